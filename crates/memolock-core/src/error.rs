@@ -1,0 +1,209 @@
+//! Errors of backends: what failed, on which key, whether trying again can help.
+
+use std::fmt;
+
+use crate::Key;
+
+/// What a backend was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs)] // They are the methods of `Backend`, by name.
+pub enum Operation {
+    Connect,
+    Get,
+    Acquire,
+    Fulfil,
+    Renew,
+    Release,
+    Put,
+    Invalidate,
+    Inspect,
+    Subscribe,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connect",
+            Self::Get => "get",
+            Self::Acquire => "acquire",
+            Self::Fulfil => "fulfil",
+            Self::Renew => "renew",
+            Self::Release => "release",
+            Self::Put => "put",
+            Self::Invalidate => "invalidate",
+            Self::Inspect => "inspect",
+            Self::Subscribe => "subscribe",
+        })
+    }
+}
+
+/// What kind of failure it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The store cannot be reached, or the connection was lost with the command in flight.
+    Unavailable,
+    /// No answer came in time.
+    Timeout,
+    /// The store is there and will not do it now: out of memory, a read-only replica, still loading.
+    Refused,
+    /// Credentials are missing, wrong, or not allowed to do this.
+    Denied,
+    /// The store holds something at this key that memolock did not put there, such as a list.
+    WrongType,
+    /// The store answered something that makes no sense.
+    Protocol,
+    /// The address or an option is not usable.
+    Config,
+    /// The store lacks a feature that this needs.
+    Unsupported,
+    /// The backend was closed.
+    Closed,
+}
+
+impl ErrorKind {
+    const fn says(self) -> &'static str {
+        match self {
+            Self::Unavailable => "the store cannot be reached",
+            Self::Timeout => "no answer in time",
+            Self::Refused => "the store refuses for now",
+            Self::Denied => "access denied, check user, password and ACL",
+            Self::WrongType => {
+                "the key holds another type of value, delete it or choose another tag"
+            }
+            Self::Protocol => "the store gave an answer that makes no sense",
+            Self::Config => "the configuration is not usable",
+            Self::Unsupported => "the store lacks what this needs",
+            Self::Closed => "the backend is closed",
+        }
+    }
+}
+
+/// Why an operation of a [`Backend`](crate::Backend) failed. One line, and never a password: authors
+/// of backends strip credentials from `detail`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendError {
+    kind: ErrorKind,
+    operation: Operation,
+    key: Option<Key>,
+    detail: String,
+}
+
+impl BackendError {
+    /// A failure of `operation`; `detail` is what the client library said (may be empty).
+    #[must_use]
+    pub fn new(kind: ErrorKind, operation: Operation, detail: impl Into<String>) -> Self {
+        let detail: String = detail.into();
+        Self {
+            kind,
+            operation,
+            key: None,
+            detail: detail.replace(['\n', '\r'], " "),
+        }
+    }
+
+    /// Says on which key it was.
+    #[must_use]
+    pub fn on(mut self, key: &Key) -> Self {
+        self.key = Some(key.clone());
+        self
+    }
+
+    /// The kind of failure.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What was being done.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// The key, where there was one.
+    #[must_use]
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
+    }
+
+    /// What the client library said; may be empty.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Refused
+        )
+    }
+
+    /// Whether the command may have taken effect although it failed: its reply was lost.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Protocol
+        )
+    }
+
+    /// Whether the store as a whole is failing, rather than this one key: reason to work without it.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Refused | ErrorKind::Denied
+        )
+    }
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}", self.operation)?;
+        if let Some(key) = &self.key {
+            write!(f, " {key}")?;
+        }
+        write!(f, ": {}", self.kind.says())?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BackendError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Keyspace, Layout, Tag};
+
+    #[test]
+    fn one_line_says_what_failed_on_which_key_and_what_to_do() {
+        let key = Keyspace::new(Tag::new("likes").unwrap(), Layout::Classic)
+            .unwrap()
+            .key("kristoff")
+            .unwrap();
+        let error = BackendError::new(ErrorKind::Denied, Operation::Acquire, "NOPERM\nx").on(&key);
+        assert_eq!(
+            error.to_string(),
+            "cannot acquire likes:kristoff: access denied, check user, password and ACL (NOPERM x)"
+        );
+        let bare = BackendError::new(ErrorKind::Timeout, Operation::Connect, "");
+        assert_eq!(bare.to_string(), "cannot connect: no answer in time");
+    }
+
+    #[test]
+    fn only_lost_replies_are_ambiguous_and_bad_data_is_no_outage() {
+        let of = |kind| BackendError::new(kind, Operation::Get, "");
+        assert!(of(ErrorKind::Timeout).is_ambiguous() && of(ErrorKind::Unavailable).is_ambiguous());
+        assert!(!of(ErrorKind::Refused).is_ambiguous() && of(ErrorKind::Refused).is_retryable());
+        assert!(!of(ErrorKind::WrongType).is_outage() && !of(ErrorKind::WrongType).is_retryable());
+        assert!(of(ErrorKind::Denied).is_outage() && !of(ErrorKind::Denied).is_retryable());
+    }
+}

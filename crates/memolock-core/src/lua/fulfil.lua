@@ -1,0 +1,10 @@
+-- KEYS: value, lock. ARGV: token, TTL in ms, value, notif channel.
+-- Reply: 1 stored | 0 the lock is not ours
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then
+  return 0
+end
+-- SET first: if memory is short it fails here, with the lock still ours to release.
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2])
+redis.call('DEL', KEYS[2])
+redis.call('PUBLISH', ARGV[4], ARGV[3])
+return 1

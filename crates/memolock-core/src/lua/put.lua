@@ -1,0 +1,8 @@
+-- KEYS: value, lock. ARGV: TTL in ms, value, notif channel, '1' to delete the lock.
+-- Reply: 1
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[1])
+if ARGV[4] == '1' then
+  redis.call('DEL', KEYS[2])
+end
+redis.call('PUBLISH', ARGV[3], ARGV[2])
+return 1

@@ -1,0 +1,163 @@
+//! The protocol of one flight: one try, by one process, to get one value.
+//!
+//! A driver asks for [`Machine::output`], does what it says, and feeds what came of it to
+//! [`Machine::handle`], until the output is [`Output::Rest`]. As soon as [`Machine::outcome`] is there,
+//! callers can go; what is output after that is clean-up and may run in the background.
+//!
+//! ```text
+//! Probing --hit--> Settled
+//!   | miss
+//! Acquiring --granted--> Computing --value--> Fulfilling --> Settled
+//!   | held                    '--error, panic, no store, abandoned--> Releasing --> Settled
+//! Subscribing -> Rechecking -> Waiting --value--> Settled
+//!                    ^____________'  released, failed, invalidated, expired, resumed after a gap
+//!
+//! external: granted -> Subscribing -> Triggering -> Attending --value--> Releasing -> Settled
+//!                                                    ^ '-resumed-> Verifying
+//!                                                    '________________'
+//! ```
+//!
+//! A driver may be dropped at any moment. The machine does not notice: whoever takes it over asks for
+//! the output again and gets the same command with the same token.
+
+mod input;
+mod output;
+mod policy;
+mod state;
+mod step;
+#[cfg(test)]
+mod tests;
+
+use crate::{Timestamp, Token};
+
+pub use input::{Completion, Input};
+pub use output::{Deadline, Held, Origin, Outcome, Output, Phase, Storage};
+pub use policy::{FailurePolicy, Mode, OutagePolicy, Policy};
+use state::{Cleanup, Lease, State};
+
+/// Where random bits come from: the operating system in production, a seed in simulation.
+pub trait Entropy {
+    /// 128 bits, unguessable where tokens must be.
+    fn bits(&mut self) -> u128;
+}
+
+/// The state machine of one flight. See the [module](self).
+#[derive(Debug, Clone)]
+pub struct Machine {
+    policy: Policy,
+    mode: Mode,
+    state: State,
+}
+
+impl Machine {
+    /// A flight that is about to probe.
+    #[must_use]
+    pub fn new(policy: Policy, mode: Mode) -> Self {
+        let state = State::Probing { sent: 1 };
+        Self {
+            policy,
+            mode,
+            state,
+        }
+    }
+
+    /// What to do now.
+    #[must_use]
+    pub fn output(&self) -> Output {
+        match &self.state {
+            State::Probing { .. } => Output::Probe,
+            State::Acquiring(t) | State::Rechecking(t) => self.acquire(t.token),
+            State::Verifying { held, .. } => self.acquire(held.token),
+            State::Subscribing { .. } => Output::Subscribe,
+            State::Waiting { .. } | State::Attending { .. } => Output::Listen,
+            State::Computing(Lease::Held(held)) => Output::Compute { lease: Some(*held) },
+            State::Computing(Lease::None { .. }) => Output::Compute { lease: None },
+            State::Triggering { .. } => Output::Trigger,
+            State::Fulfilling { held, value, ttl } => Output::Fulfil {
+                token: held.token,
+                value: value.clone(),
+                ttl: *ttl,
+            },
+            State::Releasing { token, notice, .. } => Output::Release {
+                token: *token,
+                notice: notice.clone(),
+            },
+            State::Cleaning { task, .. } => task.output(),
+            State::Settled(_) => Output::Rest,
+        }
+    }
+
+    fn acquire(&self, token: Token) -> Output {
+        let lease = self.policy.lease;
+        Output::Acquire { token, lease }
+    }
+
+    /// How the flight ended, once callers can go.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.state {
+            State::Settled(outcome) | State::Cleaning { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// When to feed [`Input::Elapsed`], while the output is [`Output::Listen`].
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        match self.state {
+            State::Waiting { takeover } => takeover.map(Deadline::Takeover),
+            _ => None,
+        }
+    }
+
+    /// The lease to keep alive, if the machine holds one.
+    #[must_use]
+    pub fn held(&self) -> Option<Held> {
+        match &self.state {
+            State::Computing(Lease::Held(held))
+            | State::Subscribing { ours: Some(held) }
+            | State::Triggering { held }
+            | State::Attending { held }
+            | State::Verifying { held, .. }
+            | State::Fulfilling { held, .. } => Some(*held),
+            _ => None,
+        }
+    }
+
+    /// What the flight is waiting for: the phase that a time-out names. A caller's wait time-out
+    /// applies in every phase but [`Phase::Working`] and [`Phase::Finishing`].
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match &self.state {
+            State::Probing { .. } => Phase::Probing,
+            State::Acquiring(_) => Phase::Acquiring,
+            State::Subscribing { .. } => Phase::Subscribing,
+            State::Rechecking(_)
+            | State::Waiting { .. }
+            | State::Attending { .. }
+            | State::Verifying { .. } => Phase::Waiting,
+            State::Computing(_) | State::Triggering { .. } => Phase::Working,
+            State::Fulfilling { .. }
+            | State::Releasing { .. }
+            | State::Cleaning { .. }
+            | State::Settled(_) => Phase::Finishing,
+        }
+    }
+
+    /// Takes one input. `entropy` is drawn from only where a token or a jitter is needed.
+    pub fn handle(&mut self, now: Timestamp, input: Input, entropy: &mut dyn Entropy) {
+        // A placeholder that no path leaves behind: `step` returns the next state in every case.
+        let placeholder = State::Probing { sent: 0 };
+        let state = std::mem::replace(&mut self.state, placeholder);
+        self.state = self.step(state, now, input, entropy);
+    }
+}
+
+impl Cleanup {
+    fn output(&self) -> Output {
+        match self.clone() {
+            Self::Fulfil { token, value, ttl } => Output::Fulfil { token, value, ttl },
+            Self::Release { token, notice } => Output::Release { token, notice },
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Policies: what the machine may be told to do differently.
+
+use std::time::Duration;
+
+/// What one call wants of a flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Only what is stored: a miss ends the flight.
+    Read,
+    /// Compute on a miss.
+    Compute,
+    /// On a miss take the lease and run a trigger; another program stores and publishes the value.
+    External,
+}
+
+/// What waiters do when a holder elsewhere reports that its compute failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FailurePolicy {
+    /// The next waiter tries, each process at most once a round. The default: failures are often local.
+    #[default]
+    Retry,
+    /// Waiters end with [`Outcome::Remote`](crate::Outcome::Remote) at once, so that a call that fails
+    /// for everybody is not made by everybody.
+    Share,
+}
+
+/// What a flight does when the store is failing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OutagePolicy {
+    /// Compute here, coalesced within the process, without a lease. The default: a cache that is
+    /// down should cost speed and not availability.
+    #[default]
+    Compute,
+    /// End with the backend's error: for work that must never run twice at a time.
+    Fail,
+}
+
+/// The machine's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Policy {
+    /// How long a lease lasts unless renewed. Default 5 s: the price of a crash, since a heartbeat
+    /// renews it while the work lives.
+    pub lease: Duration,
+    /// The most by which a waiter is late after a rival's lease has expired. Default 20 ms: spreads
+    /// the processes that wake together, and is far below a lease.
+    pub takeover_jitter: Duration,
+    /// The most by which a waiter is late after a release or a failure. Default 3 ms: enough that one
+    /// process is first and the others find its lock.
+    pub retry_jitter: Duration,
+    /// How often one command is sent when its reply is lost. Default 2, so that a connection that
+    /// breaks and comes back is not an outage. At least 1.
+    pub attempts: u8,
+    /// What waiters do when a holder elsewhere fails.
+    pub failures: FailurePolicy,
+    /// What happens when the store is failing.
+    pub outage: OutagePolicy,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(5),
+            takeover_jitter: Duration::from_millis(20),
+            retry_jitter: Duration::from_millis(3),
+            attempts: 2,
+            failures: FailurePolicy::default(),
+            outage: OutagePolicy::default(),
+        }
+    }
+}
