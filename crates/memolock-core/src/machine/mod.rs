@@ -144,6 +144,26 @@ impl Machine {
         }
     }
 
+    /// The state's name, for traces.
+    #[must_use]
+    pub fn state_name(&self) -> &'static str {
+        match &self.state {
+            State::Probing { .. } => "probing",
+            State::Acquiring(_) => "acquiring",
+            State::Subscribing { .. } => "subscribing",
+            State::Rechecking(_) => "rechecking",
+            State::Waiting { .. } => "waiting",
+            State::Computing(_) => "computing",
+            State::Triggering { .. } => "triggering",
+            State::Attending { .. } => "attending",
+            State::Verifying { .. } => "verifying",
+            State::Fulfilling { .. } => "fulfilling",
+            State::Releasing { .. } => "releasing",
+            State::Cleaning { .. } => "cleaning",
+            State::Settled(_) => "settled",
+        }
+    }
+
     /// Takes one input. `entropy` is drawn from only where a token or a jitter is needed.
     pub fn handle(&mut self, now: Timestamp, input: Input, entropy: &mut dyn Entropy) {
         // A placeholder that no path leaves behind: `step` returns the next state in every case.

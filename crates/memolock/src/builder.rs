@@ -1,0 +1,180 @@
+//! How a memolock is built.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memolock_codec::Codec;
+use memolock_core::{Backend, Entropy, FailurePolicy, Keyspace, Layout, OutagePolicy, Policy, Tag};
+use tokio::runtime::Handle;
+
+use crate::hub::Hub;
+use crate::{DefaultCodec, Error, Memolock, OsEntropy};
+
+/// Below this a lease is lost to an ordinary pause of a process.
+const SHORTEST_LEASE: Duration = Duration::from_millis(50);
+
+/// Settings of a [`Memolock`]; from [`Memolock::builder`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder<T, C = DefaultCodec> {
+    tag: String,
+    backend: Arc<dyn Backend>,
+    codec: C,
+    layout: Option<Layout>,
+    ttl: Duration,
+    wait_timeout: Duration,
+    policy: Policy,
+    renews: bool,
+    local_computes: usize,
+    entropy: Box<dyn Entropy + Send>,
+    values: PhantomData<fn() -> T>,
+}
+
+impl<T> Builder<T> {
+    pub(crate) fn new(tag: String, backend: Arc<dyn Backend>) -> Self {
+        Self {
+            tag,
+            backend,
+            codec: DefaultCodec::default(),
+            layout: None,
+            ttl: Duration::from_secs(60),
+            wait_timeout: Duration::from_secs(30),
+            policy: Policy::default(),
+            renews: true,
+            local_computes: 64,
+            entropy: Box::new(OsEntropy),
+            values: PhantomData,
+        }
+    }
+}
+
+impl<T, C> Builder<T, C> {
+    /// How values become bytes. Default: JSON, which every language reads.
+    pub fn codec<D>(self, codec: D) -> Builder<T, D> {
+        Builder {
+            codec,
+            tag: self.tag,
+            backend: self.backend,
+            layout: self.layout,
+            ttl: self.ttl,
+            wait_timeout: self.wait_timeout,
+            policy: self.policy,
+            renews: self.renews,
+            local_computes: self.local_computes,
+            entropy: self.entropy,
+            values: PhantomData,
+        }
+    }
+
+    /// How long values are kept. Default: 60 s, because a cache that forgets is safer than one that
+    /// does not. At least 1 ms; at most 100 years, to which longer ones are cut.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// How long a call waits for anything but its own compute. Default: 30 s, below the usual time-out
+    /// of an HTTP gateway.
+    pub fn wait_timeout(mut self, wait_timeout: Duration) -> Self {
+        self.wait_timeout = wait_timeout;
+        self
+    }
+
+    /// How long a lease lasts unless renewed. Default: 5 s: what a crash costs, since the heartbeat
+    /// renews it at a third of that while the work lives. At least 50 ms, or ordinary pauses of a
+    /// process would lose it.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.policy.lease = lease;
+        self
+    }
+
+    /// Leases of fixed length: no heartbeat, the compute renews by
+    /// [`Lease::renew`](crate::Lease::renew) or loses it. Default: off.
+    pub fn fixed_lease(mut self) -> Self {
+        self.renews = false;
+        self
+    }
+
+    /// What waiters do when a holder elsewhere fails. Default: [`FailurePolicy::Retry`].
+    pub fn on_remote_failure(mut self, policy: FailurePolicy) -> Self {
+        self.policy.failures = policy;
+        self
+    }
+
+    /// What calls do when the store is failing. Default: [`OutagePolicy::Compute`].
+    pub fn on_outage(mut self, policy: OutagePolicy) -> Self {
+        self.policy.outage = policy;
+        self
+    }
+
+    /// How many computes may run at once without a lease while the store is failing. Default: 64, so
+    /// that what is behind the cache is not hit by the whole load at once. At least 1.
+    pub fn local_computes(mut self, most: usize) -> Self {
+        self.local_computes = most;
+        self
+    }
+
+    /// How names are laid out. Default: what the backend asks for, which is classic on a single server
+    /// and hash-tagged on a cluster.
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = Some(layout);
+        self
+    }
+
+    /// Where lease tokens and jitter come from. Default: the operating system. For simulations that
+    /// must repeat; tokens that can be guessed can be forged.
+    pub fn entropy(mut self, entropy: impl Entropy + Send + 'static) -> Self {
+        self.entropy = Box::new(entropy);
+        self
+    }
+
+    /// Checks the settings and builds. Costs no command.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Key`] if a setting cannot be used, or outside a tokio runtime.
+    // Async because it shall stay so when building will set up invalidation tracking.
+    #[allow(clippy::unused_async)]
+    pub async fn build(self) -> Result<Memolock<T, C>, Error>
+    where
+        T: Send + Sync + 'static,
+        C: Codec<T>,
+    {
+        self.check()?;
+        let runtime = Handle::try_current()
+            .map_err(|_| Error::Config("a memolock is built inside a tokio runtime".into()))?;
+        let layout = self.layout.unwrap_or(self.backend.capabilities().layout);
+        let space = Keyspace::new(Tag::new(&self.tag)?, layout)?;
+        let hub = Hub::new(
+            self.backend,
+            space,
+            self.policy,
+            self.renews,
+            self.local_computes,
+            self.entropy,
+            runtime,
+        );
+        Ok(Memolock::assemble(
+            hub,
+            self.codec,
+            self.ttl,
+            self.wait_timeout,
+        ))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |what: String| Err(Error::Config(what));
+        if self.ttl < Duration::from_millis(1) {
+            return refuse(format!("a TTL of {:?}: at least 1 ms", self.ttl));
+        }
+        if self.policy.lease < SHORTEST_LEASE {
+            let lease = self.policy.lease;
+            return refuse(format!("a lease of {lease:?}: at least {SHORTEST_LEASE:?}"));
+        }
+        let most = tokio::sync::Semaphore::MAX_PERMITS;
+        if !(1..=most).contains(&self.local_computes) {
+            let given = self.local_computes;
+            return refuse(format!("{given} local computes: between 1 and {most}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,360 @@
+//! The client: one kind of memoized call.
+
+use std::fmt::{self, Display};
+use std::sync::Arc;
+use std::time::Duration;
+
+use memolock_codec::Codec;
+use memolock_core::{Backend, Inspection, Key, KeyError, Keyspace, PutMode};
+use tokio::time::{Instant, timeout};
+
+use crate::builder::Builder;
+use crate::crew::{Passenger, Pilot, Ride};
+use crate::driver;
+use crate::entry::Entry;
+use crate::flight::{Flight, Left};
+use crate::hub::{Hub, far};
+use crate::settled::Settled;
+use crate::table::{Boarding, Table};
+use crate::work::{Read, Work};
+use crate::{Computed, DefaultCodec, Error, Lease, Memo, Stats};
+
+/// One kind of memoized call: values of type `T` under one tag, encoded by the codec `C`.
+///
+/// Cheap to clone; clones share everything. Two memolocks built apart over the same tag share promises
+/// through the store, not within the process: build one and clone it.
+///
+/// Dropping the last clone ends its tasks; [`close`](Memolock::close) also ends calls under way and
+/// waits until their leases are released.
+pub struct Memolock<T, C = DefaultCodec> {
+    shared: Arc<Shared<T, C>>,
+}
+
+/// What clones share.
+pub(crate) struct Shared<T, C> {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) codec: C,
+    pub(crate) ttl: Duration,
+    pub(crate) wait_timeout: Duration,
+    reads: Table<T>,
+    computes: Table<T>,
+}
+
+/// Which flights may be shared: a look never waits for a compute.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lane {
+    Read,
+    Compute,
+}
+
+/// What one call may differ in from the memolock's settings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) ttl: Duration,
+    pub(crate) wait_timeout: Duration,
+}
+
+impl<T> Memolock<T> {
+    /// Begins to build a memolock for `tag` over `backend`, with JSON as its codec:
+    /// [`Builder::codec`] takes another. Share one backend among memolocks by cloning it, or as an
+    /// [`Arc`].
+    pub fn builder(tag: impl Into<String>, backend: impl Backend) -> Builder<T> {
+        Builder::new(tag.into(), Arc::new(backend))
+    }
+}
+
+impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
+    pub(crate) fn assemble(hub: Arc<Hub>, codec: C, ttl: Duration, wait_timeout: Duration) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                hub,
+                codec,
+                ttl,
+                wait_timeout,
+                reads: Table::new(),
+                computes: Table::new(),
+            }),
+        }
+    }
+
+    /// The value of `id`: from the store, or awaited from whoever is computing it anywhere in the
+    /// fleet, or computed by `compute` if nobody is.
+    ///
+    /// Callers of this process that ask together share one flight: one runs its closure, the others
+    /// sleep. The closure may borrow; it is polled within this future. If this future is dropped, a
+    /// caller that joined it runs its own closure under the same lease, or else the lease is released.
+    /// An error of the closure goes to all callers that had joined; a panic is caught and becomes
+    /// [`Error::Panicked`].
+    ///
+    /// # Errors
+    /// See [`Error`]. When the store is failing, the default is to compute without it.
+    pub async fn get_or_compute<F, Fut, R, E>(
+        &self,
+        id: &str,
+        compute: F,
+    ) -> Result<Arc<T>, Error<E>>
+    where
+        F: FnOnce(Lease) -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+        R: Into<Computed<T>>,
+        E: Display + Send + Sync + 'static,
+    {
+        self.entry(id).or_compute(compute).await.map(Memo::into_arc)
+    }
+
+    /// One call with its own options.
+    pub fn entry<'a>(&'a self, id: &'a str) -> Entry<'a, T, C> {
+        Entry::new(self, id)
+    }
+
+    /// The value of `id` if it is stored. Never waits for a compute.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if the store fails, [`Error::Codec`] if what is stored cannot be decoded,
+    /// [`Error::Closed`], [`Error::Key`], [`Error::Timeout`].
+    pub async fn get(&self, id: &str) -> Result<Option<Arc<T>>, Error> {
+        let found = self.call(Lane::Read, id, Read, self.terms()).await?;
+        Ok(found.map(Memo::into_arc))
+    }
+
+    /// Stores `value` for the memolock's TTL and tells whoever waits for it. A compute that is under
+    /// way anywhere cannot store its value any more.
+    ///
+    /// Dropping the future, or an error, leaves it open whether the value was stored.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if it cannot be encoded, [`Error::Backend`], [`Error::Closed`], [`Error::Key`].
+    pub async fn put(&self, id: &str, value: &T) -> Result<(), Error> {
+        self.entry(id).put(value).await
+    }
+
+    /// Deletes the value. A compute that began before this returned cannot store its value any more,
+    /// and a call that begins after it joins none that began before. Waiters start over.
+    ///
+    /// Dropping the future, or an error, leaves it open whether it took effect.
+    ///
+    /// # Errors
+    /// [`Error::Backend`], [`Error::Closed`], [`Error::Key`].
+    pub async fn invalidate(&self, id: &str) -> Result<(), Error> {
+        let key = self.key(id)?;
+        let done = self.bounded(self.shared.hub.backend.invalidate(&key)).await;
+        self.retire(id);
+        done
+    }
+
+    /// What the store has for `id`: value and lock, seen from outside.
+    ///
+    /// # Errors
+    /// [`Error::Backend`], [`Error::Closed`], [`Error::Key`].
+    pub async fn inspect(&self, id: &str) -> Result<Inspection, Error> {
+        let key = self.key(id)?;
+        self.bounded(self.shared.hub.backend.inspect(&key)).await
+    }
+
+    /// Counters since the memolock was built.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let hub = &self.shared.hub;
+        hub.counters.read(hub.backend.stats())
+    }
+
+    /// What is under way now: zero everywhere means that nothing was left behind.
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight {
+        let Shared {
+            hub,
+            reads,
+            computes,
+            ..
+        } = &*self.shared;
+        InFlight {
+            flights: reads.len() + computes.len(),
+            leases: hub.heartbeat.len(),
+            // The heartbeat itself is one of the tracked tasks until the close.
+            tasks: hub
+                .tracker
+                .len()
+                .saturating_sub(usize::from(!hub.closing.is_cancelled())),
+        }
+    }
+
+    /// Ends this memolock and its clones: calls under way and later ones get [`Error::Closed`], and
+    /// their leases are released. Waits for that, at most 5 s: then leases are left to expire.
+    /// Closing twice does no harm. The backend stays open; it may serve others.
+    ///
+    /// Dropping the future does not undo the close.
+    pub async fn close(&self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let Shared {
+            hub,
+            reads,
+            computes,
+            ..
+        } = &*self.shared;
+        for (lane, table) in [(Lane::Read, reads), (Lane::Compute, computes)] {
+            for flight in table.close() {
+                let left = flight.settle(Settled::Closed);
+                self.shared.left(lane, &flight, left);
+            }
+        }
+        hub.closing.cancel();
+        hub.tracker.close();
+        if timeout(PATIENCE, hub.tracker.wait()).await.is_err() {
+            let left = hub.tracker.len();
+            tracing::warn!(tag = %hub.space.tag(), left, "closed with work under way: leases are left to expire");
+        }
+    }
+
+    /// Whether it was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.hub.closing.is_cancelled()
+    }
+
+    /// The keyspace: tag and layout.
+    #[must_use]
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.shared.hub.space
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<T, C>> {
+        &self.shared
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            ttl: self.shared.ttl,
+            wait_timeout: self.shared.wait_timeout,
+        }
+    }
+
+    pub(crate) fn key(&self, id: &str) -> Result<Key, KeyError> {
+        self.shared.hub.space.key(id)
+    }
+
+    pub(crate) async fn put_as(
+        &self,
+        id: &str,
+        value: &T,
+        ttl: Duration,
+        mode: PutMode,
+    ) -> Result<(), Error> {
+        let key = self.key(id)?;
+        let bytes = match self.shared.codec.encode(value) {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(Error::Codec { key, error }),
+        };
+        let done = self
+            .bounded(self.shared.hub.backend.put(&key, bytes, ttl, mode))
+            .await;
+        self.retire(id);
+        done
+    }
+
+    /// The road of every call: lead a flight or join one, and take over when its leader is gone.
+    pub(crate) async fn call<W: Work<T>>(
+        &self,
+        lane: Lane,
+        id: &str,
+        work: W,
+        terms: Terms,
+    ) -> Result<Option<Memo<T>>, Error<W::Error>> {
+        let deadline = Some(far(Instant::now(), terms.wait_timeout));
+        let shared = &self.shared;
+        let (settled, flight) = match shared.table(lane).board(id, || self.key(id))? {
+            Boarding::Closed => return Err(Error::Closed),
+            Boarding::Lead(flight) => {
+                let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE);
+                (driver::fly(pilot, work, deadline, terms.ttl).await, flight)
+            }
+            Boarding::Join(flight) => {
+                shared.hub.counters.joins.add();
+                let passenger = Passenger::new(shared, lane, Arc::clone(&flight));
+                let settled = match passenger.ride(deadline).await {
+                    Ride::Settled(settled) => Ok(settled),
+                    Ride::TimedOut => Err(memolock_core::Phase::Waiting),
+                    Ride::Seat(pilot) => driver::fly(pilot, work, deadline, terms.ttl).await,
+                };
+                (settled, flight)
+            }
+        };
+        match settled {
+            Ok(settled) => settled.into_result(|| flight.key().clone()),
+            Err(phase) => {
+                shared.hub.counters.timeouts.add();
+                Err(Error::Timeout {
+                    key: flight.key().clone(),
+                    phase,
+                    after: terms.wait_timeout,
+                })
+            }
+        }
+    }
+
+    /// A direct command, ended by a close.
+    async fn bounded<R>(
+        &self,
+        command: impl Future<Output = Result<R, memolock_core::BackendError>>,
+    ) -> Result<R, Error> {
+        tokio::select! {
+            biased;
+            () = self.shared.hub.closing.cancelled() => Err(Error::Closed),
+            done = command => Ok(done?),
+        }
+    }
+
+    /// Calls that begin from now on join no flight that began before.
+    fn retire(&self, id: &str) {
+        self.shared.reads.retire(id);
+        self.shared.computes.retire(id);
+    }
+}
+
+impl<T, C> Shared<T, C> {
+    pub(crate) fn table(&self, lane: Lane) -> &Table<T> {
+        match lane {
+            Lane::Read => &self.reads,
+            Lane::Compute => &self.computes,
+        }
+    }
+
+    /// Somebody left a flight; if nobody is left in it, it is taken off and cleaned up.
+    pub(crate) fn left(&self, lane: Lane, flight: &Arc<Flight<T>>, left: Left<T>)
+    where
+        T: Send + Sync + 'static,
+    {
+        if let Left::Orphaned(engine) = left {
+            self.table(lane).remove(flight);
+            driver::clean_up(&self.hub, flight.key(), engine);
+        }
+    }
+}
+
+impl<T, C> Clone for Memolock<T, C> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T, C> fmt::Debug for Memolock<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memolock")
+            .field("tag", self.shared.hub.space.tag())
+            .field("backend", &self.shared.hub.backend)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a memolock has under way: see [`Memolock::in_flight`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InFlight {
+    /// Flights that a new caller could join.
+    pub flights: usize,
+    /// Leases that the heartbeat keeps.
+    pub leases: usize,
+    /// Leading callers, detached calls and clean-ups.
+    pub tasks: usize,
+}

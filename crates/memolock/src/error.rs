@@ -1,0 +1,161 @@
+//! The one error of the front door.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memolock_codec::CodecError;
+use memolock_core::{BackendError, ErrorKind, Key, KeyError, Phase, TagError};
+
+/// Why a call did not return a value. One line each: what failed, on which key, what to do.
+///
+/// `E` is the error of the caller's own compute; calls that compute nothing have [`Infallible`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error<E = Infallible> {
+    /// The compute (or trigger) returned an error: this caller's own, or that of the caller in this
+    /// process whom it had joined, which is why it is shared.
+    Compute(Arc<E>),
+    /// A joined caller's compute failed with an error of another type than this caller's `E`.
+    Joined {
+        /// The key.
+        key: Key,
+        /// The other error's message.
+        message: String,
+    },
+    /// The compute panicked. The panic was caught, the lease released, and nothing is poisoned.
+    Panicked {
+        /// The key.
+        key: Key,
+        /// The panic's message, where it has one.
+        message: String,
+    },
+    /// A holder elsewhere failed, and failures are shared
+    /// ([`FailurePolicy::Share`](memolock_core::FailurePolicy::Share)), or an external program said so.
+    Remote {
+        /// The key.
+        key: Key,
+        /// What the holder said.
+        message: String,
+    },
+    /// The store failed, and there was no working around it.
+    Backend(BackendError),
+    /// What is stored cannot be decoded, or a value cannot be encoded.
+    Codec {
+        /// The key.
+        key: Key,
+        /// What the codec said.
+        error: CodecError,
+    },
+    /// The wait time-out passed. Work under way elsewhere goes on.
+    Timeout {
+        /// The key.
+        key: Key,
+        /// What the call was waiting for.
+        phase: Phase,
+        /// The wait time-out.
+        after: Duration,
+    },
+    /// The lease is not ours any more: it expired, or somebody invalidated or put the value.
+    LeaseLost {
+        /// The key.
+        key: Key,
+    },
+    /// The client was closed.
+    Closed,
+    /// The id cannot be used.
+    Key(KeyError),
+    /// A setting of the builder cannot be used.
+    Config(String),
+}
+
+impl<E> Error<E> {
+    /// Whether the same call may succeed later without anybody changing anything. For a compute's own
+    /// error that is the caller's to judge: it answers false.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Backend(error) => error.is_retryable(),
+            Self::Timeout { .. } | Self::LeaseLost { .. } | Self::Remote { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The compute's own error, if it was that.
+    #[must_use]
+    pub fn as_compute(&self) -> Option<&E> {
+        match self {
+            Self::Compute(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compute(error) => error.fmt(f),
+            Self::Joined { key, message } => {
+                write!(f, "another caller's compute of {key} failed: {message}")
+            }
+            Self::Panicked { key, message } => {
+                write!(f, "the compute of {key} panicked: {message}")
+            }
+            Self::Remote { key, message } if message.is_empty() => {
+                write!(f, "the holder of {key} elsewhere failed without saying why")
+            }
+            Self::Remote { key, message } => {
+                write!(f, "the holder of {key} elsewhere failed: {message}")
+            }
+            Self::Backend(error) => error.fmt(f),
+            Self::Codec { key, error } => write!(
+                f,
+                "{error} at {key}: invalidate it, or choose another tag or codec"
+            ),
+            Self::Timeout { key, phase, after } => write!(
+                f,
+                "no value for {key} within {after:?} (while {phase}): wait longer, or see who holds the lock with inspect"
+            ),
+            Self::LeaseLost { key } => write!(
+                f,
+                "the lease on {key} is lost: it expired, or the value was put or invalidated meanwhile"
+            ),
+            Self::Closed => f.write_str("the memolock is closed"),
+            Self::Key(error) => error.fmt(f),
+            Self::Config(what) => write!(f, "unusable setting: {what}"),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> std::error::Error for Error<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Backend(error) => Some(error),
+            Self::Codec { error, .. } => Some(error),
+            Self::Key(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl<E> From<BackendError> for Error<E> {
+    fn from(error: BackendError) -> Self {
+        match error.kind() {
+            ErrorKind::Closed => Self::Closed,
+            _ => Self::Backend(error),
+        }
+    }
+}
+
+impl<E> From<KeyError> for Error<E> {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl<E> From<TagError> for Error<E> {
+    fn from(error: TagError) -> Self {
+        Self::Config(error.to_string())
+    }
+}

@@ -1,0 +1,165 @@
+//! A flight: one try, by this process, to get one value, and everybody who shares it.
+//!
+//! One caller at a time has the seat and drives; the others have joined and sleep. States of a seat
+//! and what moves between them, all under one lock:
+//!
+//! ```text
+//! Taken --leader dropped, joiners > 0--> Vacant(engine) --a joiner wakes--> Taken
+//!   |  '--leader dropped, no joiners---> Over   (the engine goes to clean-up)
+//!   |                    Vacant --last joiner leaves--> Over (the same)
+//!   '--settled---------------------------------------> Over (outcome is there)
+//! ```
+//!
+//! The joiner that is woken for a vacant seat may be dropped before it runs. `Notify` hands its
+//! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`.
+
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use memolock_core::Key;
+use tokio::sync::Notify;
+
+use crate::engine::Engine;
+use crate::settled::Settled;
+
+/// One flight, shared by its callers.
+pub(crate) struct Flight<T> {
+    key: Key,
+    outcome: OnceLock<Settled<T>>,
+    seat: Mutex<Seat<T>>,
+    /// `notify_one`: the seat is vacant. `notify_waiters`: the outcome is there.
+    notify: Notify,
+}
+
+struct Seat<T> {
+    joiners: usize,
+    state: SeatState<T>,
+}
+
+enum SeatState<T> {
+    Taken,
+    Vacant(Box<Engine<T>>),
+    Over,
+}
+
+/// What becomes of an engine whose driver left.
+pub(crate) enum Left<T> {
+    /// A joiner has it, or will.
+    Handed,
+    /// Nobody is left: it needs cleaning up, and the flight must leave the table.
+    Orphaned(Box<Engine<T>>),
+}
+
+impl<T> Flight<T> {
+    /// A flight whose seat is taken by its maker.
+    pub(crate) fn new(key: Key) -> Self {
+        Self {
+            key,
+            outcome: OnceLock::new(),
+            seat: Mutex::new(Seat {
+                joiners: 0,
+                state: SeatState::Taken,
+            }),
+            notify: Notify::new(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(crate) fn outcome(&self) -> Option<&Settled<T>> {
+        self.outcome.get()
+    }
+
+    pub(crate) fn notify(&self) -> &Notify {
+        &self.notify
+    }
+
+    /// Waits until the outcome is there. For a leader that is its cue that the client was closed.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let mut notified = pin!(self.notify.notified());
+            // Registered before looking, so that nothing between the look and the sleep is missed.
+            notified.as_mut().enable();
+            if self.outcome.get().is_some() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Counts one more joiner, unless the flight was abandoned.
+    pub(crate) fn join(&self) -> bool {
+        let mut seat = self.lock();
+        if matches!(seat.state, SeatState::Over) && self.outcome.get().is_none() {
+            return false;
+        }
+        seat.joiners += 1;
+        true
+    }
+
+    /// Takes a vacant seat; the joiner becomes the leader.
+    pub(crate) fn take_seat(&self) -> Option<Box<Engine<T>>> {
+        let mut seat = self.lock();
+        match std::mem::replace(&mut seat.state, SeatState::Taken) {
+            SeatState::Vacant(engine) => {
+                seat.joiners -= 1;
+                Some(engine)
+            }
+            other => {
+                seat.state = other;
+                None
+            }
+        }
+    }
+
+    /// The leader is gone before the end.
+    pub(crate) fn vacate(&self, engine: Box<Engine<T>>) -> Left<T> {
+        let mut seat = self.lock();
+        if seat.joiners == 0 || self.outcome.get().is_some() {
+            seat.state = SeatState::Over;
+            return Left::Orphaned(engine);
+        }
+        seat.state = SeatState::Vacant(engine);
+        drop(seat);
+        self.notify.notify_one();
+        Left::Handed
+    }
+
+    /// A joiner is gone before the end.
+    pub(crate) fn leave(&self) -> Left<T> {
+        let mut seat = self.lock();
+        seat.joiners -= 1;
+        if seat.joiners > 0 {
+            return Left::Handed;
+        }
+        match std::mem::replace(&mut seat.state, SeatState::Over) {
+            SeatState::Vacant(engine) => Left::Orphaned(engine),
+            other => {
+                seat.state = other;
+                Left::Handed
+            }
+        }
+    }
+
+    /// Ends the flight for everybody. The first outcome counts; a later one changes nothing.
+    /// Returns an engine that was waiting for a joiner.
+    pub(crate) fn settle(&self, outcome: Settled<T>) -> Left<T> {
+        let mut seat = self.lock();
+        // Ignored if there is one already: the flight was closed while its leader was landing.
+        let _ = self.outcome.set(outcome);
+        let state = std::mem::replace(&mut seat.state, SeatState::Over);
+        drop(seat);
+        self.notify.notify_waiters();
+        match state {
+            SeatState::Vacant(engine) => Left::Orphaned(engine),
+            SeatState::Taken | SeatState::Over => Left::Handed,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seat<T>> {
+        // No code that can panic runs under the lock.
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

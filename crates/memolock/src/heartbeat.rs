@@ -1,0 +1,201 @@
+//! The heartbeat: keeps every lease of a memolock alive while its work lives.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use memolock_core::{Backend, Key, Renewal, Token};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::until;
+
+/// Renewals due within this part of a lease travel with the first one.
+const TOGETHER: u32 = 12;
+
+/// The leases to watch, and the task that renews them.
+pub(crate) struct Heartbeat {
+    /// Whether leases are renewed, or only watched until their fixed time is over.
+    renews: bool,
+    beats: Mutex<Beats>,
+    earlier: Notify,
+}
+
+#[derive(Default)]
+struct Beats {
+    by_token: BTreeMap<Token, Beat>,
+    /// When the task will wake by itself.
+    scheduled: Option<Instant>,
+}
+
+struct Beat {
+    key: Key,
+    lease: Duration,
+    due: Instant,
+    expires: Instant,
+    lost: CancellationToken,
+}
+
+/// A lease under watch. Dropping it ends the watch, not the lease.
+pub(crate) struct Kept {
+    heartbeat: Arc<Heartbeat>,
+    token: Token,
+    lost: CancellationToken,
+}
+
+impl Heartbeat {
+    pub(crate) fn new(renews: bool) -> Arc<Self> {
+        Arc::new(Self {
+            renews,
+            beats: Mutex::default(),
+            earlier: Notify::new(),
+        })
+    }
+
+    /// Watches the lease that `token` has held since `begun`, until the result is dropped.
+    pub(crate) fn keep(
+        self: &Arc<Self>,
+        key: &Key,
+        token: Token,
+        begun: Instant,
+        lease: Duration,
+    ) -> Kept {
+        let lost = CancellationToken::new();
+        let mut beat = Beat {
+            key: key.clone(),
+            lease,
+            due: begun,
+            expires: begun,
+            lost: lost.clone(),
+        };
+        beat.extend(begun, lease, self.renews);
+        let mut beats = self.lock();
+        if beats.scheduled.is_none_or(|at| beat.due < at) {
+            self.earlier.notify_one();
+        }
+        beats.by_token.insert(token, beat);
+        drop(beats);
+        Kept {
+            heartbeat: Arc::clone(self),
+            token,
+            lost,
+        }
+    }
+
+    /// The holder itself set the lease to `lease` from `from`: it is kept at that from then on.
+    pub(crate) fn renewed(&self, token: Token, from: Instant, lease: Duration) {
+        if let Some(beat) = self.lock().by_token.get_mut(&token) {
+            beat.extend(from, lease, self.renews);
+        }
+        self.earlier.notify_one();
+    }
+
+    /// How many leases are under watch.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().by_token.len()
+    }
+
+    /// Renews what is due, for ever.
+    pub(crate) async fn run(self: Arc<Self>, backend: Arc<dyn Backend>) {
+        loop {
+            let next = self.schedule();
+            tokio::select! {
+                () = self.earlier.notified() => continue,
+                () = until(next) => {}
+            }
+            let now = Instant::now();
+            if self.renews {
+                let due = self.due(now);
+                let reply = backend.renew(&due).await;
+                self.answered(&due, reply.ok().as_deref(), now);
+            } else {
+                self.expire(now);
+            }
+        }
+    }
+
+    fn schedule(&self) -> Option<Instant> {
+        let mut beats = self.lock();
+        beats.scheduled = beats.by_token.values().map(|b| b.due).min();
+        beats.scheduled
+    }
+
+    fn due(&self, now: Instant) -> Vec<Renewal> {
+        let beats = self.lock();
+        let due = beats
+            .by_token
+            .iter()
+            .filter(|(_, beat)| beat.due <= now + beat.lease / TOGETHER);
+        due.map(|(token, beat)| Renewal {
+            key: beat.key.clone(),
+            token: *token,
+            lease: beat.lease,
+        })
+        .collect()
+    }
+
+    /// Without a reply the leases are tried again soon, until they must have expired.
+    fn answered(&self, due: &[Renewal], reply: Option<&[bool]>, sent: Instant) {
+        let mut beats = self.lock();
+        for (i, renewal) in due.iter().enumerate() {
+            // Gone meanwhile: its work is done, and nothing was lost.
+            let Some(beat) = beats.by_token.get_mut(&renewal.token) else {
+                continue;
+            };
+            let now = Instant::now();
+            match reply.and_then(|r| r.get(i)) {
+                // Unless the holder chose another length while this was under way.
+                Some(true) if beat.lease == renewal.lease => beat.extend(sent, renewal.lease, true),
+                Some(true) => {}
+                Some(false) => beat.lose("the store says so"),
+                None if now >= beat.expires => beat.lose("it could not be renewed in time"),
+                None => beat.due = now + beat.lease / TOGETHER,
+            }
+        }
+        beats.by_token.retain(|_, beat| !beat.lost.is_cancelled());
+    }
+
+    fn expire(&self, now: Instant) {
+        let mut beats = self.lock();
+        for beat in beats.by_token.values().filter(|b| b.expires <= now) {
+            beat.lose("its fixed time is over");
+        }
+        beats.by_token.retain(|_, beat| !beat.lost.is_cancelled());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Beats> {
+        // No code that can panic runs under the lock.
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Beat {
+    fn extend(&mut self, from: Instant, lease: Duration, renews: bool) {
+        self.lease = lease;
+        self.due = from + if renews { lease / 3 } else { lease };
+        self.expires = from + lease;
+    }
+
+    fn lose(&self, why: &str) {
+        tracing::warn!(key = %self.key, why, "lease lost");
+        self.lost.cancel();
+    }
+}
+
+impl Kept {
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Cancelled when the lease is lost.
+    pub(crate) fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.heartbeat.lock().by_token.remove(&self.token);
+    }
+}

@@ -1,0 +1,123 @@
+//! What all flights of a memolock share, whatever the type of its values.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use memolock_core::{Backend, BackendError, Entropy, Keyspace, Policy, Timestamp};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::heartbeat::Heartbeat;
+use crate::stats::Counters;
+
+/// Backend, settings and services. It ends its tasks when it is dropped.
+pub(crate) struct Hub {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) space: Keyspace,
+    pub(crate) policy: Policy,
+    pub(crate) heartbeat: Arc<Heartbeat>,
+    pub(crate) counters: Counters,
+    /// Bounds computes that run without a lease.
+    pub(crate) local: Arc<Semaphore>,
+    /// Drivers, clean-ups and detached calls: what a close waits for.
+    pub(crate) tracker: TaskTracker,
+    pub(crate) closing: CancellationToken,
+    pub(crate) runtime: Handle,
+    entropy: Mutex<Box<dyn Entropy + Send>>,
+    origin: Instant,
+    /// Whether the last flight found the store failing, so that an outage is logged once.
+    failing: AtomicBool,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        space: Keyspace,
+        policy: Policy,
+        renews: bool,
+        local: usize,
+        entropy: Box<dyn Entropy + Send>,
+        runtime: Handle,
+    ) -> Arc<Self> {
+        let hub = Arc::new(Self {
+            heartbeat: Heartbeat::new(renews),
+            counters: Counters::default(),
+            local: Arc::new(Semaphore::new(local)),
+            tracker: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            entropy: Mutex::new(entropy),
+            origin: Instant::now(),
+            failing: AtomicBool::new(false),
+            backend,
+            space,
+            policy,
+            runtime,
+        });
+        let beating = Arc::clone(&hub.heartbeat).run(Arc::clone(&hub.backend));
+        let closing = hub.closing.clone();
+        // Detached on purpose: it ends with the close.
+        drop(hub.tracker.spawn_on(
+            async move {
+                tokio::select! {
+                    () = closing.cancelled() => {}
+                    () = beating => {}
+                }
+            },
+            &hub.runtime,
+        ));
+        hub
+    }
+
+    /// Now, as the machine counts time.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_origin(self.origin.elapsed())
+    }
+
+    /// The runtime's instant of a moment of the machine.
+    pub(crate) fn instant(&self, at: Timestamp) -> Instant {
+        far(self.origin, at.since_origin())
+    }
+
+    pub(crate) fn entropy(&self) -> MutexGuard<'_, Box<dyn Entropy + Send>> {
+        self.entropy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A flight ran into an outage.
+    pub(crate) fn outage(&self, error: &BackendError) {
+        if !self.failing.swap(true, Relaxed) {
+            tracing::warn!(%error, tag = %self.space.tag(), "the store is failing: working without it");
+        }
+    }
+
+    /// A flight found the store in order.
+    pub(crate) fn in_order(&self) {
+        // A load first: this is on the path of every hit, and stores would make cores fight for it.
+        if self.failing.load(Relaxed) && self.failing.swap(false, Relaxed) {
+            tracing::info!(tag = %self.space.tag(), "the store is back");
+        }
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
+}
+
+/// `from + delay`, or a moment so far off that it never comes where that overflows.
+pub(crate) fn far(from: Instant, delay: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    from.checked_add(delay.min(CENTURY)).unwrap_or(from)
+}
+
+/// Sleeps until `at`; for ever if there is no such moment.
+pub(crate) async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,66 @@
+//! What a call returns: a shared value, and where it came from.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A memoized value. Callers of one process that asked together share one allocation.
+///
+/// It dereferences to the value; [`into_arc`](Memo::into_arc) gives the shared pointer.
+#[derive(Debug)]
+pub struct Memo<T> {
+    value: Arc<T>,
+    source: Source,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// It was stored when the call began.
+    Hit,
+    /// This very call computed it.
+    Computed,
+    /// The call waited while somebody else made it: another task, process or program.
+    Awaited,
+}
+
+impl<T> Memo<T> {
+    pub(crate) fn new(value: Arc<T>, source: Source) -> Self {
+        Self { value, source }
+    }
+
+    /// Where the value came from.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The shared value.
+    #[must_use]
+    pub fn into_arc(self) -> Arc<T> {
+        self.value
+    }
+}
+
+impl<T> Deref for Memo<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> Clone for Memo<T> {
+    fn clone(&self) -> Self {
+        Self {
+            value: Arc::clone(&self.value),
+            source: self.source,
+        }
+    }
+}
+
+impl<T> From<Memo<T>> for Arc<T> {
+    fn from(memo: Memo<T>) -> Self {
+        memo.value
+    }
+}

@@ -1,0 +1,127 @@
+//! How a flight ended, in a form that every joined caller can share.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use memolock_codec::CodecError;
+use memolock_core::{BackendError, Key};
+
+use crate::{Error, Memo, Source};
+
+/// The end of a flight. Cloning copies pointers, never values.
+#[derive(Debug)]
+pub(crate) enum Settled<T> {
+    Value {
+        value: Arc<T>,
+        source: Source,
+    },
+    /// Nothing is stored (reads only).
+    Absent,
+    /// The compute's error, its type erased: joined callers may have another.
+    Failed {
+        error: Arc<dyn Any + Send + Sync>,
+        message: Arc<str>,
+    },
+    Panicked(Arc<str>),
+    Remote(Arc<str>),
+    Backend(BackendError),
+    Codec(CodecError),
+    Closed,
+}
+
+impl<T> Clone for Settled<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Value { value, source } => Self::Value {
+                value: Arc::clone(value),
+                source: *source,
+            },
+            Self::Absent => Self::Absent,
+            Self::Failed { error, message } => Self::Failed {
+                error: Arc::clone(error),
+                message: Arc::clone(message),
+            },
+            Self::Panicked(message) => Self::Panicked(Arc::clone(message)),
+            Self::Remote(message) => Self::Remote(Arc::clone(message)),
+            Self::Backend(error) => Self::Backend(error.clone()),
+            Self::Codec(error) => Self::Codec(error.clone()),
+            Self::Closed => Self::Closed,
+        }
+    }
+}
+
+impl<T> Settled<T> {
+    /// The same end as a joined caller sees it: what the leader computed, it has awaited.
+    pub(crate) fn for_joiner(&self) -> Self {
+        match self.clone() {
+            Self::Value {
+                value,
+                source: Source::Computed,
+            } => Self::Value {
+                value,
+                source: Source::Awaited,
+            },
+            other => other,
+        }
+    }
+
+    /// The result that a caller with the error type `E` gets; `None` where nothing is stored.
+    pub(crate) fn into_result<E>(
+        self,
+        key: impl FnOnce() -> Key,
+    ) -> Result<Option<Memo<T>>, Error<E>>
+    where
+        E: Send + Sync + 'static,
+    {
+        Err(match self {
+            Self::Value { value, source } => return Ok(Some(Memo::new(value, source))),
+            Self::Absent => return Ok(None),
+            Self::Failed { error, message } => match error.downcast::<E>() {
+                Ok(error) => Error::Compute(error),
+                Err(_) => Error::Joined {
+                    key: key(),
+                    message: message.to_string(),
+                },
+            },
+            Self::Panicked(message) => Error::Panicked {
+                key: key(),
+                message: message.to_string(),
+            },
+            Self::Remote(message) => Error::Remote {
+                key: key(),
+                message: message.to_string(),
+            },
+            Self::Backend(error) => error.into(),
+            Self::Codec(error) => Error::Codec { key: key(), error },
+            Self::Closed => Error::Closed,
+        })
+    }
+}
+
+/// What a flight's work produced in this process, kept until the machine is done with it.
+#[derive(Debug)]
+pub(crate) enum Product<T> {
+    Value(Arc<T>),
+    Failed {
+        error: Arc<dyn Any + Send + Sync>,
+        message: Arc<str>,
+    },
+    Panicked(Arc<str>),
+}
+
+impl<T> Product<T> {
+    pub(crate) fn into_settled(self) -> Settled<T> {
+        match self {
+            Self::Value(value) => Settled::Value {
+                value,
+                source: Source::Computed,
+            },
+            Self::Failed { error, message } => Settled::Failed { error, message },
+            Self::Panicked(message) => Settled::Panicked(message),
+        }
+    }
+}
+
+/// For calls that compute nothing.
+pub(crate) type Never = Infallible;

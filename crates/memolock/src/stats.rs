@@ -1,0 +1,69 @@
+//! Counters of a memolock.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use memolock_core::BackendStats;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters since the memolock was built. They are read one by one, so a snapshot taken under
+        /// load need not add up exactly.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+            /// The backend's own counters. A backend shared by several memolocks counts for all of them.
+            pub backend: BackendStats,
+        }
+
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+        }
+
+        impl Counters {
+            pub(crate) fn read(&self, backend: BackendStats) -> Stats {
+                Stats { $($name: self.$name.get(),)* backend }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Values found in the store by a flight's first look.
+    hits,
+    /// Flights whose first look found nothing.
+    misses,
+    /// Computes and triggers started.
+    computes,
+    /// Computes and triggers that failed or panicked.
+    failures,
+    /// Calls that joined a flight of this process and cost no command.
+    joins,
+    /// Flights that waited for a holder elsewhere and got its value.
+    awaited,
+    /// Flights handed from a dropped caller to a joined one.
+    handovers,
+    /// Leases lost before the work was done.
+    lost_leases,
+    /// Computes run without a lease because the store was failing.
+    degraded,
+    /// Computed values that could not be stored. Their callers have them all the same.
+    unstored,
+    /// Calls that ended with a time-out.
+    timeouts,
+}
+
+/// One counter.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}

@@ -1,0 +1,129 @@
+//! The flights of this process, by id: at most one a key that new callers join.
+
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use memolock_core::{Key, KeyError};
+
+use crate::flight::Flight;
+
+/// Enough that threads rarely meet in one.
+const SHARDS: usize = 64;
+
+/// A sharded table of flights.
+pub(crate) struct Table<T> {
+    shards: Box<[Mutex<Shard<T>>]>,
+    hasher: DefaultHashBuilder,
+}
+
+struct Shard<T> {
+    flights: HashTable<Arc<Flight<T>>>,
+    /// Flights that nobody may join any more, but that a close must still end.
+    retired: Vec<Weak<Flight<T>>>,
+    closed: bool,
+}
+
+/// How a caller came aboard.
+pub(crate) enum Boarding<T> {
+    /// First: it drives.
+    Lead(Arc<Flight<T>>),
+    /// It shares what another caller is doing.
+    Join(Arc<Flight<T>>),
+    /// The table is closed.
+    Closed,
+}
+
+impl<T> Table<T> {
+    pub(crate) fn new() -> Self {
+        let shard = || {
+            Mutex::new(Shard {
+                flights: HashTable::new(),
+                retired: Vec::new(),
+                closed: false,
+            })
+        };
+        Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    /// Joins the flight to `id`, or begins one.
+    pub(crate) fn board(
+        &self,
+        id: &str,
+        key: impl FnOnce() -> Result<Key, KeyError>,
+    ) -> Result<Boarding<T>, KeyError> {
+        let hash = self.hash(id);
+        let mut shard = self.shard(hash);
+        if shard.closed {
+            return Ok(Boarding::Closed);
+        }
+        if let Ok(found) = shard.flights.find_entry(hash, |f| f.key().id() == id) {
+            if found.get().join() {
+                return Ok(Boarding::Join(Arc::clone(found.get())));
+            }
+            // Abandoned, and its driver has not come to remove it yet.
+            found.remove();
+        }
+        let flight = Arc::new(Flight::new(key()?));
+        let hasher = &self.hasher;
+        shard
+            .flights
+            .insert_unique(hash, Arc::clone(&flight), |f| hasher.hash_one(f.key().id()));
+        Ok(Boarding::Lead(flight))
+    }
+
+    /// Removes a flight that has ended. One that has been replaced is left alone.
+    pub(crate) fn remove(&self, flight: &Arc<Flight<T>>) {
+        let hash = self.hash(flight.key().id());
+        let mut shard = self.shard(hash);
+        if let Ok(found) = shard.flights.find_entry(hash, |f| Arc::ptr_eq(f, flight)) {
+            found.remove();
+        }
+    }
+
+    /// Keeps later callers from joining the flight to `id`; it goes on for those aboard.
+    pub(crate) fn retire(&self, id: &str) {
+        let hash = self.hash(id);
+        let mut shard = self.shard(hash);
+        if let Ok(found) = shard.flights.find_entry(hash, |f| f.key().id() == id) {
+            let (flight, _) = found.remove();
+            shard.retired.retain(|f| f.strong_count() > 0);
+            shard.retired.push(Arc::downgrade(&flight));
+        }
+    }
+
+    /// Refuses later callers and takes out every flight.
+    pub(crate) fn close(&self) -> Vec<Arc<Flight<T>>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            shard.closed = true;
+            all.extend(shard.flights.drain());
+            all.extend(shard.retired.drain(..).filter_map(|f| f.upgrade()));
+        }
+        all
+    }
+
+    /// How many flights later callers could join.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|s| lock(s).flights.len()).sum()
+    }
+
+    fn hash(&self, id: &str) -> u64 {
+        self.hasher.hash_one(id)
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<T>> {
+        // The table inside a shard uses the low and the top bits: take some from between.
+        #[allow(clippy::cast_possible_truncation)] // Any bits will do.
+        lock(&self.shards[(hash >> 32) as usize % SHARDS])
+    }
+}
+
+fn lock<T>(shard: &Mutex<Shard<T>>) -> MutexGuard<'_, Shard<T>> {
+    // No code that can panic runs under the lock.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

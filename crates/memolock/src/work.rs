@@ -1,0 +1,137 @@
+//! The work of a caller: a compute, a trigger, or nothing but a look.
+
+use std::any::Any;
+use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use memolock_core::Mode;
+
+use crate::settled::Never;
+use crate::{Computed, Lease};
+
+/// How work ended, without its type of error.
+pub(crate) enum Ended<V> {
+    Ok(V),
+    Failed {
+        error: Arc<dyn Any + Send + Sync>,
+        message: Arc<str>,
+    },
+    Panicked(Arc<str>),
+}
+
+/// What a flight runs for its caller. A flight asks only for what its mode calls for.
+pub(crate) trait Work<T> {
+    type Error: Send + Sync + 'static;
+    const MODE: Mode;
+
+    fn compute(&mut self, lease: Lease) -> impl Future<Output = Ended<Computed<T>>>;
+    fn trigger(&mut self) -> impl Future<Output = Ended<()>>;
+}
+
+/// A look at what is stored.
+pub(crate) struct Read;
+
+/// A closure that computes. It is called at most once: a call that computed has its answer.
+pub(crate) struct Compute<F>(Option<F>);
+
+/// A closure that makes another program compute. It is called again if the lease is lost before the
+/// value comes.
+pub(crate) struct Trigger<F>(F);
+
+impl<F> Compute<F> {
+    pub(crate) fn new(compute: F) -> Self {
+        Self(Some(compute))
+    }
+}
+
+impl<F> Trigger<F> {
+    pub(crate) fn new(trigger: F) -> Self {
+        Self(trigger)
+    }
+}
+
+impl<T> Work<T> for Read {
+    type Error = Never;
+    const MODE: Mode = Mode::Read;
+
+    async fn compute(&mut self, _: Lease) -> Ended<Computed<T>> {
+        misfit()
+    }
+
+    async fn trigger(&mut self) -> Ended<()> {
+        misfit()
+    }
+}
+
+impl<T, F, Fut, R, E> Work<T> for Compute<F>
+where
+    F: FnOnce(Lease) -> Fut,
+    Fut: Future<Output = Result<R, E>>,
+    R: Into<Computed<T>>,
+    E: Display + Send + Sync + 'static,
+{
+    type Error = E;
+    const MODE: Mode = Mode::Compute;
+
+    async fn compute(&mut self, lease: Lease) -> Ended<Computed<T>> {
+        let Some(compute) = self.0.take() else {
+            return misfit();
+        };
+        caught(async move { compute(lease).await.map(Into::into) }).await
+    }
+
+    async fn trigger(&mut self) -> Ended<()> {
+        misfit()
+    }
+}
+
+impl<T, F, Fut, E> Work<T> for Trigger<F>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<(), E>>,
+    E: Display + Send + Sync + 'static,
+{
+    type Error = E;
+    const MODE: Mode = Mode::External;
+
+    async fn compute(&mut self, _: Lease) -> Ended<Computed<T>> {
+        misfit()
+    }
+
+    async fn trigger(&mut self) -> Ended<()> {
+        caught(async { (self.0)().await }).await
+    }
+}
+
+/// Runs the caller's code; its panic becomes a value. What it panicked over is the caller's own: nothing
+/// of ours is in the future, so nothing of ours can be left half-done.
+async fn caught<V, E: Display + Send + Sync + 'static>(
+    work: impl Future<Output = Result<V, E>>,
+) -> Ended<V> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(Ok(value)) => Ended::Ok(value),
+        Ok(Err(error)) => Ended::Failed {
+            message: error.to_string().into(),
+            error: Arc::new(error),
+        },
+        Err(panic) => Ended::Panicked(panic_message(&*panic)),
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> Arc<str> {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").into()
+}
+
+/// The machine asks for work only in the mode that it was told, so this is not reached; if it were, the
+/// flight would end with an error and not with a panic.
+fn misfit<V>() -> Ended<V> {
+    let message: Arc<str> = "this call has no such work".into();
+    Ended::Failed {
+        error: Arc::new(Arc::clone(&message)),
+        message,
+    }
+}

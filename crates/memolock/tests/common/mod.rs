@@ -1,0 +1,258 @@
+//! What the tests of the front door share: a backend that is watched and tampered with, and
+//! memolocks over it that play different processes.
+#![allow(dead_code, unreachable_pub)] // Each test file uses its own part.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use memolock::core::{
+    Acquired, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled, Inspection, Key,
+    Notice, Operation, PutMode, Renewal, Subscription, Timestamp, Token, async_trait,
+};
+use memolock::memory::MemoryBackend;
+use memolock::{Backend, Builder, Memolock};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+pub const SECOND: Duration = Duration::from_secs(1);
+
+/// How a call is tampered with.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// It fails without an effect.
+    Fails(ErrorKind),
+    /// It takes effect, and the reply is lost.
+    LosesReply(ErrorKind),
+    /// It never takes effect and never answers.
+    HangsBefore,
+    /// It takes effect and never answers.
+    HangsAfter,
+}
+
+/// A memory backend that logs every call and fails those it is told to. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Spy(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: MemoryBackend,
+    log: Mutex<Vec<Operation>>,
+    faults: Mutex<VecDeque<(Operation, Fault)>>,
+    broken: Mutex<Option<ErrorKind>>,
+    called: Notify,
+}
+
+impl Spy {
+    /// Its clock is tokio's, so that paused time holds for the store too.
+    pub fn new() -> Self {
+        let origin = Instant::now();
+        let clock = move || Timestamp::from_origin(origin.elapsed());
+        Self(Arc::new(Inner {
+            store: MemoryBackend::builder().clock(clock).build(),
+            log: Mutex::default(),
+            faults: Mutex::default(),
+            broken: Mutex::default(),
+            called: Notify::new(),
+        }))
+    }
+
+    /// The next call of `operation` is tampered with; several are taken in order.
+    pub fn tamper(&self, operation: Operation, fault: Fault) {
+        self.0.faults.lock().unwrap().push_back((operation, fault));
+    }
+
+    /// From now on every call fails, or (with none) works again.
+    pub fn break_with(&self, kind: Option<ErrorKind>) {
+        *self.0.broken.lock().unwrap() = kind;
+    }
+
+    /// The store behind, untampered.
+    pub fn store(&self) -> &MemoryBackend {
+        &self.0.store
+    }
+
+    /// How often `operation` was called.
+    pub fn count(&self, operation: Operation) -> usize {
+        let log = self.0.log.lock().unwrap();
+        log.iter().filter(|o| **o == operation).count()
+    }
+
+    /// How often anything was called.
+    pub fn total(&self) -> usize {
+        self.0.log.lock().unwrap().len()
+    }
+
+    /// Waits until `operation` has been called `times` times.
+    pub async fn called(&self, operation: Operation, times: usize) {
+        loop {
+            let notified = self.0.called.notified();
+            if self.count(operation) >= times {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    async fn around<R>(
+        &self,
+        operation: Operation,
+        key: Option<&Key>,
+        call: impl Future<Output = Result<R, BackendError>>,
+    ) -> Result<R, BackendError> {
+        self.0.log.lock().unwrap().push(operation);
+        self.0.called.notify_waiters();
+        let error = |kind| {
+            let error = BackendError::new(kind, operation, "as the test wants it");
+            Err(key.map_or(error.clone(), |k| error.on(k)))
+        };
+        let broken = *self.0.broken.lock().unwrap();
+        if let Some(kind) = broken {
+            return error(kind);
+        }
+        let fault = {
+            let mut faults = self.0.faults.lock().unwrap();
+            let at = faults.iter().position(|(o, _)| *o == operation);
+            at.and_then(|i| faults.remove(i)).map(|(_, fault)| fault)
+        };
+        match fault {
+            None => call.await,
+            Some(Fault::Fails(kind)) => error(kind),
+            Some(Fault::LosesReply(kind)) => call.await.and(error(kind)),
+            Some(Fault::HangsBefore) => std::future::pending().await,
+            Some(Fault::HangsAfter) => {
+                let _ = call.await;
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Spy {
+    fn capabilities(&self) -> Capabilities {
+        self.store().capabilities()
+    }
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
+        self.around(Operation::Get, Some(key), self.store().get(key))
+            .await
+    }
+    async fn acquire(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+    ) -> Result<Acquired, BackendError> {
+        let call = self.store().acquire(key, token, lease);
+        self.around(Operation::Acquire, Some(key), call).await
+    }
+    async fn fulfil(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        let call = self.store().fulfil(key, token, value, ttl);
+        self.around(Operation::Fulfil, Some(key), call).await
+    }
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
+        self.around(Operation::Renew, None, self.store().renew(renewals))
+            .await
+    }
+    async fn release(
+        &self,
+        key: &Key,
+        token: Token,
+        notice: Option<Notice>,
+    ) -> Result<bool, BackendError> {
+        let call = self.store().release(key, token, notice);
+        self.around(Operation::Release, Some(key), call).await
+    }
+    async fn put(
+        &self,
+        key: &Key,
+        value: Bytes,
+        ttl: Duration,
+        mode: PutMode,
+    ) -> Result<(), BackendError> {
+        let call = self.store().put(key, value, ttl, mode);
+        self.around(Operation::Put, Some(key), call).await
+    }
+    async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
+        self.around(
+            Operation::Invalidate,
+            Some(key),
+            self.store().invalidate(key),
+        )
+        .await
+    }
+    async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
+        self.around(Operation::Inspect, Some(key), self.store().inspect(key))
+            .await
+    }
+    async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
+        self.around(Operation::Subscribe, Some(key), self.store().subscribe(key))
+            .await
+    }
+    fn stats(&self) -> BackendStats {
+        self.store().stats()
+    }
+    async fn close(&self) {
+        self.store().close().await;
+    }
+}
+
+/// A builder over the spy with the tests' defaults.
+pub fn builder(spy: &Spy) -> Builder<String> {
+    Memolock::builder("likes", spy.clone()).ttl(60 * SECOND)
+}
+
+/// One "process": its own memolock over the shared store.
+pub async fn process(spy: &Spy) -> Memolock<String> {
+    builder(spy).build().await.unwrap()
+}
+
+/// The key of `id` in those memolocks.
+pub fn key(memolock: &Memolock<String>, id: &str) -> Key {
+    memolock.keyspace().key(id).unwrap()
+}
+
+/// A compute that works.
+pub async fn value(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+/// A compute that must not run.
+pub async fn never() -> Result<String, String> {
+    panic!("this compute must not run")
+}
+
+/// Lets everything that can run do so, until `done`; fails after many turns rather than hang.
+pub async fn settle(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if done() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("never came: {what}");
+}
+
+/// R9: nothing is left behind in the client or the store's subscriptions.
+pub async fn nothing_left(spy: &Spy, memolocks: &[&Memolock<String>]) {
+    settle("nothing in flight", || {
+        memolocks.iter().all(|m| {
+            let left = m.in_flight();
+            left.flights == 0 && left.leases == 0 && left.tasks == 0
+        }) && spy.stats().subscriptions == 0
+    })
+    .await;
+}
+
+/// Whether the store has a lock for `id`.
+pub async fn locked(spy: &Spy, memolock: &Memolock<String>, id: &str) -> bool {
+    let found = spy.store().inspect(&key(memolock, id)).await.unwrap();
+    found.lock.is_some()
+}
