@@ -1,1 +1,52 @@
-//! placeholder
+//! Test tools of [memolock](https://docs.rs/memolock): servers for tests, for authors of adapters and
+//! of services.
+//!
+//! This crate never talks to a server through a Redis client library: it has a few lines of RESP of
+//! its own, so that it serves every adapter alike and ties nobody to a version.
+//!
+//! [`TestServer::start`] gets a Redis or Valkey from wherever there is one, in this order:
+//!
+//! 1. `MEMOLOCK_TEST_URL`: a server that others share, so use [`unique_tag`] and leave the rest alone;
+//! 2. Docker, with the image `MEMOLOCK_TEST_IMAGE` (default [`DEFAULT_IMAGE`]);
+//! 3. `redis-server` or `valkey-server` on the `PATH`, as a child process on a free loopback port.
+//!
+//! `MEMOLOCK_TEST_PROVIDER=url|docker|local` insists on one of them. [`TestServer::start_local`] is for
+//! tests that kill, pause or count: it gives a server that nobody else uses. Nothing is left running,
+//! not even when the test panics or is itself killed.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use memolock_testkit::{TestServer, unique_tag};
+//!
+//! # async fn example() -> Result<(), memolock_testkit::ServerError> {
+//! let server = TestServer::start().await?;
+//! println!("{} at {}", server.provider(), server.url());
+//! let key = format!("{}:kristoff", unique_tag("likes"));
+//! server.command(&["SET", &key, "42"]).await?;
+//! assert_eq!(server.command(&["GET", &key]).await?, "42");
+//!
+//! let server = TestServer::start_local().await?;
+//! let mut monitor = server.monitor().await?;
+//! server.command(&["PING"]).await?;
+//! assert_eq!(monitor.drain().await?[0].name(), "PING");
+//! server.pause().await?; // alive, and answers nothing
+//! server.resume().await?;
+//! server.restart().await?; // same port, and empty
+//! # Ok(())
+//! # }
+//! ```
+
+mod connection;
+mod error;
+mod monitor;
+mod resp;
+mod server;
+mod unique;
+
+pub use connection::Connection;
+pub use error::ServerError;
+pub use monitor::{Monitor, Observed};
+pub use resp::Value;
+pub use server::{DEFAULT_IMAGE, PUBLIC_IMAGE, Provider, TestServer};
+pub use unique::unique_tag;

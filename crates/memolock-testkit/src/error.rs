@@ -1,0 +1,77 @@
+//! What can go wrong with a test server: one line each, with what to do about it.
+
+use std::time::Duration;
+
+/// Why a server could not be had, or did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// No provider has a server.
+    #[error(
+        "no Redis or Valkey for tests ({tried}): install one (apt-get install redis-server), or start \
+         Docker and run `cargo xtask image`, or set MEMOLOCK_TEST_URL=redis://host:port"
+    )]
+    NoServer {
+        /// Each way that was tried, and why it failed.
+        tried: String,
+    },
+    /// An environment variable holds what cannot be used.
+    #[error("{name} is not usable: {why}")]
+    Setting {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+    /// A provider has a server, and starting or reaching it failed.
+    #[error("cannot start a test server by {provider}: {why}")]
+    Start {
+        /// The provider.
+        provider: String,
+        /// What happened.
+        why: String,
+    },
+    /// The server is shared, so it may not be stopped or paused.
+    #[error(
+        "a shared server cannot be {verb}: use TestServer::start_local, or unset MEMOLOCK_TEST_URL"
+    )]
+    Shared {
+        /// What was asked for.
+        verb: &'static str,
+    },
+    /// Stopping, pausing or going on failed.
+    #[error("the test server could not be {verb}: {why}")]
+    Control {
+        /// What was asked for.
+        verb: &'static str,
+        /// What happened.
+        why: String,
+    },
+    /// The connection failed.
+    #[error("lost the test server at {address}: {why}")]
+    Connection {
+        /// Host and port.
+        address: String,
+        /// What happened.
+        why: String,
+    },
+    /// The server did not answer in time.
+    #[error("no answer from the test server at {address} within {waited:?}")]
+    Timeout {
+        /// Host and port.
+        address: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The server answered with an error.
+    #[error("the test server refuses {command}: {message}")]
+    Refused {
+        /// The command's name.
+        command: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The server's answer is not RESP2.
+    #[error("the test server's answer makes no sense: {0}")]
+    Malformed(String),
+}

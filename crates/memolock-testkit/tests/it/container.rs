@@ -1,0 +1,35 @@
+//! The same in a container, where there is Docker and an image.
+
+use memolock_testkit::{Provider, TestServer};
+
+use crate::{Outcome, is_down, pause, restart};
+
+/// Set where Docker must work, so that a broken set-up cannot pass for a missing one.
+const REQUIRED: &str = "MEMOLOCK_TEST_DOCKER_REQUIRED";
+
+#[tokio::test]
+async fn a_container_does_what_a_process_does() -> Outcome {
+    let server = match TestServer::start_docker().await {
+        Ok(server) => server,
+        Err(error) if std::env::var_os(REQUIRED).is_some() => return Err(error),
+        Err(error) => {
+            eprintln!("not checked, since Docker has no server for us: {error}");
+            return Ok(());
+        }
+    };
+    println!("checked with {}", server.provider());
+    assert!(matches!(server.provider(), Provider::Docker { .. }));
+    assert!(server.is_private());
+    pause::a_paused_server_answers_once_resumed(&server).await?;
+    restart::it_comes_back_empty_on_the_same_port(&server).await?;
+    server.pause().await?;
+    server.kill().await?;
+    assert!(is_down(&server), "killed while paused");
+    server.restart().await?;
+    server.pause().await?;
+    let port = server.port();
+    drop(server);
+    let left = std::net::TcpStream::connect(("127.0.0.1", port));
+    assert!(left.is_err(), "dropped while paused");
+    Ok(())
+}

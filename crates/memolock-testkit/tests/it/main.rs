@@ -1,0 +1,18 @@
+//! The kit against real servers; one scenario a file.
+
+mod cleanup;
+mod commands;
+mod container;
+mod monitor;
+mod parallel;
+mod pause;
+mod restart;
+
+use memolock_testkit::{ServerError, TestServer};
+
+/// Whether nobody listens where the server was.
+fn is_down(server: &TestServer) -> bool {
+    std::net::TcpStream::connect(("127.0.0.1", server.port())).is_err()
+}
+
+type Outcome = Result<(), ServerError>;
