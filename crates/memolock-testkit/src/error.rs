@@ -1,9 +1,10 @@
 //! What can go wrong with a test server: one line each, with what to do about it.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Why a server could not be had, or did not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
     /// No provider has a server.
@@ -21,14 +22,6 @@ pub enum ServerError {
         /// The variable.
         name: &'static str,
         /// What is wrong, and what would be right.
-        why: String,
-    },
-    /// A provider has a server, and starting or reaching it failed.
-    #[error("cannot start a test server by {provider}: {why}")]
-    Start {
-        /// The provider.
-        provider: String,
-        /// What happened.
         why: String,
     },
     /// The server is shared, so it may not be stopped or paused.
@@ -74,4 +67,30 @@ pub enum ServerError {
     /// The server's answer is not RESP2.
     #[error("the test server's answer makes no sense: {0}")]
     Malformed(String),
+}
+
+/// The sentence: it is what a test that returns the error shows, and `unwrap` too.
+impl fmt::Debug for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_test_shows_what_to_do() {
+        let tried = "Docker: no daemon answers".into();
+        let shown = format!("{:?}", ServerError::NoServer { tried });
+        for hint in [
+            "no daemon",
+            "apt-get install redis-server",
+            "cargo xtask image",
+            "MEMOLOCK_TEST_URL=",
+        ] {
+            assert!(shown.contains(hint), "{shown}");
+        }
+    }
 }

@@ -150,7 +150,8 @@ impl TestServer {
             unusable("it is not set, and MEMOLOCK_TEST_PROVIDER=url wants it".into())
         })?;
         let address = Address::parse(url).map_err(unusable)?;
-        Connection::open(&address).await?.command(&["PING"]).await?;
+        let greeted = async { Connection::open(&address).await?.command(&["PING"]).await };
+        greeted.await.map_err(|error| unusable(error.to_string()))?;
         Ok(Self {
             engine: Engine::Shared(address),
             provider: Provider::Url,
