@@ -130,7 +130,7 @@ impl Machine {
                 self.mode = mode;
                 adopted(state, mode)
             }
-            (state, Input::Abandoned) => abandoned(state),
+            (state, Input::Abandoned) => vacated(state, Outcome::Abandoned),
             (state, _) => state,
         }
     }
@@ -306,17 +306,26 @@ fn adopted(state: State, mode: Mode) -> State {
         (State::Computing(Lease::Held(held)), Mode::External) => {
             State::Subscribing { ours: Some(held) }
         }
-        (State::Triggering { held }, Mode::Compute) => State::Computing(Lease::Held(held)),
-        (State::Computing(Lease::None { cause, doubt }), Mode::External) => match doubt {
-            Some(token) => cleaning(token, Outcome::Backend(cause)),
-            None => State::Settled(Outcome::Backend(cause)),
-        },
+        // Not yet triggered or half-way: there is no trigger any more.
+        (State::Subscribing { ours: Some(held) } | State::Triggering { held }, Mode::Compute) => {
+            State::Computing(Lease::Held(held))
+        }
+        (State::Computing(Lease::None { cause, doubt }), Mode::External | Mode::Read) => {
+            match doubt {
+                Some(token) => cleaning(token, Outcome::Backend(cause)),
+                None => State::Settled(Outcome::Backend(cause)),
+            }
+        }
+        // A reader has no work to bring, and after the probe it has its answer.
+        (state, Mode::Read) if !matches!(state, State::Probing { .. }) => {
+            vacated(state, Outcome::Absent)
+        }
         (state, _) => state,
     }
 }
 
-/// No caller is left.
-fn abandoned(state: State) -> State {
+/// Nobody is left who wants the flight to go on; it ends with `outcome`, unless it has one.
+fn vacated(state: State, outcome: Outcome) -> State {
     match state {
         // The command may have been sent, and its reply will not be read.
         State::Acquiring(Try { token, .. })
@@ -330,10 +339,10 @@ fn abandoned(state: State) -> State {
         }
         | State::Triggering {
             held: Held { token, .. },
-        } => cleaning(token, Outcome::Abandoned),
+        } => cleaning(token, outcome),
         // The program that was triggered is still at it: the lock is left to expire, so that a second
         // one is not started over a slow first one.
-        State::Attending { .. } | State::Verifying { .. } => State::Settled(Outcome::Abandoned),
+        State::Attending { .. } | State::Verifying { .. } => State::Settled(outcome),
         // The work is done: finish what was begun.
         state @ (State::Fulfilling { .. }
         | State::Releasing { .. }
@@ -342,7 +351,7 @@ fn abandoned(state: State) -> State {
         State::Probing { .. }
         | State::Subscribing { ours: None }
         | State::Waiting { .. }
-        | State::Computing(Lease::None { doubt: None, .. }) => State::Settled(Outcome::Abandoned),
+        | State::Computing(Lease::None { doubt: None, .. }) => State::Settled(outcome),
     }
 }
 
