@@ -1,0 +1,226 @@
+//! R3, R7 and R11: what callers get while the store fails.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use common::{Fault, SECOND, Spy, builder, locked, never, nothing_left, process, value};
+use memolock::core::{ErrorKind, Operation};
+use memolock::{Error, OutagePolicy, Source};
+use tokio::time::sleep;
+
+const OUTAGES: [ErrorKind; 4] = [
+    ErrorKind::Unavailable,
+    ErrorKind::Timeout,
+    ErrorKind::Refused,
+    ErrorKind::Denied,
+];
+
+#[tokio::test(start_paused = true)]
+async fn r11_calls_compute_locally_and_coalesced_and_recover_by_themselves() {
+    for kind in OUTAGES {
+        let spy = Spy::new();
+        let likes = process(&spy).await;
+        spy.break_with(Some(kind));
+        let computes = Arc::new(AtomicUsize::new(0));
+        let calls: Vec<_> = (0..100)
+            .map(|_| {
+                let (likes, computes) = (likes.clone(), Arc::clone(&computes));
+                tokio::spawn(async move {
+                    let compute = |lease: memolock::Lease| async move {
+                        computes.fetch_add(1, SeqCst);
+                        assert!(!lease.is_held());
+                        lease.renew(SECOND).await.unwrap();
+                        sleep(SECOND).await;
+                        value("local").await
+                    };
+                    likes.get_or_compute("kristoff", compute).await.unwrap()
+                })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(*call.await.unwrap(), "local");
+        }
+        assert_eq!(computes.load(SeqCst), 1);
+        assert_eq!(likes.stats().degraded, 1);
+        spy.break_with(None);
+        let back = likes
+            .entry("kristoff")
+            .or_compute(|_| value("shared"))
+            .await
+            .unwrap();
+        assert_eq!((back.as_str(), back.source()), ("shared", Source::Computed));
+        assert_eq!(*likes.get("kristoff").await.unwrap().unwrap(), "shared");
+        nothing_left(&spy, &[&likes]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r11_local_computes_are_capped() {
+    let spy = Spy::new();
+    let likes = builder(&spy)
+        .local_computes(3)
+        .wait_timeout(SECOND)
+        .build()
+        .await
+        .unwrap();
+    spy.break_with(Some(ErrorKind::Unavailable));
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let calls: Vec<_> = (0..10)
+        .map(|id: u32| {
+            let (likes, running, most) = (likes.clone(), Arc::clone(&running), Arc::clone(&most));
+            tokio::spawn(async move {
+                let compute = |_| async {
+                    most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+                    sleep(SECOND * 3 / 4).await;
+                    running.fetch_sub(1, SeqCst);
+                    value("local").await
+                };
+                likes.get_or_compute(&id.to_string(), compute).await
+            })
+        })
+        .collect();
+    let mut timeouts = 0;
+    for call in calls {
+        match call.await.unwrap() {
+            Ok(_) => {}
+            Err(Error::Timeout { .. }) => timeouts += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(most.load(SeqCst), 3);
+    // Three at once, three more within the patience of the rest.
+    assert_eq!(timeouts, 4);
+    nothing_left(&spy, &[&likes]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn r11_a_memolock_may_choose_to_fail_instead() {
+    let spy = Spy::new();
+    let likes = builder(&spy)
+        .on_outage(OutagePolicy::Fail)
+        .build()
+        .await
+        .unwrap();
+    spy.break_with(Some(ErrorKind::Unavailable));
+    let error = likes
+        .get_or_compute("kristoff", |_| never())
+        .await
+        .unwrap_err();
+    assert!(matches!(&error, Error::Backend(e) if e.kind() == ErrorKind::Unavailable));
+    assert!(error.is_retryable());
+    assert!(error.to_string().contains("likes:kristoff"));
+    // A look and an external promise cannot be computed here.
+    assert!(matches!(
+        process(&spy).await.get("x").await,
+        Err(Error::Backend(_))
+    ));
+    let external = process(&spy).await;
+    let external = external
+        .entry("x")
+        .or_external(|| async { Ok::<_, String>(()) })
+        .await;
+    assert!(matches!(external, Err(Error::Backend(_))));
+}
+
+/// R8: bad data at one key is no outage: computing around it would hide it for ever.
+#[tokio::test(start_paused = true)]
+async fn r8_a_wrong_type_is_told() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    spy.tamper(Operation::Get, Fault::Fails(ErrorKind::WrongType));
+    let error = likes
+        .get_or_compute("kristoff", |_| never())
+        .await
+        .unwrap_err();
+    assert!(matches!(&error, Error::Backend(e) if e.kind() == ErrorKind::WrongType));
+    assert!(!error.is_retryable());
+}
+
+/// R7: the grant was lost on its way; the second try finds our own token and goes on under the lease.
+#[tokio::test(start_paused = true)]
+async fn r7_a_lost_grant_is_ours_all_the_same() {
+    for kind in [ErrorKind::Unavailable, ErrorKind::Timeout] {
+        let spy = Spy::new();
+        let likes = process(&spy).await;
+        spy.tamper(Operation::Acquire, Fault::LosesReply(kind));
+        let compute = |lease: memolock::Lease| async move {
+            assert!(lease.is_held());
+            value("seven").await
+        };
+        likes.get_or_compute("kristoff", compute).await.unwrap();
+        assert_eq!(
+            (
+                spy.count(Operation::Acquire),
+                spy.count(Operation::Subscribe)
+            ),
+            (2, 0)
+        );
+        assert_eq!(*likes.get("kristoff").await.unwrap().unwrap(), "seven");
+    }
+}
+
+/// R7: both replies are lost. The lease that may be ours is given back behind the caller's back.
+#[tokio::test(start_paused = true)]
+async fn r7_a_lease_in_doubt_is_released() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    for _ in 0..2 {
+        spy.tamper(Operation::Acquire, Fault::LosesReply(ErrorKind::Timeout));
+    }
+    let got = likes
+        .get_or_compute("kristoff", |_| value("local"))
+        .await
+        .unwrap();
+    assert_eq!(*got, "local");
+    nothing_left(&spy, &[&likes]).await;
+    assert!(!locked(&spy, &likes, "kristoff").await);
+}
+
+/// R3: out of memory, a read-only replica, a lost connection: the caller has its value.
+#[tokio::test(start_paused = true)]
+async fn r3_a_value_that_cannot_be_stored_reaches_its_caller() {
+    let fails = [ErrorKind::Refused, ErrorKind::Denied, ErrorKind::WrongType];
+    for fault in fails.map(Fault::Fails).into_iter().chain([
+        Fault::Fails(ErrorKind::Unavailable),
+        Fault::LosesReply(ErrorKind::Unavailable),
+        Fault::Fails(ErrorKind::Protocol),
+    ]) {
+        let spy = Spy::new();
+        let likes = process(&spy).await;
+        spy.tamper(Operation::Fulfil, fault.clone());
+        let got = likes
+            .get_or_compute("kristoff", |_| value("seven"))
+            .await
+            .unwrap();
+        assert_eq!(*got, "seven", "{fault:?}");
+        assert_eq!(likes.stats().unstored, 1);
+        nothing_left(&spy, &[&likes]).await;
+        assert!(
+            !locked(&spy, &likes, "kristoff").await,
+            "{fault:?}: the lease is given back"
+        );
+        let stored = likes.get("kristoff").await.unwrap();
+        // Where the reply may only have been lost, storing is tried once more in the background.
+        let ambiguous = !matches!(fault, Fault::Fails(k) if fails.contains(&k));
+        assert_eq!(stored.is_some(), ambiguous, "{fault:?}");
+    }
+}
+
+/// A caller's time is not spent on storing: an unanswered fulfil is finished behind its back.
+#[tokio::test(start_paused = true)]
+async fn r3_a_release_that_fails_does_not_cost_the_error() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    spy.tamper(Operation::Release, Fault::Fails(ErrorKind::Unavailable));
+    let got = likes
+        .get_or_compute("kristoff", |_| async { Err::<String, _>("no luck") })
+        .await;
+    assert!(matches!(got, Err(Error::Compute(e)) if *e == "no luck"));
+    nothing_left(&spy, &[&likes]).await;
+    assert!(
+        !locked(&spy, &likes, "kristoff").await,
+        "released at the second try"
+    );
+}
