@@ -273,7 +273,10 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                 let settled = match passenger.ride(deadline).await {
                     Ride::Settled(settled) => Ok(settled),
                     Ride::TimedOut => Err(memolock_core::Phase::Waiting),
-                    Ride::Seat(pilot) => driver::fly(pilot, work, deadline, terms.ttl).await,
+                    Ride::Seat(mut pilot) => {
+                        pilot.adopt(W::MODE);
+                        driver::fly(pilot, work, deadline, terms.ttl).await
+                    }
                 };
                 (settled, flight)
             }

@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use memolock_core::Mode;
+use memolock_core::{Input, Mode};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -68,6 +68,16 @@ impl<T: Send + Sync + 'static, C> Pilot<T, C> {
             flight,
             engine: Some(engine),
         }
+    }
+
+    /// Tells the machine what this caller wants, who took over from another.
+    pub(crate) fn adopt(&mut self, mode: Mode) {
+        let Controls {
+            shared,
+            flight,
+            engine,
+        } = self.controls();
+        engine.handle(&shared.hub, flight.key(), Input::Adopted(mode));
     }
 
     /// What driving needs, all at once.

@@ -52,6 +52,10 @@ where
             engine,
         } = pilot.controls();
         let (hub, key) = (&*shared.hub, flight.key());
+        if engine.has_outcome() {
+            let settled = settle(shared, key, engine);
+            return Ok(pilot.land(settled));
+        }
         let phase = engine.phase();
         let crowded = place.is_none() && matches!(engine.output(), Output::Compute { lease: None });
         // A caller's patience does not end its own work.
@@ -71,10 +75,6 @@ where
             () = until(patience) => return Err(phase),
         };
         engine.handle(hub, key, input);
-        if engine.has_outcome() {
-            let settled = settle(shared, key, engine);
-            return Ok(pilot.land(settled));
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Cancellation as a cartesian product: the operation under way x before or after its effect x who
 //! shares the flight. R5 (released), R7 (a lost reply is no refusal) and R9 (nothing leaks) hold in all.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -83,7 +84,7 @@ async fn dropped_at(operation: Operation, hang: Fault, company: Company, case: &
             ),
             // A joiner shares the error of the leader that it had joined.
             Err(Error::Compute(error)) => {
-                assert_eq!((fails, error.as_str()), (true, "no luck"), "{case}")
+                assert_eq!((fails, error.as_str()), (true, "no luck"), "{case}");
             }
             Err(error) => panic!("{case}: {error}"),
         }

@@ -1,4 +1,5 @@
 //! R2: nobody sleeps past the moment at which it could go on. Each thing that ends a wait, one test.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,19 +1,22 @@
 //! What the tests of the front door share: a backend that is watched and tampered with, and
 //! memolocks over it that play different processes.
-#![allow(dead_code, unreachable_pub)] // Each test file uses its own part.
+// Each test file uses its own part.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use memolock::core::{
-    Acquired, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled, Inspection, Key,
-    Notice, Operation, PutMode, Renewal, Subscription, Timestamp, Token, async_trait,
+    Acquired, BackendError, BackendStats, Capabilities, ErrorKind, Event, Fulfilled, Inspection,
+    Key, Notice, Operation, PutMode, Renewal, Subscription, Timestamp, Token, async_trait,
 };
 use memolock::memory::MemoryBackend;
 use memolock::{Backend, Builder, Memolock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -42,6 +45,8 @@ struct Inner {
     faults: Mutex<VecDeque<(Operation, Fault)>>,
     broken: Mutex<Option<ErrorKind>>,
     called: Notify,
+    /// Ends of connections, as every subscription hears them: true for a gap.
+    gaps: broadcast::Sender<bool>,
 }
 
 impl Spy {
@@ -55,6 +60,7 @@ impl Spy {
             faults: Mutex::default(),
             broken: Mutex::default(),
             called: Notify::new(),
+            gaps: broadcast::channel(16).0,
         }))
     }
 
@@ -66,6 +72,12 @@ impl Spy {
     /// From now on every call fails, or (with none) works again.
     pub fn break_with(&self, kind: Option<ErrorKind>) {
         *self.0.broken.lock().unwrap() = kind;
+    }
+
+    /// Cuts (true) or mends (false) the connection of every subscription: what is published between is
+    /// lost.
+    pub fn cut(&self, cut: bool) {
+        self.0.gaps.send(cut).unwrap();
     }
 
     /// The store behind, untampered.
@@ -193,8 +205,10 @@ impl Backend for Spy {
             .await
     }
     async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
-        self.around(Operation::Subscribe, Some(key), self.store().subscribe(key))
-            .await
+        let gaps = self.0.gaps.subscribe();
+        let call = self.store().subscribe(key);
+        let heard = self.around(Operation::Subscribe, Some(key), call).await?;
+        Ok(with_gaps(heard, gaps))
     }
     fn stats(&self) -> BackendStats {
         self.store().stats()
@@ -202,6 +216,28 @@ impl Backend for Spy {
     async fn close(&self) {
         self.store().close().await;
     }
+}
+
+/// The subscription with the cuts of its connection: what was published during one is lost.
+fn with_gaps(mut heard: Subscription, gaps: broadcast::Receiver<bool>) -> Subscription {
+    let mut cut = false;
+    let mut gaps = Box::pin(stream::unfold(gaps, |mut gaps| async {
+        gaps.recv().await.ok().map(|cut| (cut, gaps))
+    }));
+    Box::pin(stream::poll_fn(move |cx| {
+        while let Poll::Ready(Some(now)) = gaps.poll_next_unpin(cx) {
+            if std::mem::replace(&mut cut, now) != now {
+                while heard.poll_next_unpin(cx).is_ready() {}
+                return Poll::Ready(Some(if now { Event::Gap } else { Event::Resumed }));
+            }
+        }
+        loop {
+            match heard.poll_next_unpin(cx) {
+                Poll::Ready(Some(_)) if cut => {}
+                other => return other,
+            }
+        }
+    }))
 }
 
 /// A builder over the spy with the tests' defaults.
