@@ -1,0 +1,277 @@
+//! The backend: which command carries out which operation.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use memolock_core::{
+    Acquired, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Inspection, Key,
+    Notice, Operation, PutMode, Renewal, Subscription, Token, async_trait, millis,
+};
+use redis::{Cmd, Value};
+
+use crate::builder::{Options, RedisBackendBuilder};
+use crate::command::{Commands, SCRIPTS, Script};
+use crate::counters::Counters;
+use crate::dial::Dialer;
+use crate::error::Fault;
+use crate::link::Doubt;
+use crate::reply;
+use crate::subscriptions::Subscriptions;
+use crate::url::Target;
+
+/// Locks per renewing script: a longer one would hold up the server's other clients.
+const LOCKS_PER_SCRIPT: usize = 500;
+
+/// A Redis or Valkey server as a [`Backend`]. Cheap to clone; the clones share two connections, and
+/// with the last of them the connections and their tasks end.
+#[derive(Clone)]
+pub struct RedisBackend {
+    rooms: Arc<Rooms>,
+}
+
+struct Rooms {
+    commands: Commands,
+    subscriptions: Subscriptions,
+    counters: Arc<Counters>,
+    address: String,
+}
+
+impl RedisBackend {
+    /// Connects with the default options, and fails fast if that is not possible: within about a
+    /// second. For the URL see the [crate's page](crate#urls).
+    ///
+    /// Cancellation: dropping the future ends the attempt and leaves nothing behind.
+    ///
+    /// # Errors
+    /// As [`RedisBackendBuilder::connect`].
+    pub async fn connect(url: impl Into<String>) -> Result<Self, BackendError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Makes the backend with the default options and connects in the background, for ever: a
+    /// service can start before its Redis does. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// As [`RedisBackendBuilder::connect_lazy`]: only for the URL, or if there is no runtime.
+    pub fn connect_lazy(url: impl Into<String>) -> Result<Self, BackendError> {
+        Self::builder(url).connect_lazy()
+    }
+
+    /// A builder, for other than the default options. The URL is looked at when it connects.
+    pub fn builder(url: impl Into<String>) -> RedisBackendBuilder {
+        RedisBackendBuilder::new(url.into())
+    }
+
+    /// Opens both links. Within a tokio runtime only.
+    pub(crate) fn open(target: &Target, options: &Options) -> Result<Self, Fault> {
+        let counters = Arc::new(Counters::default());
+        let doubt = Doubt::default();
+        let speaking = Dialer::new(target, options, "")?;
+        let listening = Dialer::new(target, options, "-sub")?;
+        let commands = Commands::open(speaking, options, &counters, doubt.clone());
+        let subscriptions = Subscriptions::open(listening, options, &counters, doubt);
+        Ok(Self {
+            rooms: Arc::new(Rooms {
+                commands,
+                subscriptions,
+                counters,
+                address: target.address(),
+            }),
+        })
+    }
+
+    /// Waits until the first attempt to connect has ended, which is bounded by itself.
+    pub(crate) async fn ready(&self) -> Result<(), BackendError> {
+        match self.rooms.commands.link().first_attempt().await {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(fault.outward(Operation::Connect)),
+        }
+    }
+
+    async fn run(&self, script: &Script, keys: &[&str], args: &[&[u8]]) -> Result<Value, Fault> {
+        self.rooms.commands.run(script, keys, args).await
+    }
+
+    /// Renewals that travel together.
+    async fn renew_some(&self, renewals: &[Renewal]) -> Result<Vec<bool>, Fault> {
+        let locks: Vec<String> = renewals.iter().map(|r| r.key.lock_name()).collect();
+        let args: Vec<String> = renewals
+            .iter()
+            .flat_map(|r| [r.token.to_wire(), millis(r.lease).to_string()])
+            .collect();
+        let locks: Vec<&str> = locks.iter().map(String::as_str).collect();
+        let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
+        let answer = self.run(&SCRIPTS.renew, &locks, &args).await?;
+        reply::renewed(answer, renewals.len())
+    }
+}
+
+#[async_trait]
+impl Backend for RedisBackend {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new("redis-rs")
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
+        let name = key.value_name();
+        let mut command = Cmd::with_capacity(2, 3 + name.len());
+        command.arg("GET").arg(name);
+        let answer = self.rooms.commands.send(&command).await;
+        answer
+            .and_then(reply::value)
+            .map_err(|fault| fault.on(Operation::Get, key))
+    }
+
+    async fn acquire(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+    ) -> Result<Acquired, BackendError> {
+        let names = [key.value_name(), key.lock_name()];
+        let (token, lease) = (token.to_wire(), millis(lease).to_string());
+        let args = [token.as_bytes(), lease.as_bytes()];
+        let answer = self
+            .run(
+                &SCRIPTS.acquire,
+                &names.each_ref().map(String::as_str),
+                &args,
+            )
+            .await;
+        answer
+            .and_then(reply::acquired)
+            .map_err(|fault| fault.on(Operation::Acquire, key))
+    }
+
+    async fn fulfil(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        let names = [key.value_name(), key.lock_name()];
+        let (token, ttl, notif) = (
+            token.to_wire(),
+            millis(ttl).to_string(),
+            key.notif_channel(),
+        );
+        let args = [token.as_bytes(), ttl.as_bytes(), &value, notif.as_bytes()];
+        let answer = self
+            .run(
+                &SCRIPTS.fulfil,
+                &names.each_ref().map(String::as_str),
+                &args,
+            )
+            .await;
+        answer
+            .and_then(reply::fulfilled)
+            .map_err(|fault| fault.on(Operation::Fulfil, key))
+    }
+
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
+        let mut answers = Vec::with_capacity(renewals.len());
+        for some in renewals.chunks(LOCKS_PER_SCRIPT) {
+            match self.renew_some(some).await {
+                Ok(some) => answers.extend(some),
+                Err(fault) => return Err(fault.outward(Operation::Renew)),
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn release(
+        &self,
+        key: &Key,
+        token: Token,
+        notice: Option<Notice>,
+    ) -> Result<bool, BackendError> {
+        let (lock, token, fail) = (key.lock_name(), token.to_wire(), key.fail_channel());
+        // No notice encodes to the empty string, which the script takes for "tell nobody".
+        let notice = notice.map(|notice| notice.encode()).unwrap_or_default();
+        let args = [token.as_bytes(), fail.as_bytes(), &notice];
+        let answer = self.run(&SCRIPTS.release, &[&lock], &args).await;
+        answer
+            .and_then(reply::flag)
+            .map_err(|fault| fault.on(Operation::Release, key))
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        value: Bytes,
+        ttl: Duration,
+        mode: PutMode,
+    ) -> Result<(), BackendError> {
+        let names = [key.value_name(), key.lock_name()];
+        let (ttl, notif) = (millis(ttl).to_string(), key.notif_channel());
+        let unlock: &[u8] = match mode {
+            PutMode::Override => b"1",
+            PutMode::Resolve => b"0",
+        };
+        let args = [ttl.as_bytes(), &value, notif.as_bytes(), unlock];
+        let answer = self
+            .run(&SCRIPTS.put, &names.each_ref().map(String::as_str), &args)
+            .await;
+        answer
+            .map(drop)
+            .map_err(|fault| fault.on(Operation::Put, key))
+    }
+
+    async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
+        let names = [key.value_name(), key.lock_name()];
+        let (fail, notice) = (key.fail_channel(), Notice::Invalidated.encode());
+        let args = [fail.as_bytes(), &notice];
+        let names = names.each_ref().map(String::as_str);
+        let answer = self.run(&SCRIPTS.invalidate, &names, &args).await;
+        answer
+            .map(drop)
+            .map_err(|fault| fault.on(Operation::Invalidate, key))
+    }
+
+    async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
+        let names = [key.value_name(), key.lock_name()];
+        let names = names.each_ref().map(String::as_str);
+        let answer = self.run(&SCRIPTS.inspect, &names, &[]).await;
+        answer
+            .and_then(reply::inspection)
+            .map_err(|fault| fault.on(Operation::Inspect, key))
+    }
+
+    async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
+        let listener = self.rooms.subscriptions.subscribe(key).await?;
+        Ok(Box::pin(listener))
+    }
+
+    fn stats(&self) -> BackendStats {
+        let mut stats = BackendStats::default();
+        stats.commands = self.rooms.counters.commands();
+        stats.reconnects = self.rooms.counters.reconnects();
+        stats.subscriptions = self.rooms.subscriptions.len() as u64;
+        stats
+    }
+
+    async fn close(&self) {
+        // First all that needs no waiting, so that a dropped close has closed too.
+        self.rooms.commands.link().close();
+        self.rooms.subscriptions.close();
+        self.rooms.commands.link().ended().await;
+        self.rooms.subscriptions.link().ended().await;
+    }
+}
+
+/// The address and the state of the links; never user or password.
+impl fmt::Debug for RedisBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackend")
+            .field("address", &self.rooms.address)
+            .field("commands", &self.rooms.commands.link().condition())
+            .field(
+                "subscriptions",
+                &self.rooms.subscriptions.link().condition(),
+            )
+            .finish_non_exhaustive()
+    }
+}

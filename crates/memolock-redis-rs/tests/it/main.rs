@@ -1,0 +1,12 @@
+//! `RedisBackend` against a real server: `redis-server` must be on the path. Each test has a server
+//! of its own, so they run in parallel.
+
+// Helpers are not test functions to the lint, and a failed one is a failed test.
+#![allow(clippy::unwrap_used)]
+
+mod connecting;
+mod lifecycle;
+mod operations;
+mod outages;
+mod server;
+mod subscriptions;
