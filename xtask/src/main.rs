@@ -1,2 +1,44 @@
-//! placeholder
-fn main() {}
+//! The chores of this workspace: `cargo xtask help` lists them.
+
+mod ci;
+mod help;
+mod image;
+mod machine;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (chore, rest) = match args.split_first() {
+        Some((chore, rest)) => (chore.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let done = match chore {
+        "test" => test::run(rest),
+        "ci" => ci::run(rest),
+        "tidy" => tidy::run(rest),
+        "image" => image::run(rest),
+        "help" | "--help" | "-h" => {
+            print!("{}", help::TEXT);
+            return ExitCode::SUCCESS;
+        }
+        unknown => {
+            eprint!("there is no chore `{unknown}`\n\n{}", help::TEXT);
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<help::Usage>() => {
+            eprint!("{error}\n\n{}", help::TEXT);
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("xtask {chore}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `cargo xtask test`: a Redis for the tests, then the tests.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::help::Usage;
+use crate::machine;
+use crate::run::{cargo, program, run as run_command};
+
+/// One feature set for tests, clippy and documentation, so that dependencies are built once.
+pub(crate) const WHOLE: [&str; 2] = ["--workspace", "--all-features"];
+
+/// Where Debian's packages ask whether they may start a service.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let filter: Vec<&str> = match args.split_first() {
+        None => Vec::new(),
+        Some((dashes, rest)) if dashes == "--" => rest.iter().map(String::as_str).collect(),
+        Some((other, _)) => return Err(Usage::unknown("test", other)),
+    };
+    server()?;
+    let nextest = machine::cargo_has("nextest");
+    match (nextest, filter.is_empty()) {
+        (true, true) => {
+            // First, so that the last lines are those of the larger run.
+            run_command(cargo(&["test", "--doc"]).args(WHOLE))?;
+            run_command(cargo(&["nextest", "run"]).args(WHOLE))
+        }
+        (true, false) => run_command(cargo(&["nextest", "run", "--all-features"]).args(filter)),
+        (false, true) => run_command(cargo(&["test", "--no-fail-fast"]).args(WHOLE)),
+        (false, false) => run_command(cargo(&["test", "--all-features"]).args(filter)),
+    }
+}
+
+/// Sees to it that the test kit will find a server, and says which.
+fn server() -> Result<()> {
+    if std::env::var_os("MEMOLOCK_TEST_URL").is_some_and(|url| !url.is_empty()) {
+        eprintln!("tests use the server of MEMOLOCK_TEST_URL");
+        // Those that stop and pause servers want one of their own all the same.
+    }
+    if let Some(image) = machine::docker_image() {
+        eprintln!("tests find Docker with the image {image}");
+    }
+    if let Some(program) = machine::server() {
+        eprintln!("tests find {}", program.display());
+        return Ok(());
+    }
+    if machine::docker_image().is_some() {
+        return Ok(());
+    }
+    install()
+}
+
+fn install() -> Result<()> {
+    let advice = "the tests need a Redis or Valkey; run this and try again: \
+                  sudo apt-get install -y redis-server";
+    if machine::find("apt-get").is_none() {
+        bail!(
+            "the tests need a Redis or Valkey: install redis-server or valkey-server with this system's packages"
+        );
+    }
+    if !machine::is_root() {
+        bail!(advice);
+    }
+    eprintln!("no Redis or Valkey here: installing redis-server");
+    let quiet = NoServices::new(Path::new(POLICY))?;
+    let apt = |args: &[&str]| {
+        let mut command = program("apt-get", args);
+        // Some packages ask the run level instead of the policy.
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("RUNLEVEL", "1");
+        run_command(&mut command)
+    };
+    // An index that is there already may do; a bare machine has none.
+    let wanted = [
+        "install",
+        "-y",
+        "-q",
+        "--no-install-recommends",
+        "redis-server",
+    ];
+    if apt(&wanted).is_err() {
+        apt(&["update", "-q"]).context(advice)?;
+        apt(&wanted).context(advice)?;
+    }
+    drop(quiet);
+    match machine::server() {
+        Some(program) => {
+            eprintln!("tests find {}", program.display());
+            Ok(())
+        }
+        None => bail!("redis-server is installed and not on the PATH"),
+    }
+}
+
+/// While it lives, packages do not start their services: the tests start their own servers.
+struct NoServices<'a>(Option<&'a Path>);
+
+impl<'a> NoServices<'a> {
+    fn new(policy: &'a Path) -> Result<Self> {
+        if policy.exists() {
+            // Whoever wrote it knows what may start here.
+            return Ok(Self(None));
+        }
+        let cannot = || format!("cannot write {}", policy.display());
+        // 101: the action is forbidden by policy.
+        fs::write(policy, "#!/bin/sh\nexit 101\n").with_context(cannot)?;
+        let ours = Self(Some(policy));
+        fs::set_permissions(policy, fs::Permissions::from_mode(0o755)).with_context(cannot)?;
+        Ok(ours)
+    }
+}
+
+impl Drop for NoServices<'_> {
+    fn drop(&mut self) {
+        if let Some(policy) = self.0
+            && let Err(error) = fs::remove_file(policy)
+        {
+            eprintln!("cannot remove {}: {error}", policy.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_held_back_and_the_policy_leaves_no_trace() {
+        let policy = std::env::temp_dir().join(format!("xtask-policy-{}", std::process::id()));
+        let quiet = NoServices::new(&policy).unwrap();
+        let mode = fs::metadata(&policy).unwrap().permissions().mode();
+        assert_eq!(mode & 0o111, 0o111);
+        // A policy that stands already is not ours to remove.
+        drop(NoServices::new(&policy).unwrap());
+        assert!(policy.exists());
+        drop(quiet);
+        assert!(!policy.exists());
+    }
+
+    #[test]
+    fn arguments_come_after_dashes() {
+        let error = run(&["core".to_owned()]).unwrap_err();
+        assert!(error.is::<Usage>(), "{error}");
+    }
+}
