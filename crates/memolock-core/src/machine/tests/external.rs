@@ -1,0 +1,183 @@
+//! External promises: we hold the lease and run a trigger, another program stores the value.
+
+use super::fixture::{Rig, draw, input, token};
+use crate::{Mode, Notice, Origin, Outcome, Output, Policy};
+
+fn attending() -> Rig {
+    let rig = Rig::new(Mode::External).play("miss granted subscribed triggered");
+    assert_eq!(rig.state(), "attending");
+    rig
+}
+
+fn acquires(rig: &Rig) -> u128 {
+    match rig.output() {
+        Output::Acquire { token, .. } => draw(token),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_subscription_is_there_before_the_trigger_so_that_no_answer_is_missed() {
+    let rig = Rig::new(Mode::External).play("miss granted");
+    assert_eq!(rig.output(), Output::Subscribe);
+    assert_eq!(rig.play("subscribed").output(), Output::Trigger);
+}
+
+#[test]
+fn the_value_arrives_and_the_lock_goes_without_a_word() {
+    let rig = attending().play("hear-value");
+    let (token, notice) = (token(1), None);
+    assert_eq!(rig.output(), Output::Release { token, notice });
+    let rig = rig.play("released");
+    let origin = Origin::Awaited;
+    let value = bytes::Bytes::from("v");
+    assert_eq!(rig.outcome(), Some(&Outcome::Value { value, origin }));
+}
+
+#[test]
+fn r1_a_wait_that_ends_leaves_the_lock_so_that_no_second_trigger_starts() {
+    for inputs in ["abandoned", "hear-resumed abandoned"] {
+        let rig = attending().play(inputs);
+        assert_eq!(rig.output(), Output::Rest, "{inputs}");
+        assert_eq!(rig.outcome(), Some(&Outcome::Abandoned));
+    }
+}
+
+#[test]
+fn r5_a_trigger_that_fails_or_is_dropped_gives_the_lease_back() {
+    let triggering = Rig::new(Mode::External).play("miss granted subscribed");
+    let failed = triggering.clone().play("trigger-failed");
+    let (token, notice) = (token(1), Some(Notice::failed("no")));
+    assert_eq!(failed.output(), Output::Release { token, notice });
+    assert_eq!(failed.play("released").outcome(), Some(&Outcome::Failed));
+    let dropped = triggering.play("abandoned");
+    let notice = Some(Notice::Released);
+    assert_eq!(dropped.output(), Output::Release { token, notice });
+}
+
+#[test]
+fn a_failure_that_the_program_reports_frees_the_key_and_is_told_on() {
+    let rig = attending().play("hear-failed");
+    let (token, notice) = (token(1), Some(Notice::failed("no")));
+    assert_eq!(rig.output(), Output::Release { token, notice });
+    let rig = rig.play("released");
+    assert_eq!(rig.outcome(), Some(&Outcome::Remote("no".to_owned())));
+}
+
+#[test]
+fn r2_after_a_gap_we_look_with_the_token_that_we_hold() {
+    let rig = attending().play("hear-gap");
+    assert_eq!(rig.output(), Output::Listen);
+    let rig = rig.play("hear-resumed");
+    assert_eq!(acquires(&rig), 1);
+    let nothing_came = rig.clone().play("granted");
+    assert_eq!(nothing_came.state(), "attending");
+    let it_came = rig.clone().play("found");
+    assert!(matches!(
+        it_came.output(),
+        Output::Release { notice: None, .. }
+    ));
+    let somebody_took_over = rig.play("held");
+    assert_eq!(somebody_took_over.state(), "waiting");
+    assert!(somebody_took_over.machine.deadline().is_some());
+}
+
+#[test]
+fn r2_a_lost_lease_or_an_invalidation_starts_over_with_a_new_token() {
+    for what in ["lease-lost", "hear-invalidated"] {
+        let rig = attending().play(what);
+        assert_eq!(acquires(&rig), 2, "{what}");
+        assert_eq!(rig.play("granted").output(), Output::Trigger, "{what}");
+    }
+}
+
+#[test]
+fn what_a_holder_before_us_said_does_not_concern_us() {
+    let rig = attending();
+    let after = rig.clone().play("hear-released");
+    assert_eq!(after.machine.state, rig.machine.state);
+}
+
+#[test]
+fn the_lease_is_kept_alive_from_the_grant_to_the_value() {
+    for inputs in [
+        "miss granted",
+        "miss granted subscribed",
+        "miss granted subscribed triggered",
+        "miss granted subscribed triggered hear-resumed",
+    ] {
+        let held = Rig::new(Mode::External).play(inputs).machine.held();
+        assert_eq!(held.map(|h| h.token), Some(token(1)), "{inputs}");
+    }
+    assert_eq!(attending().play("hear-value").machine.held(), None);
+}
+
+#[test]
+fn a_waiter_for_an_external_promise_triggers_when_it_takes_over() {
+    let mut rig = Rig::new(Mode::External).play("miss held subscribed held");
+    rig.elapse().feed(input("granted"));
+    assert_eq!(rig.output(), Output::Trigger, "it listens already");
+}
+
+#[test]
+fn a_caller_who_takes_over_brings_its_own_kind_of_work() {
+    let compute = |inputs: &str| {
+        let rig = Rig::new(Mode::External)
+            .play(inputs)
+            .play("adopted-compute");
+        matches!(rig.output(), Output::Compute { lease: Some(held) } if held.token == token(1))
+    };
+    assert!(compute("miss granted"), "not triggered yet");
+    assert!(
+        compute("miss granted subscribed"),
+        "half-way through the trigger"
+    );
+    let rig = attending().play("adopted-compute");
+    assert_eq!(rig.output(), Output::Listen, "the program is at it");
+    let rig = rig.play("lease-lost granted");
+    assert!(matches!(rig.output(), Output::Compute { lease: Some(_) }));
+    let rig = Rig::new(Mode::Compute).play("miss granted adopted-external");
+    assert_eq!(rig.output(), Output::Subscribe);
+    assert_eq!(rig.play("subscribed").output(), Output::Trigger);
+}
+
+#[test]
+fn a_reader_who_takes_over_is_never_asked_for_work() {
+    for (mode, inputs) in [
+        (Mode::Compute, "miss"),
+        (Mode::Compute, "miss held"),
+        (Mode::Compute, "miss held subscribed held"),
+        (Mode::Compute, "miss granted"),
+        (Mode::External, "miss granted subscribed"),
+        (Mode::External, "miss granted subscribed triggered"),
+    ] {
+        let rig = Rig::new(mode).play(inputs).play("adopted-read");
+        assert_eq!(rig.outcome(), Some(&Outcome::Absent), "{inputs}");
+    }
+    let probing = Rig::new(Mode::Compute).play("adopted-read miss");
+    assert_eq!(probing.outcome(), Some(&Outcome::Absent));
+}
+
+#[test]
+fn without_a_subscription_nothing_is_triggered() {
+    let rig = Rig::new(Mode::External).play("miss granted subscribe-lost");
+    let (token, notice) = (token(1), Some(Notice::Released));
+    assert_eq!(rig.output(), Output::Release { token, notice });
+    let rig = rig.play("released");
+    assert!(matches!(rig.outcome(), Some(Outcome::Backend(_))));
+}
+
+#[test]
+fn looking_after_a_gap_is_bounded_too() {
+    let policy = Policy {
+        attempts: 3,
+        ..Policy::default()
+    };
+    let rig = Rig::with(policy, Mode::External);
+    let mut rig = rig.play("miss granted subscribed triggered hear-resumed");
+    for _ in 0..2 {
+        assert_eq!(acquires(rig.feed(input("acquire-lost"))), 1);
+    }
+    rig.feed(input("acquire-lost"));
+    assert!(matches!(rig.output(), Output::Release { token: t, .. } if t == token(1)));
+}

@@ -1,0 +1,264 @@
+//! Properties of random schedules: wild ones, in which anything comes at any time, and fitting ones,
+//! in which each command gets one of its possible replies.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::fixture::{INPUTS, Rig, input};
+use crate::{FailurePolicy, Input, Mode, OutagePolicy, Output, Policy, Token};
+
+fn mode() -> impl Strategy<Value = Mode> {
+    select(&[Mode::Read, Mode::Compute, Mode::External])
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    (0..4_u8, any::<bool>(), any::<bool>()).prop_map(|(attempts, share, strict)| Policy {
+        attempts,
+        failures: if share {
+            FailurePolicy::Share
+        } else {
+            FailurePolicy::Retry
+        },
+        outage: if strict {
+            OutagePolicy::Fail
+        } else {
+            OutagePolicy::Compute
+        },
+        ..Policy::default()
+    })
+}
+
+/// The names of what can come of an output.
+fn replies(output: &Output) -> &'static [&'static str] {
+    match output {
+        Output::Probe => &[
+            "hit",
+            "miss",
+            "miss",
+            "miss",
+            "probe-lost",
+            "probe-refused",
+            "probe-wrong",
+        ],
+        Output::Acquire { .. } => &[
+            "granted",
+            "granted",
+            "held",
+            "held",
+            "held-forever",
+            "found",
+            "acquire-lost",
+            "acquire-refused",
+            "acquire-wrong",
+        ],
+        Output::Subscribe => &[
+            "subscribed",
+            "subscribed",
+            "subscribe-lost",
+            "subscribe-wrong",
+        ],
+        Output::Listen => &[
+            "hear-value",
+            "hear-released",
+            "hear-failed",
+            "hear-invalidated",
+            "hear-gap",
+            "hear-resumed",
+            "silenced",
+            "lease-lost",
+            "elapsed",
+        ],
+        Output::Compute { .. } => &["computed", "computed", "unstored", "failed", "panicked"],
+        Output::Trigger => &["triggered", "triggered", "triggered", "trigger-failed"],
+        Output::Fulfil { .. } => &["stored", "lease-gone", "fulfil-lost", "fulfil-refused"],
+        Output::Release { .. } => &["released", "not-ours", "release-lost", "release-refused"],
+        Output::Rest => &["abandoned"],
+    }
+}
+
+/// Feeds an input by name; time passes up to the deadline where the input is about that.
+fn feed(rig: &mut Rig, name: &str) {
+    match (name, rig.machine.deadline()) {
+        ("elapsed", Some(_)) => rig.elapse(),
+        _ => rig.feed(input(name)),
+    };
+}
+
+fn is_command(output: &Output) -> bool {
+    matches!(
+        output,
+        Output::Acquire { .. } | Output::Fulfil { .. } | Output::Release { .. } | Output::Probe
+    )
+}
+
+/// What holds of a machine at any time, and across any one input.
+fn consistent(before: &Rig, after: &Rig) -> Result<(), TestCaseError> {
+    let output = after.output();
+    prop_assert_eq!(output == Output::Rest, after.state() == "settled");
+    if output == Output::Rest {
+        prop_assert!(after.outcome().is_some());
+    }
+    if let Some(outcome) = before.outcome() {
+        prop_assert_eq!(after.outcome(), Some(outcome), "an outcome is for ever");
+    }
+    if after.machine.deadline().is_some() {
+        prop_assert_eq!(&output, &Output::Listen);
+    }
+    if after.outcome().is_some() {
+        prop_assert_eq!(after.machine.held(), None, "clean-up needs no heartbeat");
+    }
+    match (&output, after.machine.held()) {
+        (Output::Fulfil { token, .. }, Some(held)) => prop_assert_eq!(*token, held.token),
+        (Output::Acquire { token, .. }, Some(held)) => prop_assert_eq!(*token, held.token),
+        (Output::Compute { lease }, held) => prop_assert_eq!(*lease, held),
+        (Output::Trigger, held) => prop_assert!(held.is_some()),
+        (Output::Probe | Output::Release { .. } | Output::Rest, held) => {
+            prop_assert_eq!(held, None);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn r8_whatever_comes_whenever_nothing_panics_and_an_outcome_stays(
+        mode in mode(),
+        policy in policy(),
+        inputs in prop::collection::vec((select(INPUTS), 0..6000_u64), 0..60),
+    ) {
+        let mut rig = Rig::with(policy, mode);
+        for (name, step) in inputs {
+            let before = rig.clone();
+            rig.advance(Duration::from_millis(step));
+            rig.feed(input(name)).feed(Input::Elapsed);
+            consistent(&before, &rig)?;
+        }
+    }
+
+    #[test]
+    fn r5_r9_no_lease_is_forgotten(
+        mode in mode(),
+        policy in policy(),
+        choices in prop::collection::vec((any::<Index>(), 0..24_u8), 0..60),
+    ) {
+        let mut rig = Rig::with(policy, mode);
+        let mut ledger = Ledger::default();
+        for (index, aside) in choices {
+            let name = match aside {
+                0 => "abandoned",
+                1 => "adopted-read",
+                2 => "adopted-compute",
+                3 => "adopted-external",
+                4 => "lease-lost",
+                _ => *index.get(replies(&rig.output())),
+            };
+            let before = rig.clone();
+            feed(&mut rig, name);
+            consistent(&before, &rig)?;
+            ledger.entry(&before, name, &rig)?;
+        }
+        let before = rig.clone();
+        feed(&mut rig, "abandoned");
+        ledger.entry(&before, "abandoned", &rig)?;
+        while rig.output() != Output::Rest {
+            let (before, name) = (rig.clone(), replies(&rig.output())[0]);
+            feed(&mut rig, name);
+            ledger.entry(&before, name, &rig)?;
+        }
+        prop_assert!(ledger.open.is_empty(), "{:?}", ledger.open);
+    }
+
+    #[test]
+    fn r9_an_abandoned_flight_sends_at_most_two_more_commands(
+        mode in mode(),
+        policy in policy(),
+        choices in prop::collection::vec(any::<Index>(), 0..40),
+        after in prop::collection::vec(any::<Index>(), 8),
+    ) {
+        let mut rig = Rig::with(policy, mode);
+        for index in choices {
+            let name = *index.get(replies(&rig.output()));
+            feed(&mut rig, name);
+        }
+        let under_way = rig.output();
+        feed(&mut rig, "abandoned");
+        // A command that was sent already is not sent more.
+        let mut sent = usize::from(is_command(&rig.output()) && rig.output() != under_way);
+        for index in after {
+            let name = *index.get(replies(&rig.output()));
+            feed(&mut rig, name);
+            sent += usize::from(is_command(&rig.output()));
+        }
+        prop_assert_eq!(rig.output(), Output::Rest);
+        prop_assert!(sent <= 2, "{}", sent);
+    }
+}
+
+/// Which leases may be ours in the store, told from commands and replies alone.
+#[derive(Default)]
+struct Ledger {
+    open: BTreeSet<Token>,
+    tried: BTreeSet<Token>,
+}
+
+impl Ledger {
+    fn entry(&mut self, before: &Rig, name: &str, after: &Rig) -> Result<(), TestCaseError> {
+        let leaves = matches!(name, "abandoned" | "adopted-read");
+        match before.output() {
+            Output::Acquire { token, .. } => {
+                self.tried.insert(token);
+                match name {
+                    "granted" => drop(self.open.insert(token)),
+                    "acquire-lost" => {
+                        self.open.insert(token);
+                        self.r7(after)?;
+                    }
+                    // Another one holds it, so we do not.
+                    "held" | "held-forever" => drop(self.open.remove(&token)),
+                    // It was sent, and its reply will not be read.
+                    _ if leaves => drop(self.open.insert(token)),
+                    _ => {}
+                }
+            }
+            Output::Fulfil { token, .. } if matches!(name, "stored" | "lease-gone") => {
+                self.open.remove(&token);
+            }
+            // It was sent, whatever came of it: else the lease expires.
+            Output::Release { token, .. } if name.contains("release") || name == "not-ours" => {
+                self.open.remove(&token);
+            }
+            _ => {}
+        }
+        // The program that was triggered is still at it: left to expire, or reported lost.
+        let attends = matches!(before.state(), "attending" | "verifying");
+        let lost = matches!(name, "lease-lost" | "hear-invalidated");
+        if let (true, Some(held)) = (attends, before.machine.held())
+            && (leaves || (lost && before.state() == "attending"))
+        {
+            self.open.remove(&held.token);
+        }
+        if let Output::Acquire { token, .. } = after.output() {
+            let resent = matches!(before.output(), Output::Acquire { token: t, .. } if t == token);
+            let ours = after.machine.held().is_some_and(|h| h.token == token);
+            let fresh = !self.tried.contains(&token);
+            prop_assert!(resent || ours || fresh, "a token is used for a second try");
+        }
+        Ok(())
+    }
+
+    /// A lost reply is tried again, computed around, or taken back: never believed a refusal.
+    fn r7(&self, after: &Rig) -> Result<(), TestCaseError> {
+        let fine = matches!(
+            after.output(),
+            Output::Acquire { .. } | Output::Compute { lease: None } | Output::Release { .. }
+        );
+        prop_assert!(fine, "{:?}", after.output());
+        Ok(())
+    }
+}
