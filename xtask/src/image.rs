@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::help::Usage;
 use crate::machine::{self, LOCAL_IMAGE};
 use crate::run::{capture, program};
+use crate::test;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let name = match args {
@@ -24,11 +25,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if !machine::docker_answers() {
         bail!("no Docker daemon answers: start it, and see that you may use it (docker version)");
     }
-    let Some(server) = machine::server() else {
-        bail!(
-            "neither redis-server nor valkey-server is on the PATH: install one (apt-get install redis-server)"
-        );
-    };
+    if machine::server().is_none() {
+        test::install()?;
+    }
+    let server = machine::server().context("there is no server program to pack")?;
     let root = Root::new()?;
     for file in files(&server)? {
         root.add(&file)?;

@@ -38,24 +38,31 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 
 /// Sees to it that the test kit will find a server, and says which.
 fn server() -> Result<()> {
-    if std::env::var_os("MEMOLOCK_TEST_URL").is_some_and(|url| !url.is_empty()) {
-        eprintln!("tests use the server of MEMOLOCK_TEST_URL");
-        // Those that stop and pause servers want one of their own all the same.
+    let named = std::env::var_os("MEMOLOCK_TEST_URL").is_some_and(|url| !url.is_empty());
+    let (image, program) = (machine::docker_image(), machine::server());
+    if named {
+        eprintln!("tests find a server at MEMOLOCK_TEST_URL");
     }
-    if let Some(image) = machine::docker_image() {
+    if let Some(image) = &image {
         eprintln!("tests find Docker with the image {image}");
     }
-    if let Some(program) = machine::server() {
+    if let Some(program) = &program {
         eprintln!("tests find {}", program.display());
-        return Ok(());
     }
-    if machine::docker_image().is_some() {
-        return Ok(());
+    match (image.is_some() || program.is_some(), named) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            eprintln!(
+                "tests that stop and pause servers will fail: they want redis-server on the PATH"
+            );
+            Ok(())
+        }
+        (false, false) => install(),
     }
-    install()
 }
 
-fn install() -> Result<()> {
+/// Installs redis-server where we may, and says how where we may not.
+pub(crate) fn install() -> Result<()> {
     let advice = "the tests need a Redis or Valkey; run this and try again: \
                   sudo apt-get install -y redis-server";
     if machine::find("apt-get").is_none() {
