@@ -164,14 +164,16 @@ impl Switchboard {
         wake(owner);
     }
 
-    /// The store refused to subscribe `key`: who waits for a confirmation gets the error, and who was
-    /// cut off by a gap ends.
+    /// The store refused one request to subscribe `key`, in its order among the confirmations: who
+    /// waits for one gets the error, and who was cut off by a gap ends.
     pub fn refuse(&self, key: &Key, error: &BackendError) {
         let mut inner = self.lock();
         let Some(route) = inner.routes.get_mut(key) else {
             return;
         };
-        route.sent = route.confirmed;
+        // It answers one request, as a confirmation does: those behind it are still under way, and
+        // theirs must not be taken for those of later listeners.
+        route.confirmed = (route.confirmed + 1).min(route.sent);
         let wakers: Vec<_> = route.ears.iter().filter_map(|e| e.refuse(error)).collect();
         let owner = if route.ears.is_empty() {
             inner.soil(key)
@@ -351,6 +353,10 @@ impl Ear {
             Stage::Asked(_) => mailbox.stage = Stage::New,
             Stage::Live if !mailbox.deaf => {
                 mailbox.deaf = true;
+                // A connection that comes and goes must not fill a mailbox that nobody reads.
+                if mailbox.events.len() >= MAILBOX_EVENTS {
+                    mailbox.events.clear();
+                }
                 mailbox.events.push_back(Event::Gap);
                 return mailbox.waker.take();
             }
