@@ -124,7 +124,7 @@ fn consistent(before: &Rig, after: &Rig) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn r8_whatever_comes_whenever_nothing_panics_and_an_outcome_stays(
