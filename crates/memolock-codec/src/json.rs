@@ -105,8 +105,8 @@ mod tests {
             name: String,
             ratio in any::<f64>().prop_filter("finite", |f| f.is_finite()),
             small in any::<f32>().prop_filter("finite", |f| f.is_finite()),
-            tags: Vec<String>,
-            more: BTreeMap<String, Option<i64>>,
+            tags in prop::collection::vec(any::<String>(), 0..4),
+            more in prop::collection::btree_map(any::<String>(), any::<Option<i64>>(), 0..4),
             shape in shape(),
         ) -> Record {
             Record { count, name, ratio, small, tags, more, shape }

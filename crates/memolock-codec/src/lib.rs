@@ -72,3 +72,8 @@ pub use error::{CodecError, CodecErrorKind, MAX_DETAIL_BYTES};
 pub use json::Json;
 pub use raw::Raw;
 pub use text::Text;
+
+/// The README's example is a test too.
+#[cfg(all(doctest, feature = "json"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

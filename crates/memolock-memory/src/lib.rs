@@ -59,3 +59,8 @@ pub use backend::MemoryBackend;
 pub use builder::{DEFAULT_CAPACITY_BYTES, ENTRY_OVERHEAD_BYTES, MemoryBuilder};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use store::Usage;
+
+/// The README's example is a test too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
