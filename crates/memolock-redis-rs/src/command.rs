@@ -14,9 +14,20 @@ use crate::dial::{Dialer, Line, is_end, ping};
 use crate::error::Fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat, still_connecting};
 
+/// How long a command that met a dead connection waits for the link's task to notice. It takes
+/// microseconds; the bound is for a process that is short of processor time.
+const NOTICING: Duration = Duration::from_millis(100);
+
+/// A connection, and the how many-th it is: a dead one is told from its successor by that.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    connection: MultiplexedConnection,
+    nth: u64,
+}
+
 /// The command connection.
 pub(crate) struct Commands {
-    link: Link<MultiplexedConnection>,
+    link: Link<Wire>,
     counters: Arc<Counters>,
     doubts: [Doubt; 2],
     bound: Duration,
@@ -36,6 +47,7 @@ impl Commands {
             counters: Arc::clone(counters),
             doubt: doubt.clone(),
             interval: options.heartbeat,
+            made: 0,
         };
         Self {
             link: Link::open(dialer, tenant, options, counters),
@@ -45,27 +57,25 @@ impl Commands {
         }
     }
 
-    pub(crate) fn link(&self) -> &Link<MultiplexedConnection> {
+    pub(crate) fn link(&self) -> &Link<Wire> {
         &self.link
     }
 
     /// Sends one command and waits for its reply, within the bound. An error reply is an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, Fault> {
-        let connection = match self.link.now() {
-            Some(Ok(connection)) => Ok(connection),
-            Some(Err(fault)) => Err(fault),
+        let wire = match self.link.now() {
+            Some(verdict) => verdict,
             None => self.wait().await,
         };
-        let outcome = match connection {
-            Ok(connection) => self.send_over(connection, command).await,
-            Err(fault) => Err(fault),
-        };
-        if outcome.is_err() {
-            // A failure takes no time while the link is down. Who tries again in a loop must not
-            // keep the task that mends the link from running.
-            tokio::task::yield_now().await;
+        match wire {
+            Ok(wire) => self.send_over(wire, command).await,
+            Err(fault) => {
+                // It took no time. Who tries again in a loop must not keep the task that mends the
+                // link from running.
+                tokio::task::yield_now().await;
+                Err(fault)
+            }
         }
-        outcome
     }
 
     /// Runs a script: by its digest, and by its text if the server has forgotten it, as it does
@@ -88,35 +98,40 @@ impl Commands {
     }
 
     /// The first attempt to connect is under way: part of the bound goes by, the rest is the command's.
-    async fn wait(&self) -> Result<MultiplexedConnection, Fault> {
+    async fn wait(&self) -> Result<Wire, Fault> {
         let since = Instant::now();
         let settled = tokio::time::timeout(self.bound, self.link.settled()).await;
-        let mut connection = settled.map_err(|_| still_connecting())??;
+        let mut wire = settled.map_err(|_| still_connecting())??;
         let rest = self.bound.saturating_sub(since.elapsed());
-        connection.set_response_timeout(rest.max(Duration::from_millis(1)));
-        Ok(connection)
+        let rest = rest.max(Duration::from_millis(1));
+        wire.connection.set_response_timeout(rest);
+        Ok(wire)
     }
 
-    async fn send_over(
-        &self,
-        mut connection: MultiplexedConnection,
-        command: &Cmd,
-    ) -> Result<Value, Fault> {
+    async fn send_over(&self, mut wire: Wire, command: &Cmd) -> Result<Value, Fault> {
         self.counters.command();
-        let outcome = connection.send_packed_command(command).await;
+        let outcome = wire.connection.send_packed_command(command).await;
         match outcome.and_then(Value::extract_error) {
             Ok(value) => Ok(value),
-            Err(error) => Err(self.failed(error.into())),
+            Err(error) => Err(self.failed(wire.nth, error.into()).await),
         }
     }
 
-    #[cold]
-    fn failed(&self, fault: Fault) -> Fault {
-        if fault.kind() != ErrorKind::Timeout {
-            return fault;
+    async fn failed(&self, nth: u64, fault: Fault) -> Fault {
+        match fault.kind() {
+            ErrorKind::Timeout => {
+                self.doubts.iter().for_each(Doubt::raise);
+                Fault::new(ErrorKind::Timeout, format!("after {:?}", self.bound))
+            }
+            ErrorKind::Unavailable => {
+                // The next command shall find the link connecting and wait, rather than fail on the
+                // same dead connection.
+                let noticed = self.link.noticed(|wire| wire.nth == nth);
+                let _ = tokio::time::timeout(NOTICING, noticed).await;
+                fault
+            }
+            _ => fault,
         }
-        self.doubts.iter().for_each(Doubt::raise);
-        Fault::new(ErrorKind::Timeout, format!("after {:?}", self.bound))
     }
 }
 
@@ -125,14 +140,19 @@ struct Keeper {
     counters: Arc<Counters>,
     doubt: Doubt,
     interval: Duration,
+    made: u64,
 }
 
 impl Tenant for Keeper {
-    type Handle = MultiplexedConnection;
+    type Handle = Wire;
     const PURPOSE: &'static str = "commands";
 
-    fn handle(&self, line: &Line) -> MultiplexedConnection {
-        line.connection.clone()
+    fn handle(&mut self, line: &Line) -> Wire {
+        self.made += 1;
+        Wire {
+            connection: line.connection.clone(),
+            nth: self.made,
+        }
     }
 
     async fn serve(&mut self, mut line: Line) -> Fault {

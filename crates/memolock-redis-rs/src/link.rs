@@ -35,7 +35,8 @@ pub(crate) trait Tenant: Send + 'static {
     /// For reports.
     const PURPOSE: &'static str;
 
-    fn handle(&self, line: &Line) -> Self::Handle;
+    /// What users get for this line.
+    fn handle(&mut self, line: &Line) -> Self::Handle;
 
     /// Uses the connection until it is lost, and says why it was.
     fn serve(&mut self, line: Line) -> impl Future<Output = Fault> + Send;
@@ -109,6 +110,15 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
         }
     }
 
+    /// Waits until the link's task has put away a handle that a user found dead.
+    pub(crate) async fn noticed(&self, is_it: impl Fn(&H) -> bool) {
+        let mut states = self.state.subscribe();
+        // It only ends early with the sender, which we hold ourselves.
+        let _ = states
+            .wait_for(|state| !matches!(state, State::Up(handle) if is_it(handle)))
+            .await;
+    }
+
     /// A word for `Debug`.
     pub(crate) fn condition(&self) -> &'static str {
         match &*self.state.borrow() {
@@ -163,7 +173,8 @@ impl<T: Tenant> Supervisor<T> {
     async fn run(mut self) {
         let mut line = self.redial().await;
         loop {
-            self.publish(State::Up(self.tenant.handle(&line)));
+            let handle = self.tenant.handle(&line);
+            self.publish(State::Up(handle));
             let since = Instant::now();
             let fault = self.tenant.serve(line).await;
             // From here on commands wait: it may have been one killed connection.

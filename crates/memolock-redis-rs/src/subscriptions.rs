@@ -120,7 +120,7 @@ impl Tenant for Owner {
     type Handle = ();
     const PURPOSE: &'static str = "subscriptions";
 
-    fn handle(&self, _line: &Line) {}
+    fn handle(&mut self, _line: &Line) {}
 
     async fn serve(&mut self, line: Line) -> Fault {
         let fault = Session::new(self, line).run().await;

@@ -6,7 +6,9 @@ use memolock_core::{
 };
 use std::time::Duration;
 
-use crate::server::{Server, heard, key, secs, token};
+use memolock_redis_rs::RedisBackend;
+
+use crate::server::{Server, eventually, heard, key, secs, token};
 
 fn expires(remaining: Remaining) -> Duration {
     match remaining {
@@ -419,6 +421,61 @@ async fn a_server_that_may_not_write_refuses() {
         .await
         .unwrap_err();
     assert_eq!(replica.kind(), ErrorKind::Refused, "{replica}");
+}
+
+/// The user of the README.
+#[tokio::test]
+async fn a_user_who_may_no_more_than_is_needed_may_do_everything() {
+    let server = Server::start();
+    let mut admin = server.admin().await;
+    let user = "ACL SETUSER ann on >password ~likes:* ~likes/lock:* &likes/notif:* &likes/fail:* \
+        +get +set +del +publish +pexpire +pttl +type +strlen +eval +evalsha +subscribe \
+        +unsubscribe +ping +hello +client|setname +select";
+    let words: Vec<&str> = user.split_whitespace().collect();
+    let _: () = admin.run(&words).await;
+    let url = format!("redis://ann:password@127.0.0.1:{}/1", server.port());
+    let builder = RedisBackend::builder(url).heartbeat(Duration::from_millis(20));
+    let backend = builder.connect().await.unwrap();
+
+    let key = key("a");
+    let mut listener = backend.subscribe(&key).await.unwrap();
+    backend.acquire(&key, token(1), secs(5)).await.unwrap();
+    let renewal = Renewal {
+        key: key.clone(),
+        token: token(1),
+        lease: secs(5),
+    };
+    assert_eq!(backend.renew(&[renewal]).await.unwrap(), [true]);
+    backend.inspect(&key).await.unwrap();
+    assert!(
+        backend
+            .release(&key, token(1), Some(Notice::Released))
+            .await
+            .unwrap()
+    );
+    heard(&mut listener).await;
+    backend.acquire(&key, token(2), secs(5)).await.unwrap();
+    backend.acquire(&key, token(2), secs(5)).await.unwrap();
+    backend
+        .fulfil(&key, token(2), "v".into(), secs(5))
+        .await
+        .unwrap();
+    heard(&mut listener).await;
+    backend.get(&key).await.unwrap();
+    backend
+        .put(&key, "w".into(), secs(5), PutMode::Override)
+        .await
+        .unwrap();
+    backend.invalidate(&key).await.unwrap();
+    drop(listener);
+    let sent = backend.stats().commands;
+    eventually("heartbeats go on", || async {
+        backend.stats().commands > sent + 4
+    })
+    .await;
+    assert_eq!(backend.stats().reconnects, 0);
+    let denied: Vec<String> = admin.run(&["ACL", "LOG"]).await;
+    assert!(denied.is_empty(), "{denied:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -108,7 +108,8 @@ async fn under_load_a_kill_fails_only_what_was_in_flight() {
                         Ok(_) => fine += 1,
                         Err(error) => {
                             assert!(lost(&error) && error.is_ambiguous(), "{error}");
-                            failed += 1;
+                            // Else a kill hit an attempt to reconnect: then they fail fast.
+                            failed += u64::from(error.detail() == "the connection was lost");
                         }
                     }
                 }
@@ -131,10 +132,10 @@ async fn under_load_a_kill_fails_only_what_was_in_flight() {
         kills >= 2 && fine > 0,
         "{kills} kills, {fine} fine, {failed} failed"
     );
-    println!("{kills} kills, {fine} fine, {failed} failed");
-    // A task may meet the dead connection a few times before the break is noticed.
+    // Each task has one command in flight, so that is what a kill can fail. One more may meet the
+    // dead connection on a machine so busy that the break is noticed late.
     assert!(
-        failed <= kills * 16 * 4,
+        failed <= kills * 32,
         "{failed} of {fine} failed after {kills} kills"
     );
 }
@@ -245,8 +246,13 @@ async fn a_command_that_times_out_has_the_connections_checked_at_once() {
 #[tokio::test]
 async fn a_slow_server_is_not_a_dead_one() {
     let server = Server::start();
-    let backend = RedisBackend::builder(server.url()).heartbeat(Duration::from_millis(20));
-    let backend = backend.connect().await.unwrap();
+    // The script takes a fraction of a second, or more where many tests share the processor.
+    let builder = RedisBackend::builder(server.url()).command_timeout(PATIENCE);
+    let backend = builder
+        .heartbeat(Duration::from_millis(20))
+        .connect()
+        .await
+        .unwrap();
     let mut admin = server.admin().await;
     let busy = "local n = 0; for i = 1, 3e7 do n = n + i end; return n";
     let _: f64 = admin.run(&["EVAL", busy, "0"]).await;

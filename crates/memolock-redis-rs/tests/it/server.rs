@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -35,7 +37,7 @@ impl Server {
             dir: tempfile::tempdir().unwrap(),
             password,
         };
-        // Somebody else may take the free port first: then the child ends, and another is tried.
+        // Another process may take the free port first: then the child ends, and another is tried.
         for _ in 0..10 {
             server.port = free_port();
             if server.run() {
@@ -65,7 +67,7 @@ impl Server {
             if child.try_wait().unwrap().is_some() {
                 return false;
             }
-            if answers(self.port) {
+            if answers(&self.socket()) {
                 self.child = Some(child);
                 return true;
             }
@@ -131,13 +133,22 @@ impl Drop for Server {
     }
 }
 
+/// A port that nobody listens to, very likely. Below the range from which the system takes ports for
+/// outgoing connections, and never the same twice in this process.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let nth = NEXT.fetch_add(1, Relaxed) + std::process::id() * 97;
+        let port = 10_000 + u16::try_from(nth % 20_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
-fn answers(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+/// Asked over the socket in its own directory: on the port somebody else may answer.
+fn answers(socket: &Path) -> bool {
+    let Ok(mut stream) = UnixStream::connect(socket) else {
         return false;
     };
     stream
