@@ -7,6 +7,7 @@ mod monitor;
 mod parallel;
 mod pause;
 mod restart;
+mod walkthrough;
 
 use memolock_testkit::{ServerError, TestServer};
 
