@@ -28,7 +28,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         (true, true) => {
             // First, so that the last lines are those of the larger run.
             run_command(cargo(&["test", "--doc"]).args(WHOLE))?;
-            run_command(cargo(&["nextest", "run"]).args(WHOLE))
+            run_command(cargo(&["nextest", "run", "--no-fail-fast"]).args(WHOLE))
         }
         (true, false) => run_command(cargo(&["nextest", "run", "--all-features"]).args(filter)),
         (false, true) => run_command(cargo(&["test", "--no-fail-fast"]).args(WHOLE)),
