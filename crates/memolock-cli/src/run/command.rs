@@ -1,0 +1,117 @@
+//! The command that is memoized: running it, and ending it.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::process::Stdio;
+
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
+use tokio::process::{self, Child};
+
+use crate::exit::Failure;
+use crate::interrupt::{Caught, Interrupts, end, exit_code};
+
+/// A program and its arguments.
+pub(super) struct Command {
+    program: OsString,
+    args: Vec<OsString>,
+}
+
+/// Why a command has no output to store.
+#[derive(Debug)]
+pub(super) enum Unsuccessful {
+    /// It ended with a code other than zero, or by a signal.
+    Exited { code: i32, output: Bytes },
+    /// It could not be started.
+    Unstartable { program: String, error: io::Error },
+    /// Its output could not be read.
+    Unreadable(io::Error),
+    /// We were interrupted and have ended it.
+    Interrupted(Caught),
+}
+
+impl Command {
+    pub(super) fn new(words: &[OsString]) -> Result<Self, Failure> {
+        match words {
+            [program, args @ ..] => Ok(Self {
+                program: program.clone(),
+                args: args.to_vec(),
+            }),
+            [] => Err(Failure::usage("which command?")),
+        }
+    }
+
+    /// The words joined by spaces, for an id. What is not UTF-8 would have to be changed, and then two
+    /// commands could have one id.
+    pub(super) fn line(&self) -> Result<String, Failure> {
+        let words = std::iter::once(&self.program).chain(&self.args);
+        let words: Option<Vec<&str>> = words.map(|word| OsStr::to_str(word)).collect();
+        let words = words.ok_or_else(|| {
+            Failure::usage("the command is not UTF-8 and cannot be its own id: give --id")
+        })?;
+        Ok(words.join(" "))
+    }
+
+    /// Runs it to its end and returns its stdout. Dropping the future kills it.
+    pub(super) async fn run(&self, interrupts: &Interrupts) -> Result<Bytes, Unsuccessful> {
+        let spawned = process::Command::new(&self.program)
+            .args(&self.args)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = spawned.map_err(|error| Unsuccessful::Unstartable {
+            program: self.program.to_string_lossy().into_owned(),
+            error,
+        })?;
+        let ended = tokio::select! {
+            output = collect(&mut child) => Ok(output),
+            caught = interrupts.caught() => Err(caught),
+        };
+        match ended {
+            Ok(Ok((0, output))) => Ok(output),
+            Ok(Ok((code, output))) => Err(Unsuccessful::Exited { code, output }),
+            Ok(Err(error)) => Err(Unsuccessful::Unreadable(error)),
+            Err(caught) => {
+                end(&mut child).await;
+                Err(Unsuccessful::Interrupted(caught))
+            }
+        }
+    }
+}
+
+/// Exit code and stdout, which ends when everybody who has inherited it has ended.
+async fn collect(child: &mut Child) -> io::Result<(i32, Bytes)> {
+    let mut output = Vec::new();
+    if let Some(stdout) = &mut child.stdout {
+        stdout.read_to_end(&mut output).await?;
+    }
+    let status = child.wait().await?;
+    Ok((exit_code(status), output.into()))
+}
+
+impl Unsuccessful {
+    /// What to say where there is no exit code to pass on. Codes as shells have them.
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::Unstartable { error, .. } if error.kind() == ErrorKind::NotFound => {
+                Failure::coded(127, self)
+            }
+            Self::Unstartable { .. } => Failure::coded(126, self),
+            Self::Interrupted(caught) => caught.failure(),
+            Self::Exited { .. } | Self::Unreadable(_) => Failure::failed(self),
+        }
+    }
+}
+
+/// Also what other waiters hear of it, so no output here.
+impl fmt::Display for Unsuccessful {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited { code, .. } => write!(f, "the command exited with {code}"),
+            Self::Unstartable { program, error } => write!(f, "cannot run {program}: {error}"),
+            Self::Unreadable(error) => write!(f, "cannot read the command's output: {error}"),
+            Self::Interrupted(_) => f.write_str("interrupted"),
+        }
+    }
+}
