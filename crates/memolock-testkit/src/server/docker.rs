@@ -9,6 +9,7 @@ use testcontainers::bollard::query_parameters::{
     CreateImageOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use testcontainers::core::IntoContainerPort;
+use testcontainers::core::client::docker_client_instance;
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::time::timeout;
@@ -213,7 +214,10 @@ impl Drop for Container {
 }
 
 async fn connect() -> Result<Docker, String> {
-    let docker = Docker::connect_with_defaults().map_err(|error| error.to_string())?;
+    // The same as it starts containers with, wherever it found the daemon.
+    let docker = docker_client_instance()
+        .await
+        .map_err(|error| error.to_string())?;
     match timeout(DAEMON, docker.ping()).await {
         Ok(Ok(_)) => Ok(docker),
         Ok(Err(error)) => Err(format!("no daemon answers: {error}")),
