@@ -78,3 +78,8 @@ pub use memolock_memory as memory;
 /// The backend over the `redis` crate.
 #[cfg(feature = "redis-rs")]
 pub use memolock_redis_rs as redis_rs;
+
+/// The code of the README compiles and runs.
+#[cfg(all(doctest, feature = "memory", feature = "json"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
