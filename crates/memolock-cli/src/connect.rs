@@ -16,9 +16,8 @@ const NO_SERVER: &str = "give --url or set MEMOLOCK_URL, for example redis://127
 /// The backends, by the names they have in reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum BackendName {
-    /// Embedded: no server, for this process alone
+    // No doc comments: clap would make the help of every command twice as long.
     Memory,
-    /// Redis or Valkey, by the redis crate
     RedisRs,
 }
 

@@ -134,6 +134,13 @@ impl Army for Fleet {
                 (process, _) => return Err(senseless(process, what)),
             }
         }
+        for worker in self.workers.drain(..) {
+            let Worker { mut child, orders } = worker;
+            // The end of its orders ends it.
+            drop(orders);
+            // Reaped; how it ended does not matter any more.
+            let _ = child.wait().await;
+        }
         Ok(sent)
     }
 }

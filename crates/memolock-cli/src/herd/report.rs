@@ -81,10 +81,6 @@ impl Report {
     pub(super) fn table(&self) -> String {
         let Latency { p50, p99, max } = &self.latency_ms;
         let over = max.0.saturating_sub(self.compute_ms.0);
-        let each = match self.repeat {
-            1 => String::new(),
-            _ => ", at most in one herd".to_owned(),
-        };
         let mut rows = vec![
             ("computes", number(self.computes), self.per_key()),
             ("errors", number(self.errors), self.of_them_timeouts()),
@@ -97,14 +93,7 @@ impl Report {
                 span(max.0),
                 format!("{} over the compute", span(over)),
             ),
-            (
-                "commands",
-                number(self.commands),
-                format!(
-                    "{} by the busiest process{each}",
-                    number(self.commands_max_process)
-                ),
-            ),
+            ("commands", number(self.commands), self.busiest()),
         ];
         if self.degraded > 0 {
             let note = "computes without a lease: the server was failing".to_owned();
@@ -132,7 +121,8 @@ impl Report {
             1 => String::new(),
             n => format!("{} of ", counted(n.into(), "herd")),
         };
-        let (compute, backend) = (span(self.compute_ms.0), self.backend);
+        let compute = humantime::format_duration(self.compute_ms.0);
+        let backend = self.backend;
         format!("{herds}{tasks} on {keys} in {processes}, {compute} a compute, backend {backend}")
     }
 
@@ -148,6 +138,16 @@ impl Report {
         match self.timeouts {
             0 => String::new(),
             n => format!("{} timed out", number(n)),
+        }
+    }
+
+    fn busiest(&self) -> String {
+        let most = number(self.commands_max_process);
+        match (self.processes, self.repeat) {
+            (1, 1) => String::new(),
+            (1, _) => format!("at most {most} in one herd"),
+            (_, 1) => format!("at most {most} by one process"),
+            (..) => format!("at most {most} by one process in one herd"),
         }
     }
 

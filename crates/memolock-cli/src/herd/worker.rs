@@ -58,7 +58,9 @@ async fn obey(orders: &mut mpsc::UnboundedReceiver<Order>) -> Result<(), Failure
             }
             (Order::End, _) => {
                 let commands = attacker.end().await;
-                return say(&Word::Ended { commands });
+                // Stays until its orders end: the others may not have answered yet, and a worker that
+                // is gone early counts as lost.
+                say(&Word::Ended { commands })?;
             }
             (Order::Go | Order::Join { .. }, _) => {
                 return Err(Failure::failed("an order that makes no sense"));
