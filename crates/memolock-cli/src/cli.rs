@@ -52,7 +52,7 @@ Examples:
 
 All callers begin at once, on keys that nobody has used before. Each checks that the value it gets belongs to its
 key, and in the end there must be one value per key over all processes. Latencies count from the moment at which
-the callers are let go.
+the callers are let go. The ids of the keys begin with --id (default: herd); their values are gone after 60s.
 
 Exit codes: 0; 1 if any caller failed or got a wrong value; 2 for usage.";
 

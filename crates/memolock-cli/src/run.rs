@@ -99,8 +99,9 @@ impl Call<'_> {
                     say("the server is failing: running the command without it");
                 }
                 running.set(true);
-                let output = self.command.run(self.interrupts).await?;
-                Ok(storable(output))
+                let output = self.command.run(self.interrupts).await;
+                running.set(false);
+                output.map(storable)
             }
         };
         let call = memolock.entry(&self.id).or_compute(compute);
