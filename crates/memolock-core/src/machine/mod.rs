@@ -12,21 +12,28 @@
 //! Subscribing -> Rechecking -> Waiting --value--> Settled
 //!                    ^____________'  released, failed, invalidated, expired, resumed after a gap
 //!
+//! the store fails: while a rival's lease is known to last -> Pausing or Waiting, and try again;
+//!                  else -> Computing without a lease, or Settled with the error
+//!
 //! external: granted -> Subscribing -> Triggering -> Attending --value--> Releasing -> Settled
-//!                                                    ^ '-resumed-> Verifying
-//!                                                    '________________'
+//!                                                    ^ '-resumed, lease lost-> Verifying
+//!                                                    '____________________________'
 //! ```
 //!
 //! A driver may be dropped at any moment. The machine does not notice: whoever takes it over asks for
 //! the output again and gets the same command with the same token.
 
+mod ends;
+mod external;
 mod input;
 mod output;
 mod policy;
 mod state;
 mod step;
+mod succession;
 #[cfg(test)]
 mod tests;
+mod tries;
 
 use crate::{Timestamp, Token};
 
@@ -66,8 +73,11 @@ impl Machine {
     pub fn output(&self) -> Output {
         match &self.state {
             State::Probing { .. } => Output::Probe,
-            State::Acquiring(t) | State::Rechecking(t) => self.acquire(t.token),
+            State::Acquiring { attempt, .. } | State::Rechecking { attempt, .. } => {
+                self.acquire(attempt.token)
+            }
             State::Verifying { held, .. } => self.acquire(held.token),
+            State::Pausing { .. } => Output::Pause,
             State::Subscribing { .. } => Output::Subscribe,
             State::Waiting { .. } | State::Attending { .. } => Output::Listen,
             State::Computing(Lease::Held(held)) => Output::Compute { lease: Some(*held) },
@@ -101,21 +111,25 @@ impl Machine {
         }
     }
 
-    /// When to feed [`Input::Elapsed`], while the output is [`Output::Listen`].
+    /// When to feed [`Input::Elapsed`], while the output is [`Output::Listen`] or [`Output::Pause`].
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         match self.state {
-            State::Waiting { takeover } => takeover.map(Deadline::Takeover),
+            State::Waiting { takeover, .. } => takeover.map(Deadline::Takeover),
+            State::Pausing { until, .. } => Some(Deadline::Retry(until)),
             _ => None,
         }
     }
 
-    /// The lease to keep alive, if the machine holds one.
+    /// The lease to keep alive, if the machine holds one. The same token with another `since` is a
+    /// lease taken anew: what was known of the old one, such as its loss, no longer counts.
     #[must_use]
     pub fn held(&self) -> Option<Held> {
         match &self.state {
             State::Computing(Lease::Held(held))
-            | State::Subscribing { ours: Some(held) }
+            | State::Subscribing {
+                ours: Some(held), ..
+            }
             | State::Triggering { held }
             | State::Attending { held }
             | State::Verifying { held, .. }
@@ -130,9 +144,10 @@ impl Machine {
     pub fn phase(&self) -> Phase {
         match &self.state {
             State::Probing { .. } => Phase::Probing,
-            State::Acquiring(_) => Phase::Acquiring,
+            State::Acquiring { .. } => Phase::Acquiring,
             State::Subscribing { .. } => Phase::Subscribing,
-            State::Rechecking(_)
+            State::Rechecking { .. }
+            | State::Pausing { .. }
             | State::Waiting { .. }
             | State::Attending { .. }
             | State::Verifying { .. } => Phase::Waiting,
@@ -149,9 +164,10 @@ impl Machine {
     pub fn state_name(&self) -> &'static str {
         match &self.state {
             State::Probing { .. } => "probing",
-            State::Acquiring(_) => "acquiring",
+            State::Acquiring { .. } => "acquiring",
+            State::Pausing { .. } => "pausing",
             State::Subscribing { .. } => "subscribing",
-            State::Rechecking(_) => "rechecking",
+            State::Rechecking { .. } => "rechecking",
             State::Waiting { .. } => "waiting",
             State::Computing(_) => "computing",
             State::Triggering { .. } => "triggering",
