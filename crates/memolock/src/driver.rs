@@ -114,6 +114,7 @@ where
             Err(error) => Input::Subscribed(Err(error)),
         },
         Output::Listen => engine.listen(hub).await,
+        Output::Pause => engine.pause(hub).await,
         Output::Compute { lease } => {
             hub.counters.computes.add();
             let handle = lease_handle(hub, key, engine, lease);

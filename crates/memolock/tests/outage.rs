@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use common::{Fault, SECOND, Spy, builder, locked, never, nothing_left, process, value};
-use memolock::core::{ErrorKind, Operation};
+use memolock::core::{Backend, ErrorKind, Operation};
 use memolock::{Error, OutagePolicy, Source};
 use tokio::time::sleep;
 
@@ -223,4 +223,70 @@ async fn r3_a_release_that_fails_does_not_cost_the_error() {
         !locked(&spy, &likes, "kristoff").await,
         "released at the second try"
     );
+}
+
+/// A blip of the store while a holder elsewhere is at it: waiters wait it out, for there is nothing that
+/// they could know better by computing (R1), and they are not late by more than the pause (R2).
+#[tokio::test(start_paused = true)]
+async fn r1_a_blip_while_a_holder_is_at_it_makes_no_waiter_compute() {
+    for at in [Operation::Acquire, Operation::Subscribe] {
+        let spy = Spy::new();
+        let (here, elsewhere) = (process(&spy).await, process(&spy).await);
+        let holder = elsewhere.get_or_compute("kristoff", |_| async {
+            sleep(3 * SECOND).await;
+            value("once").await
+        });
+        let waiter = async {
+            spy.called(Operation::Acquire, 1).await;
+            let fault = Fault::Fails(ErrorKind::Unavailable);
+            match at {
+                Operation::Subscribe => (0..4).for_each(|_| spy.tamper(at, fault.clone())),
+                // The first try must tell of the holder; the pause after it is when the blip comes.
+                _ => spy.tamper(Operation::Subscribe, Fault::Fails(ErrorKind::Refused)),
+            }
+            let call = here.get_or_compute("kristoff", |_| never());
+            let blip = async {
+                spy.called(Operation::Subscribe, 1).await;
+                if at == Operation::Acquire {
+                    (0..4).for_each(|_| spy.tamper(at, fault.clone()));
+                }
+            };
+            tokio::join!(call, blip).0
+        };
+        let (held, waited) = tokio::join!(holder, waiter);
+        assert_eq!(
+            (held.unwrap().as_str(), waited.unwrap().as_str()),
+            ("once", "once"),
+            "{at}"
+        );
+        assert_eq!(
+            (here.stats().degraded, here.stats().computes),
+            (0, 0),
+            "{at}"
+        );
+        nothing_left(&spy, &[&here, &elsewhere]).await;
+    }
+}
+
+/// When the holder's lease is over and the store still fails, waiting is over too.
+#[tokio::test(start_paused = true)]
+async fn r11_a_waiter_in_an_outage_computes_when_the_holders_lease_is_over() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    let token = memolock::core::Token::from_bits(7);
+    let kristoff = common::key(&likes, "kristoff");
+    let began = tokio::time::Instant::now();
+    spy.store()
+        .acquire(&kristoff, token, 2 * SECOND)
+        .await
+        .unwrap();
+    let call = likes.get_or_compute("kristoff", |_| value("local"));
+    let outage = async {
+        spy.called(Operation::Acquire, 1).await;
+        spy.break_with(Some(ErrorKind::Unavailable));
+    };
+    let (got, ()) = tokio::join!(call, outage);
+    assert_eq!(*got.unwrap(), "local");
+    let late = began.elapsed() - 2 * SECOND;
+    assert!(late < SECOND / 2, "{late:?} after the lease was over");
 }
