@@ -1,13 +1,20 @@
 //! How flights end: what becomes of the work, of the lease, and what callers get.
 
-use super::state::{Cleanup, Lease, State};
+use super::state::{Cleaning, Cleanup, Lease, State};
 use super::{Completion, Origin, Outcome, Storage};
 use crate::{Fulfilled, Notice, Token};
 
 pub(super) fn computed(lease: Lease, completion: Completion) -> State {
     let (notice, outcome) = match completion {
         Completion::Value { value, ttl } => match lease {
-            Lease::Held(held) => return State::Fulfilling { held, value, ttl },
+            Lease::Held(held) => {
+                return State::Fulfilling {
+                    held,
+                    value,
+                    ttl,
+                    sent: 1,
+                };
+            }
             Lease::None { cause, doubt } => {
                 let outcome = computed_outcome(Storage::Degraded(cause));
                 return ended(outcome, doubt);
@@ -63,8 +70,15 @@ pub(super) fn ended(outcome: Outcome, doubt: Option<Token>) -> State {
 }
 
 pub(super) fn cleaning(token: Token, outcome: Outcome) -> State {
-    State::Cleaning {
-        task: Cleanup::release(token),
+    clean(Cleanup::release(token), outcome)
+}
+
+/// Callers have their outcome; the rest goes on behind their backs.
+pub(super) fn clean(task: Cleanup, outcome: Outcome) -> State {
+    State::Cleaning(Cleaning {
+        task,
         outcome,
-    }
+        until: None,
+        pause: None,
+    })
 }

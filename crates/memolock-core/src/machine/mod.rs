@@ -23,6 +23,7 @@
 //! A driver may be dropped at any moment. The machine does not notice: whoever takes it over asks for
 //! the output again and gets the same command with the same token.
 
+mod cleaning;
 mod ends;
 mod external;
 mod input;
@@ -40,7 +41,7 @@ use crate::{Timestamp, Token};
 pub use input::{Completion, Input};
 pub use output::{Deadline, Held, Origin, Outcome, Output, Phase, Storage};
 pub use policy::{FailurePolicy, Mode, OutagePolicy, Policy};
-use state::{Cleanup, Lease, State};
+use state::{Cleaning, Cleanup, Lease, State};
 
 /// Where random bits come from: the operating system in production, a seed in simulation.
 pub trait Entropy {
@@ -83,7 +84,9 @@ impl Machine {
             State::Computing(Lease::Held(held)) => Output::Compute { lease: Some(*held) },
             State::Computing(Lease::None { .. }) => Output::Compute { lease: None },
             State::Triggering { .. } => Output::Trigger,
-            State::Fulfilling { held, value, ttl } => Output::Fulfil {
+            State::Fulfilling {
+                held, value, ttl, ..
+            } => Output::Fulfil {
                 token: held.token,
                 value: value.clone(),
                 ttl: *ttl,
@@ -92,7 +95,7 @@ impl Machine {
                 token: *token,
                 notice: notice.clone(),
             },
-            State::Cleaning { task, .. } => task.output(),
+            State::Cleaning(cleaning) => cleaning.output(),
             State::Settled(_) => Output::Rest,
         }
     }
@@ -106,7 +109,7 @@ impl Machine {
     #[must_use]
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.state {
-            State::Settled(outcome) | State::Cleaning { outcome, .. } => Some(outcome),
+            State::Settled(outcome) | State::Cleaning(Cleaning { outcome, .. }) => Some(outcome),
             _ => None,
         }
     }
@@ -117,6 +120,7 @@ impl Machine {
         match self.state {
             State::Waiting { takeover, .. } => takeover.map(Deadline::Takeover),
             State::Pausing { until, .. } => Some(Deadline::Retry(until)),
+            State::Cleaning(Cleaning { pause, .. }) => pause.map(Deadline::Retry),
             _ => None,
         }
     }
@@ -154,7 +158,7 @@ impl Machine {
             State::Computing(_) | State::Triggering { .. } => Phase::Working,
             State::Fulfilling { .. }
             | State::Releasing { .. }
-            | State::Cleaning { .. }
+            | State::Cleaning(_)
             | State::Settled(_) => Phase::Finishing,
         }
     }
@@ -175,7 +179,7 @@ impl Machine {
             State::Verifying { .. } => "verifying",
             State::Fulfilling { .. } => "fulfilling",
             State::Releasing { .. } => "releasing",
-            State::Cleaning { .. } => "cleaning",
+            State::Cleaning(_) => "cleaning",
             State::Settled(_) => "settled",
         }
     }

@@ -131,6 +131,8 @@ pub enum Storage {
     Stored,
     /// The lease was lost before: somebody else invalidated, put, or took over. Not stored.
     LeaseLost,
+    /// A reply was lost, and the second try found the lease gone: most likely the first one stored it.
+    Uncertain,
     /// The compute did not want it stored, or it could not be encoded.
     Declined,
     /// There was no lease because the store was failing.

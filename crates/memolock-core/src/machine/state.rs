@@ -46,6 +46,7 @@ pub(super) enum State {
     Verifying { held: Held, sent: u8 },
     /// The value is being stored.
     Fulfilling {
+        sent: u8,
         held: Held,
         value: Bytes,
         ttl: Duration,
@@ -56,8 +57,8 @@ pub(super) enum State {
         notice: Option<Notice>,
         then: Outcome,
     },
-    /// Callers have their outcome; a store or a release is tried once more in the background.
-    Cleaning { task: Cleanup, outcome: Outcome },
+    /// Callers have their outcome; a store or a release goes on in the background.
+    Cleaning(Cleaning),
     /// Nothing is left to do.
     Settled(Outcome),
 }
@@ -96,9 +97,20 @@ pub(super) enum Lease {
     },
 }
 
+/// Clean-up, tried again in an outage until the lease has run out by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cleaning {
+    pub(super) task: Cleanup,
+    pub(super) outcome: Outcome,
+    /// When it is given up; none before the first failure.
+    pub(super) until: Option<Timestamp>,
+    /// When to try again, while pausing.
+    pub(super) pause: Option<Timestamp>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cleanup {
-    /// The reply to a fulfil was lost: once more, then release.
+    /// The reply to a fulfil was lost: the value is at hand, and the lease may still be ours.
     Fulfil {
         token: Token,
         value: Bytes,

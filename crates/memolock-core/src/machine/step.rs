@@ -1,12 +1,12 @@
 //! The transitions: a state and an input give the next state.
 
-use super::ends::{computed, computed_outcome, releasing, stored, value_outcome};
+use super::ends::{clean, computed, computed_outcome, releasing, stored, value_outcome};
 use super::external::{attended, subscribing, verifying};
 use super::state::{Cleanup, Lease, Rival, State};
 use super::succession::{adopted, vacated};
 use super::tries::{Tried, acquiring, patient, rechecking};
 use super::{Entropy, Input, Machine, Mode, Origin, Outcome, Storage};
-use crate::{Event, Notice, Timestamp};
+use crate::{ErrorKind, Event, Fulfilled, Notice, Timestamp};
 
 impl Machine {
     /// The whole protocol in one table. What is not in it "cannot happen", and changes nothing.
@@ -135,22 +135,44 @@ impl Machine {
             (State::Verifying { held, sent }, Input::Acquired(reply)) => {
                 self.verified(held, sent, reply, now, entropy)
             }
-            (State::Fulfilling { held, value, ttl }, Input::Fulfilled(reply)) => match reply {
+            (
+                State::Fulfilling {
+                    held,
+                    value,
+                    ttl,
+                    sent,
+                },
+                Input::Fulfilled(reply),
+            ) => match reply {
+                Ok(Fulfilled::Lost) if sent > 1 => {
+                    State::Settled(computed_outcome(Storage::Uncertain))
+                }
                 Ok(fulfilled) => State::Settled(computed_outcome(stored(fulfilled))),
-                // The store said no, so the lock is still ours: let the next one try.
-                Err(error) if !error.is_ambiguous() => {
-                    let outcome = computed_outcome(Storage::Failed(error));
-                    releasing(held.token, Some(Notice::Released), outcome)
+                // A broken connection is told at once, and is often back at once.
+                Err(error)
+                    if error.kind() == ErrorKind::Unavailable && self.again(sent, &error) =>
+                {
+                    State::Fulfilling {
+                        held,
+                        value,
+                        ttl,
+                        sent: sent + 1,
+                    }
                 }
                 // It may be stored or not. The value must not wait for that to be found out.
-                Err(error) => State::Cleaning {
-                    task: Cleanup::Fulfil {
+                Err(error) if error.is_ambiguous() => clean(
+                    Cleanup::Fulfil {
                         token: held.token,
                         value,
                         ttl,
                     },
-                    outcome: computed_outcome(Storage::Failed(error)),
-                },
+                    computed_outcome(Storage::Failed(error)),
+                ),
+                // The store said no, so the lock is still ours: let the next one try.
+                Err(error) => {
+                    let outcome = computed_outcome(Storage::Failed(error));
+                    releasing(held.token, Some(Notice::Released), outcome)
+                }
             },
             (
                 State::Releasing {
@@ -160,32 +182,12 @@ impl Machine {
                 },
                 Input::Released(reply),
             ) => match reply {
-                Err(error) if error.is_ambiguous() => State::Cleaning {
-                    task: Cleanup::Release { token, notice },
-                    outcome: then,
-                },
+                Err(error) if error.is_ambiguous() => {
+                    clean(Cleanup::Release { token, notice }, then)
+                }
                 _ => State::Settled(then),
             },
-            (
-                State::Cleaning {
-                    task: Cleanup::Fulfil { token, .. },
-                    outcome,
-                },
-                Input::Fulfilled(reply),
-            ) => match reply {
-                Ok(_) => State::Settled(outcome),
-                Err(_) => State::Cleaning {
-                    task: Cleanup::release(token),
-                    outcome,
-                },
-            },
-            (
-                State::Cleaning {
-                    task: Cleanup::Release { .. },
-                    outcome,
-                },
-                Input::Released(_),
-            ) => State::Settled(outcome),
+            (State::Cleaning(cleaning), input) => self.cleaned(cleaning, input, now),
             (state, Input::Adopted(mode)) => {
                 self.mode = mode;
                 adopted(state, mode)

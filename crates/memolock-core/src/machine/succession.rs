@@ -63,7 +63,7 @@ pub(super) fn vacated(state: State, outcome: Outcome) -> State {
         // The work is done: finish what was begun.
         state @ (State::Fulfilling { .. }
         | State::Releasing { .. }
-        | State::Cleaning { .. }
+        | State::Cleaning(_)
         | State::Settled(_)) => state,
         State::Probing { .. }
         | State::Subscribing { ours: None, .. }

@@ -110,11 +110,9 @@ impl Rig {
             State::Verifying { .. } => "verifying",
             State::Fulfilling { .. } => "fulfilling",
             State::Releasing { .. } => "releasing",
-            State::Cleaning {
-                task: Cleanup::Fulfil { .. },
-                ..
-            } => "storing",
-            State::Cleaning { .. } => "cleaning",
+            State::Cleaning(c) if c.pause.is_some() => "putting off",
+            State::Cleaning(c) if matches!(c.task, Cleanup::Fulfil { .. }) => "storing",
+            State::Cleaning(_) => "cleaning",
             State::Settled(_) => "settled",
         }
     }
@@ -251,6 +249,7 @@ pub(super) const INPUTS: &[&str] = &[
     "stored",
     "lease-gone",
     "fulfil-lost",
+    "fulfil-cut",
     "fulfil-refused",
     "released",
     "not-ours",
@@ -305,6 +304,7 @@ pub(super) fn input(name: &str) -> Input {
         "stored" => Input::Fulfilled(Ok(Fulfilled::Stored)),
         "lease-gone" => Input::Fulfilled(Ok(Fulfilled::Lost)),
         "fulfil-lost" => Input::Fulfilled(Err(lost())),
+        "fulfil-cut" => Input::Fulfilled(Err(error(ErrorKind::Unavailable))),
         "fulfil-refused" => Input::Fulfilled(Err(refused())),
         "released" => Input::Released(Ok(true)),
         "not-ours" => Input::Released(Ok(false)),

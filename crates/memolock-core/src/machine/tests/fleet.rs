@@ -74,6 +74,8 @@ impl Node {
             Input::Probed(Err(_))
             | Input::Acquired(Err(_))
             | Input::Subscribed(Err(_))
+            | Input::Fulfilled(Err(_))
+            | Input::Released(Err(_))
             | Input::Silenced(_) => self.failed = true,
             Input::Acquired(Ok(_)) => self.failed = false,
             _ => {}

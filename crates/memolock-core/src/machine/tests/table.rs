@@ -207,15 +207,39 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         Phase::Finishing,
     ),
     (
+        "fulfilling again",
+        Mode::Compute,
+        "miss granted computed fulfil-cut",
+        Phase::Finishing,
+    ),
+    (
         "storing",
         Mode::Compute,
         "miss granted computed fulfil-lost",
         Phase::Finishing,
     ),
     (
+        "putting off, storing",
+        Mode::Compute,
+        "miss granted computed fulfil-lost fulfil-lost",
+        Phase::Finishing,
+    ),
+    (
+        "storing, late",
+        Mode::Compute,
+        "miss granted computed fulfil-lost fulfil-lost elapsed fulfil-lost elapsed fulfil-lost elapsed",
+        Phase::Finishing,
+    ),
+    (
         "cleaning",
         Mode::Compute,
         "miss granted abandoned",
+        Phase::Finishing,
+    ),
+    (
+        "putting off",
+        Mode::Compute,
+        "miss granted abandoned release-lost",
         Phase::Finishing,
     ),
     ("settled", Mode::Compute, "hit", Phase::Finishing),
@@ -302,5 +326,5 @@ fn every_state_has_a_recipe() {
         assert!(name.starts_with(rig.state()), "{name} is {}", rig.state());
         *seen.entry(rig.state()).or_insert(0) += 1;
     }
-    assert_eq!(seen.len(), 16, "{seen:?}");
+    assert_eq!(seen.len(), 17, "{seen:?}");
 }
