@@ -8,5 +8,6 @@ mod connecting;
 mod lifecycle;
 mod operations;
 mod outages;
+mod refusals;
 mod server;
 mod subscriptions;
