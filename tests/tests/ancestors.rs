@@ -1,5 +1,7 @@
-//! The ten faults of the ancestors (Go and C# MemoLock, 2019): one regression test each, against a real
+//! The ten faults of the ancestors (in Go and C#, 2019): one regression test each, against a real
 //! server.
+
+#![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,7 @@
 //! Faults of a real server while others wait: bounded, no wrong value, recovery by itself.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 

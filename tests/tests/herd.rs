@@ -1,5 +1,7 @@
 //! Herds over a real server: one compute, few commands, nobody late, nothing left.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -204,7 +206,8 @@ async fn r6_only_values_go_on_notif() {
         |_| async { Ok::<_, String>(memolock::Computed::new("x".to_owned()).no_store()) };
     process
         .likes
-        .get_or_compute("kristoff", declined)
+        .entry("kristoff")
+        .or_compute_with(declined)
         .await
         .unwrap();
     process.get("kristoff", "a value").await.unwrap();

@@ -104,7 +104,7 @@ impl Call<'_> {
                 output.map(storable)
             }
         };
-        let call = memolock.entry(&self.id).or_compute(compute);
+        let call = memolock.entry(&self.id).or_compute_with(compute);
         let result = tokio::select! {
             result = call => result,
             caught = async {

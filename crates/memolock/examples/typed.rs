@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let memo = profiles
         .entry("elsa")
         .wait_timeout(Duration::from_secs(2))
-        .or_compute(|_lease| async {
+        .or_compute_with(|_lease| async {
             let profile = query("elsa").await?;
             Ok::<_, std::io::Error>(Computed::new(profile).ttl(Duration::from_secs(1)))
         })

@@ -1,5 +1,6 @@
 //! How a memolock is built.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +129,8 @@ impl<T, C> Builder<T, C> {
         self
     }
 
-    /// Checks the settings and builds. Costs no command.
+    /// Checks the settings and builds. Costs no command. The memolock lives on the runtime that this is
+    /// called in, which must have timers: its heartbeat ends with that runtime.
     ///
     /// # Errors
     /// [`Error::Config`] or [`Error::Key`] if a setting cannot be used, or outside a tokio runtime.
@@ -176,5 +178,14 @@ impl<T, C> Builder<T, C> {
             return refuse(format!("{given} local computes: between 1 and {most}"));
         }
         Ok(())
+    }
+}
+
+impl<T, C> fmt::Debug for Builder<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("tag", &self.tag)
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
     }
 }

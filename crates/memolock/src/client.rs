@@ -9,15 +9,17 @@ use memolock_core::{Backend, Inspection, Key, KeyError, Keyspace, PutMode};
 use tokio::time::{Instant, timeout};
 
 use crate::builder::Builder;
+use crate::called::Called;
 use crate::crew::{Passenger, Pilot, Ride};
 use crate::driver;
 use crate::entry::Entry;
 use crate::flight::{Flight, Left};
 use crate::hub::{Hub, far};
+use crate::landing::encoded;
 use crate::settled::Settled;
 use crate::table::{Boarding, Table};
 use crate::work::{Read, Work};
-use crate::{Computed, DefaultCodec, Error, Lease, Memo, Stats};
+use crate::{DefaultCodec, Error, Lease, Memo, Stats};
 
 /// One kind of memoized call: values of type `T` under one tag, encoded by the codec `C`.
 ///
@@ -86,17 +88,16 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// An error of the closure goes to all callers that had joined; a panic is caught and becomes
     /// [`Error::Panicked`].
     ///
+    /// Others of the process depend on this future while it leads: poll it to its end, drop it, or
+    /// [`detach`](Entry::detach) the call; one that is kept without being polled keeps its lease and holds
+    /// up whoever joined it. A compute must not ask for its own key: it would wait for itself.
+    ///
     /// # Errors
     /// See [`Error`]. When the store is failing, the default is to compute without it.
-    pub async fn get_or_compute<F, Fut, R, E>(
-        &self,
-        id: &str,
-        compute: F,
-    ) -> Result<Arc<T>, Error<E>>
+    pub async fn get_or_compute<F, Fut, E>(&self, id: &str, compute: F) -> Result<Arc<T>, Error<E>>
     where
         F: FnOnce(Lease) -> Fut,
-        Fut: Future<Output = Result<R, E>>,
-        R: Into<Computed<T>>,
+        Fut: Future<Output = Result<T, E>>,
         E: Display + Send + Sync + 'static,
     {
         self.entry(id).or_compute(compute).await.map(Memo::into_arc)
@@ -113,8 +114,8 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// [`Error::Backend`] if the store fails, [`Error::Codec`] if what is stored cannot be decoded,
     /// [`Error::Closed`], [`Error::Key`], [`Error::Timeout`].
     pub async fn get(&self, id: &str) -> Result<Option<Arc<T>>, Error> {
-        let found = self.call(Lane::Read, id, Read, self.terms()).await?;
-        Ok(found.map(Memo::into_arc))
+        let ended = self.call(Lane::Read, id, Read, self.terms()).await;
+        Ok(ended.into_result()?.map(Memo::into_arc))
     }
 
     /// Stores `value` for the memolock's TTL and tells whoever waits for it. A compute that is under
@@ -137,9 +138,8 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// [`Error::Backend`], [`Error::Closed`], [`Error::Key`].
     pub async fn invalidate(&self, id: &str) -> Result<(), Error> {
         let key = self.key(id)?;
-        let done = self.bounded(self.shared.hub.backend.invalidate(&key)).await;
-        self.retire(id);
-        done
+        let _retire = self.retire(id);
+        self.bounded(self.shared.hub.backend.invalidate(&key)).await
     }
 
     /// What the store has for `id`: value and lock, seen from outside.
@@ -239,16 +239,19 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), Error> {
+        if ttl.is_zero() {
+            return Err(Error::Config(
+                "a TTL of zero: nothing would be stored".into(),
+            ));
+        }
         let key = self.key(id)?;
-        let bytes = match self.shared.codec.encode(value) {
+        let bytes = match encoded(&self.shared.codec, value) {
             Ok(bytes) => bytes,
             Err(error) => return Err(Error::Codec { key, error }),
         };
-        let done = self
-            .bounded(self.shared.hub.backend.put(&key, bytes, ttl, mode))
-            .await;
-        self.retire(id);
-        done
+        let _retire = self.retire(id);
+        let backend = &self.shared.hub.backend;
+        self.bounded(backend.put(&key, bytes, ttl, mode)).await
     }
 
     /// The road of every call: lead a flight or join one, and take over when its leader is gone.
@@ -258,16 +261,27 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         id: &str,
         work: W,
         terms: Terms,
-    ) -> Result<Option<Memo<T>>, Error<W::Error>> {
+    ) -> Called<T> {
         let deadline = Some(far(Instant::now(), terms.wait_timeout));
         let shared = &self.shared;
-        let (settled, flight) = match shared.table(lane).board(id, || self.key(id))? {
-            Boarding::Closed => return Err(Error::Closed),
+        // Before the flight is in the table, so that no close overlooks this caller.
+        let aboard = shared.hub.tracker.token();
+        let boarding = match shared.table(lane).board(id, || self.key(id)) {
+            Ok(boarding) => boarding,
+            Err(error) => return Called::Refused(error),
+        };
+        let (settled, flight) = match boarding {
+            Boarding::Closed => return Called::Closed,
             Boarding::Lead(flight) => {
-                let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE);
-                (driver::fly(pilot, work, deadline, terms.ttl).await, flight)
+                let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE, aboard);
+                // Boxed, because most callers join: their futures stay small.
+                (
+                    Box::pin(driver::fly(pilot, work, deadline, terms.ttl)).await,
+                    flight,
+                )
             }
             Boarding::Join(flight) => {
+                drop(aboard);
                 shared.hub.counters.joins.add();
                 let passenger = Passenger::new(shared, lane, Arc::clone(&flight));
                 let settled = match passenger.ride(deadline).await {
@@ -275,21 +289,17 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                     Ride::TimedOut => Err(memolock_core::Phase::Waiting),
                     Ride::Seat(mut pilot) => {
                         pilot.adopt(W::MODE);
-                        driver::fly(pilot, work, deadline, terms.ttl).await
+                        Box::pin(driver::fly(pilot, work, deadline, terms.ttl)).await
                     }
                 };
                 (settled, flight)
             }
         };
         match settled {
-            Ok(settled) => settled.into_result(|| flight.key().clone()),
+            Ok(settled) => Called::Settled(settled, flight.key().clone()),
             Err(phase) => {
                 shared.hub.counters.timeouts.add();
-                Err(Error::Timeout {
-                    key: flight.key().clone(),
-                    phase,
-                    after: terms.wait_timeout,
-                })
+                Called::TimedOut(flight.key().clone(), phase, terms.wait_timeout)
             }
         }
     }
@@ -306,10 +316,25 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         }
     }
 
-    /// Calls that begin from now on join no flight that began before.
-    fn retire(&self, id: &str) {
-        self.shared.reads.retire(id);
-        self.shared.computes.retire(id);
+    /// When this is dropped, after the command or in the middle of it: calls that begin from then on
+    /// join no flight that began before.
+    fn retire<'a>(&'a self, id: &'a str) -> impl Drop + 'a {
+        Retire {
+            shared: &self.shared,
+            id,
+        }
+    }
+}
+
+struct Retire<'a, T, C> {
+    shared: &'a Shared<T, C>,
+    id: &'a str,
+}
+
+impl<T, C> Drop for Retire<'_, T, C> {
+    fn drop(&mut self) {
+        self.shared.reads.retire(self.id);
+        self.shared.computes.retire(self.id);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A computed value with its own storage rules. A plain value converts into one with the defaults.
+/// A computed value with its own storage rules, for [`Entry::or_compute_with`](crate::Entry::or_compute_with).
 ///
 /// ```
 /// # use memolock::Computed;
@@ -41,11 +41,5 @@ impl<T> Computed<T> {
     pub fn no_store(mut self) -> Self {
         self.store = false;
         self
-    }
-}
-
-impl<T> From<T> for Computed<T> {
-    fn from(value: T) -> Self {
-        Self::new(value)
     }
 }

@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use memolock_core::{Input, Mode};
+use memolock_core::Mode;
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -44,29 +44,21 @@ pub(crate) enum Ride<T: Send + Sync + 'static, C> {
 }
 
 impl<T: Send + Sync + 'static, C> Pilot<T, C> {
-    /// Begins a flight.
+    /// Begins a flight. `aboard` was had before the flight was in the table, so that no close overlooks
+    /// this caller.
     pub(crate) fn new(
         shared: &Arc<Shared<T, C>>,
         lane: Lane,
         flight: Arc<Flight<T>>,
         mode: Mode,
-    ) -> Self {
-        let engine = Box::new(Engine::new(&shared.hub, mode));
-        Self::with(shared, lane, flight, engine)
-    }
-
-    fn with(
-        shared: &Arc<Shared<T, C>>,
-        lane: Lane,
-        flight: Arc<Flight<T>>,
-        engine: Box<Engine<T>>,
+        aboard: TaskTrackerToken,
     ) -> Self {
         Self {
-            _aboard: shared.hub.tracker.token(),
+            engine: Some(Box::new(Engine::new(&shared.hub, mode))),
             shared: Arc::clone(shared),
             lane,
             flight,
-            engine: Some(engine),
+            _aboard: aboard,
         }
     }
 
@@ -77,7 +69,7 @@ impl<T: Send + Sync + 'static, C> Pilot<T, C> {
             flight,
             engine,
         } = self.controls();
-        engine.handle(&shared.hub, flight.key(), Input::Adopted(mode));
+        engine.adopt(&shared.hub, flight.key(), mode);
     }
 
     /// What driving needs, all at once.
@@ -95,8 +87,9 @@ impl<T: Send + Sync + 'static, C> Pilot<T, C> {
 
     /// Ends the flight for everybody aboard, and sends what clean-up remains to the background.
     pub(crate) fn land(mut self, settled: Settled<T>) -> Settled<T> {
-        self.flight.settle(settled.clone());
+        // Out of the table first: who asks after the end begins anew.
         self.shared.table(self.lane).remove(&self.flight);
+        self.flight.settle(settled.clone());
         if let Some(engine) = self.engine.take() {
             driver::clean_up(&self.shared.hub, self.flight.key(), engine);
         }
@@ -148,8 +141,13 @@ impl<T: Send + Sync + 'static, C> Passenger<T, C> {
                 self.flight = None;
                 self.shared.hub.counters.handovers.add();
                 tracing::debug!(key = %flight.key(), "a joined caller takes over");
-                let flight = Arc::clone(&flight);
-                return Ride::Seat(Pilot::with(&self.shared, self.lane, flight, engine));
+                return Ride::Seat(Pilot {
+                    _aboard: self.shared.hub.tracker.token(),
+                    shared: Arc::clone(&self.shared),
+                    lane: self.lane,
+                    flight: Arc::clone(&flight),
+                    engine: Some(engine),
+                });
             }
             tokio::select! {
                 biased;

@@ -19,16 +19,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_codec::Codec;
-use memolock_core::{Completion, Held, Input, Key, Origin, Outcome, Output, Phase, Storage};
+use memolock_core::{Held, Input, Key, Output, Phase};
 use tokio::time::Instant;
 
+use crate::Lease;
 use crate::client::Shared;
 use crate::crew::{Controls, Pilot};
 use crate::engine::Engine;
 use crate::hub::{Hub, until};
+use crate::landing::{completion, settle};
 use crate::settled::{Product, Settled};
 use crate::work::{Ended, Work};
-use crate::{Computed, Lease, Source};
 
 /// Drives a flight to its end. Without a result the caller's time ran out, in the phase that is named;
 /// the flight goes on under another caller, or is cleaned up.
@@ -56,22 +57,34 @@ where
             let settled = settle(shared, key, engine);
             return Ok(pilot.land(settled));
         }
-        let phase = engine.phase();
         let crowded = place.is_none() && matches!(engine.output(), Output::Compute { lease: None });
+        let phase = if crowded {
+            Phase::Queueing
+        } else {
+            engine.phase()
+        };
         // A caller's patience does not end its own work.
         let patience = match phase {
-            Phase::Working if crowded => deadline,
             Phase::Working | Phase::Finishing => None,
             _ => deadline,
         };
+        if phase == Phase::Waiting {
+            // A subscription that always has something to say must not keep the deadline from being
+            // seen, nor other tasks from running.
+            tokio::task::consume_budget().await;
+            if patience.is_some_and(|at| at <= Instant::now()) {
+                return Err(phase);
+            }
+        }
         let input = tokio::select! {
             biased;
+            // Closed. What was computed is its caller's all the same.
+            () = flight.ended() => return Ok(engine.salvage().unwrap_or(Settled::Closed)),
             got = Arc::clone(&hub.local).acquire_owned(), if crowded => {
                 place = Some(got);
                 continue;
             }
             input = step(shared, key, engine, &mut work, ttl), if !crowded => input,
-            () = flight.ended() => return Ok(Settled::Closed),
             () = until(patience) => return Err(phase),
         };
         engine.handle(hub, key, input);
@@ -117,8 +130,14 @@ where
         Output::Pause => engine.pause(hub).await,
         Output::Compute { lease } => {
             hub.counters.computes.add();
+            if lease.is_none() {
+                hub.counters.degraded.add();
+            }
             let handle = lease_handle(hub, key, engine, lease);
             let ended = work.compute(handle).await;
+            if engine.lost().is_cancelled() {
+                engine.note_loss(hub);
+            }
             Input::Computed(completion(shared, key, engine, ended, ttl))
         }
         Output::Trigger => {
@@ -181,125 +200,10 @@ where
         }
     };
     // Detached on purpose: a close waits for it through the tracker.
-    drop(hub.tracker.spawn_on(task, &hub.runtime));
-}
-
-/// What callers get of the machine's outcome; the value is decoded here, once for all of them.
-fn settle<T, C>(shared: &Shared<T, C>, key: &Key, engine: &mut Engine<T>) -> Settled<T>
-where
-    T: Send + Sync + 'static,
-    C: Codec<T>,
-{
-    let hub = &*shared.hub;
-    let counters = &hub.counters;
-    let (outcome, product) = engine.outcome();
-    match (outcome, product) {
-        (Some(Outcome::Value { value, origin }), _) => {
-            hub.in_order();
-            let source = match origin {
-                Origin::Hit => Source::Hit,
-                Origin::Awaited => {
-                    counters.awaited.add();
-                    Source::Awaited
-                }
-            };
-            match shared.codec.decode(&value) {
-                Ok(value) => Settled::Value {
-                    value: Arc::new(value),
-                    source,
-                },
-                Err(error) => Settled::Codec(error),
-            }
-        }
-        (Some(Outcome::Computed { storage }), Some(product)) => {
-            stored(hub, key, &storage);
-            product.into_settled()
-        }
-        (Some(Outcome::Failed | Outcome::Panicked), Some(product)) => product.into_settled(),
-        (Some(Outcome::Absent), _) => {
-            hub.in_order();
-            Settled::Absent
-        }
-        (Some(Outcome::Remote(message)), _) => Settled::Remote(message.into()),
-        (Some(Outcome::Backend(error)), _) => {
-            if error.is_outage() {
-                hub.outage(&error);
-            }
-            Settled::Backend(error)
-        }
-        // Abandoned flights have no callers, and work that ended left its product.
-        _ => Settled::Closed,
-    }
-}
-
-/// Counts and logs what became of storing a value.
-fn stored(hub: &Hub, key: &Key, storage: &Storage) {
-    match storage {
-        Storage::Stored => hub.in_order(),
-        Storage::LeaseLost => {
-            hub.counters.lost_leases.add();
-            hub.counters.unstored.add();
-            tracing::warn!(%key, "value not stored: the lease was lost before it was ready");
-        }
-        Storage::Degraded(error) => {
-            hub.counters.degraded.add();
-            hub.counters.unstored.add();
-            hub.outage(error);
-        }
-        Storage::Failed(error) => {
-            hub.counters.unstored.add();
-            tracing::warn!(%key, %error, "value not stored");
-        }
-        // Declined by the compute itself, or counted where encoding failed; or, most likely, stored.
-        _ => {}
-    }
+    drop(hub.spawn(task));
 }
 
 fn lease_handle<T>(hub: &Hub, key: &Key, engine: &Engine<T>, held: Option<Held>) -> Lease {
     let held = held.map(|h| (h.token, Arc::clone(&hub.heartbeat)));
     Lease::new(key.clone(), held, engine.lost(), Arc::clone(&hub.backend))
-}
-
-/// Keeps what the compute produced and says how it ended.
-fn completion<T, C>(
-    shared: &Shared<T, C>,
-    key: &Key,
-    engine: &mut Engine<T>,
-    ended: Ended<Computed<T>>,
-    ttl: Duration,
-) -> Completion
-where
-    T: Send + Sync + 'static,
-    C: Codec<T>,
-{
-    let counters = &shared.hub.counters;
-    match ended {
-        Ended::Ok(computed) => {
-            let ttl = computed.ttl.unwrap_or(ttl);
-            let value = Arc::new(computed.value);
-            engine.produced(Product::Value(Arc::clone(&value)));
-            if !computed.store || ttl.is_zero() {
-                return Completion::Unstored;
-            }
-            match shared.codec.encode(&value) {
-                Ok(value) => Completion::Value { value, ttl },
-                Err(error) => {
-                    counters.unstored.add();
-                    tracing::warn!(%key, %error, "value not stored");
-                    Completion::Unstored
-                }
-            }
-        }
-        Ended::Failed { error, message } => {
-            counters.failures.add();
-            let told = message.to_string();
-            engine.produced(Product::Failed { error, message });
-            Completion::Failed(told)
-        }
-        Ended::Panicked(message) => {
-            counters.failures.add();
-            engine.produced(Product::Panicked(message));
-            Completion::Panicked
-        }
-    }
 }

@@ -7,9 +7,10 @@ use memolock_core::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::Source;
 use crate::heartbeat::Kept;
 use crate::hub::{Hub, until};
-use crate::settled::Product;
+use crate::settled::{Product, Settled};
 
 /// The machine and what belongs to it outside: subscription, heartbeat, and what the work produced.
 pub(crate) struct Engine<T> {
@@ -19,6 +20,10 @@ pub(crate) struct Engine<T> {
     /// The lease that `kept` is for.
     held: Option<Held>,
     product: Option<Product<T>>,
+    /// The caller who drives now is not the one who made the product.
+    inherited: bool,
+    /// The loss of the lease has been counted.
+    loss_noted: bool,
 }
 
 impl<T> Engine<T> {
@@ -29,6 +34,8 @@ impl<T> Engine<T> {
             kept: None,
             held: None,
             product: None,
+            inherited: false,
+            loss_noted: false,
         }
     }
 
@@ -46,8 +53,10 @@ impl<T> Engine<T> {
     }
 
     /// How the flight ended: what the machine says, with what the work produced.
-    pub(crate) fn outcome(&mut self) -> (Option<Outcome>, Option<Product<T>>) {
-        (self.machine.outcome().cloned(), self.product.take())
+    pub(crate) fn outcome(&mut self) -> (Option<Outcome>, Option<Settled<T>>) {
+        let source = self.source();
+        let product = self.product.take().map(|p| p.into_settled(source));
+        (self.machine.outcome().cloned(), product)
     }
 
     /// Feeds one input and brings the heartbeat into line with the new state.
@@ -102,6 +111,38 @@ impl<T> Engine<T> {
     pub(crate) async fn pause(&mut self, hub: &Hub) -> Input {
         until(self.machine.deadline().map(|d| hub.instant(d.at()))).await;
         Input::Elapsed
+    }
+
+    /// Another caller takes over: the machine is told what it wants, and of a lease that was lost while
+    /// the one before was at work.
+    pub(crate) fn adopt(&mut self, hub: &Hub, key: &Key, mode: Mode) {
+        self.inherited = self.product.is_some();
+        let lost = self.lost().is_cancelled();
+        self.handle(hub, key, Input::Adopted { mode, lost });
+    }
+
+    /// Where the product came from, as the caller who drives now sees it.
+    fn source(&self) -> Source {
+        match self.inherited {
+            true => Source::Awaited,
+            false => Source::Computed,
+        }
+    }
+
+    /// Counts the loss of the lease, once.
+    pub(crate) fn note_loss(&mut self, hub: &Hub) {
+        if !std::mem::replace(&mut self.loss_noted, true) {
+            hub.counters.lost_leases.add();
+        }
+    }
+
+    /// Takes what the work produced, if it is a value: it is its caller's, whatever else happens.
+    pub(crate) fn salvage(&mut self) -> Option<Settled<T>> {
+        let source = self.source();
+        match self.product.take() {
+            Some(product @ Product::Value(_)) => Some(product.into_settled(source)),
+            _ => None,
+        }
     }
 
     /// Keeps what the work produced until the machine is done.

@@ -1,13 +1,15 @@
 //! One call with its own options.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_codec::Codec;
 use memolock_core::PutMode;
 
 use crate::client::{Lane, Terms};
-use crate::work::{Compute, Trigger, Work};
+use crate::hub::Hub;
+use crate::work::{Compute, Trigger, Work, caught};
 use crate::{Computed, Error, Lease, Memo, Memolock};
 
 /// One call to one id, from [`Memolock::entry`].
@@ -45,14 +47,28 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn or_compute<F, Fut, R, E>(self, compute: F) -> Result<Memo<T>, Error<E>>
+    pub async fn or_compute<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error<E>>
     where
         F: FnOnce(Lease) -> Fut,
-        Fut: Future<Output = Result<R, E>>,
-        R: Into<Computed<T>>,
+        Fut: Future<Output = Result<T, E>>,
         E: Display + Send + Sync + 'static,
     {
-        self.call(Compute::new(compute)).await
+        let work = |lease| caught(async move { compute(lease).await.map(Computed::new) });
+        self.call(Compute::new(work)).await
+    }
+
+    /// As [`or_compute`](Entry::or_compute), for a compute that says itself how its value is to be kept.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn or_compute_with<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error<E>>
+    where
+        F: FnOnce(Lease) -> Fut,
+        Fut: Future<Output = Result<Computed<T>, E>>,
+        E: Display + Send + Sync + 'static,
+    {
+        let work = |lease| caught(async move { compute(lease).await });
+        self.call(Compute::new(work)).await
     }
 
     /// The value, made by another program: if it is not stored and nobody else is at it, `trigger`
@@ -72,7 +88,8 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
         Fut: Future<Output = Result<(), E>>,
         E: Display + Send + Sync + 'static,
     {
-        self.call(Trigger::new(trigger)).await
+        let work = || caught(async { trigger().await });
+        self.call(Trigger::new(work)).await
     }
 
     /// Runs the call in a task of its own: once begun, it goes on even if every caller leaves.
@@ -107,13 +124,22 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
             .await
     }
 
-    async fn call<W: Work<T>>(self, work: W) -> Result<Memo<T>, Error<W::Error>> {
-        let found = self
-            .memolock
-            .call(Lane::Compute, self.id, work, self.terms)
-            .await?;
+    async fn call<W: Work<T>, E: Send + Sync + 'static>(
+        self,
+        work: W,
+    ) -> Result<Memo<T>, Error<E>> {
+        let called = self.memolock.call(Lane::Compute, self.id, work, self.terms);
         // Only reads end without a value, and this lane has none.
-        found.ok_or(Error::Closed)
+        called.await.into_result()?.ok_or(Error::Closed)
+    }
+}
+
+impl<T, C> fmt::Debug for Entry<'_, T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("memolock", self.memolock)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,31 +157,83 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Detached<T, C> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn or_compute<F, Fut, R, E>(self, compute: F) -> Result<Memo<T>, Error<E>>
+    pub async fn or_compute<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error<E>>
     where
         F: FnOnce(Lease) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<R, E>> + Send + 'static,
-        R: Into<Computed<T>> + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
         E: Display + Send + Sync + 'static,
     {
-        let Self {
-            memolock,
-            id,
-            terms,
-        } = self;
-        let hub = std::sync::Arc::clone(&memolock.shared().hub);
-        let task = async move {
-            let entry = Entry {
-                memolock: &memolock,
-                id: &id,
-                terms,
-            };
-            entry.or_compute(compute).await
-        };
-        match hub.tracker.spawn_on(task, &hub.runtime).await {
-            Ok(result) => result,
-            // Its panics are caught, so the runtime is shutting down.
-            Err(_) => Err(Error::Closed),
+        let hub = Arc::clone(&self.memolock.shared().hub);
+        spawned(&hub, async move { self.entry().or_compute(compute).await }).await
+    }
+
+    /// As [`Entry::or_compute_with`], detached.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn or_compute_with<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error<E>>
+    where
+        F: FnOnce(Lease) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Computed<T>, E>> + Send + 'static,
+        E: Display + Send + Sync + 'static,
+    {
+        let hub = Arc::clone(&self.memolock.shared().hub);
+        spawned(
+            &hub,
+            async move { self.entry().or_compute_with(compute).await },
+        )
+        .await
+    }
+
+    /// As [`Entry::or_external`], detached: the lease is kept for as long as the wait time-out, whether
+    /// or not anybody still waits.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn or_external<F, Fut, E>(self, trigger: F) -> Result<Memo<T>, Error<E>>
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display + Send + Sync + 'static,
+    {
+        let hub = Arc::clone(&self.memolock.shared().hub);
+        spawned(&hub, async move { self.entry().or_external(trigger).await }).await
+    }
+
+    fn entry(&self) -> Entry<'_, T, C> {
+        Entry {
+            memolock: &self.memolock,
+            id: &self.id,
+            terms: self.terms,
         }
+    }
+}
+
+impl<T, C> fmt::Debug for Detached<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detached")
+            .field("memolock", &self.memolock)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs a call in a task of its own, which a close waits for.
+async fn spawned<T, E>(
+    hub: &Hub,
+    call: impl Future<Output = Result<Memo<T>, Error<E>>> + Send + 'static,
+) -> Result<Memo<T>, Error<E>>
+where
+    T: Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    match hub.spawn(call).await {
+        Ok(result) => result,
+        // A call catches the panics of its user's code, and nothing else of ours panics; so the runtime
+        // is shutting down. Were it a panic all the same, it is not hidden.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::Closed),
+        },
     }
 }

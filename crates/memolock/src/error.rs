@@ -92,6 +92,27 @@ impl<E> Error<E> {
     }
 }
 
+impl Error {
+    /// The same error where a compute's error type is expected, so that `get` and `get_or_compute` can
+    /// be used side by side: `likes.get(id).await.map_err(Error::widen)?`.
+    #[must_use]
+    pub fn widen<E>(self) -> Error<E> {
+        match self {
+            Self::Compute(never) => match *never {},
+            Self::Joined { key, message } => Error::Joined { key, message },
+            Self::Panicked { key, message } => Error::Panicked { key, message },
+            Self::Remote { key, message } => Error::Remote { key, message },
+            Self::Backend(error) => Error::Backend(error),
+            Self::Codec { key, error } => Error::Codec { key, error },
+            Self::Timeout { key, phase, after } => Error::Timeout { key, phase, after },
+            Self::LeaseLost { key } => Error::LeaseLost { key },
+            Self::Closed => Error::Closed,
+            Self::Key(error) => Error::Key(error),
+            Self::Config(what) => Error::Config(what),
+        }
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -128,16 +149,8 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> std::error::Error for Error<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Backend(error) => Some(error),
-            Self::Codec { error, .. } => Some(error),
-            Self::Key(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+// No `source`: each variant's text says all of its cause already, and reporters would print it twice.
+impl<E: fmt::Debug + fmt::Display> std::error::Error for Error<E> {}
 
 impl<E> From<BackendError> for Error<E> {
     fn from(error: BackendError) -> Self {

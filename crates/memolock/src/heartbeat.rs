@@ -9,10 +9,13 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::hub::until;
+use crate::hub::{far, until};
 
 /// Renewals due within this part of a lease travel with the first one.
 const TOGETHER: u32 = 12;
+
+/// However short a lease its holder chooses, it is not renewed without rest.
+const SHORTEST_BEAT: Duration = Duration::from_millis(10);
 
 /// The leases to watch, and the task that renews them.
 pub(crate) struct Heartbeat {
@@ -107,6 +110,9 @@ impl Heartbeat {
             let now = Instant::now();
             if self.renews {
                 let due = self.due(now);
+                if due.is_empty() {
+                    continue;
+                }
                 let reply = backend.renew(&due).await;
                 self.answered(&due, reply.ok().as_deref(), now);
             } else {
@@ -126,7 +132,7 @@ impl Heartbeat {
         let due = beats
             .by_token
             .iter()
-            .filter(|(_, beat)| beat.due <= now + beat.lease / TOGETHER);
+            .filter(|(_, beat)| beat.due <= far(now, beat.lease / TOGETHER));
         due.map(|(token, beat)| Renewal {
             key: beat.key.clone(),
             token: *token,
@@ -137,6 +143,7 @@ impl Heartbeat {
 
     /// Without a reply the leases are tried again soon, until they must have expired.
     fn answered(&self, due: &[Renewal], reply: Option<&[bool]>, sent: Instant) {
+        let mut lost = Vec::new();
         let mut beats = self.lock();
         for (i, renewal) in due.iter().enumerate() {
             // Gone meanwhile: its work is done, and nothing was lost.
@@ -145,23 +152,26 @@ impl Heartbeat {
             };
             let now = Instant::now();
             match reply.and_then(|r| r.get(i)) {
-                // Unless the holder chose another length while this was under way.
                 Some(true) if beat.lease == renewal.lease => beat.extend(sent, renewal.lease, true),
-                Some(true) => {}
-                Some(false) => beat.lose("the store says so"),
-                None if now >= beat.expires => beat.lose("it could not be renewed in time"),
-                None => beat.due = now + beat.lease / TOGETHER,
+                // The holder chose another length meanwhile. The two may have crossed, and the store
+                // be left with the shorter one.
+                Some(true) => beat.due = now,
+                Some(false) => lost.push((renewal.token, "the store says so")),
+                None if now >= beat.expires => {
+                    lost.push((renewal.token, "it could not be renewed in time"));
+                }
+                None => beat.due = far(now, beat.lease / TOGETHER),
             }
         }
-        beats.by_token.retain(|_, beat| !beat.lost.is_cancelled());
+        give_up(beats, lost);
     }
 
     fn expire(&self, now: Instant) {
-        let mut beats = self.lock();
-        for beat in beats.by_token.values().filter(|b| b.expires <= now) {
-            beat.lose("its fixed time is over");
-        }
-        beats.by_token.retain(|_, beat| !beat.lost.is_cancelled());
+        let beats = self.lock();
+        let over = beats.by_token.iter().filter(|(_, b)| b.expires <= now);
+        let over = over.map(|(token, _)| (*token, "its fixed time is over"));
+        let over = over.collect();
+        give_up(beats, over);
     }
 
     fn lock(&self) -> MutexGuard<'_, Beats> {
@@ -173,13 +183,21 @@ impl Heartbeat {
 impl Beat {
     fn extend(&mut self, from: Instant, lease: Duration, renews: bool) {
         self.lease = lease;
-        self.due = from + if renews { lease / 3 } else { lease };
-        self.expires = from + lease;
+        let beat = (lease / 3).max(SHORTEST_BEAT);
+        self.due = far(from, if renews { beat } else { lease });
+        self.expires = far(from, lease);
     }
+}
 
-    fn lose(&self, why: &str) {
-        tracing::warn!(key = %self.key, why, "lease lost");
-        self.lost.cancel();
+/// Tells of lost leases. Not under the lock: who is woken may look here.
+fn give_up(mut beats: MutexGuard<'_, Beats>, lost: Vec<(Token, &'static str)>) {
+    let lost = lost.into_iter();
+    let lost = lost.filter_map(|(token, why)| Some((beats.by_token.remove(&token)?, why)));
+    let lost: Vec<_> = lost.collect();
+    drop(beats);
+    for (beat, why) in lost {
+        tracing::warn!(key = %beat.key, why, "lease lost");
+        beat.lost.cancel();
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use memolock_core::{Backend, BackendError, Entropy, Keyspace, Policy, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +27,7 @@ pub(crate) struct Hub {
     /// Drivers, clean-ups and detached calls: what a close waits for.
     pub(crate) tracker: TaskTracker,
     pub(crate) closing: CancellationToken,
-    pub(crate) runtime: Handle,
+    runtime: Handle,
     entropy: Mutex<Box<dyn Entropy + Send>>,
     origin: Instant,
     /// Whether the last flight found the store failing, so that an outage is logged once.
@@ -70,6 +71,16 @@ impl Hub {
             &hub.runtime,
         ));
         hub
+    }
+
+    /// Runs a task that a close waits for: on the runtime of the caller, or else on our own.
+    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let runtime = Handle::try_current();
+        let runtime = runtime.as_ref().unwrap_or(&self.runtime);
+        self.tracker.spawn_on(task, runtime)
     }
 
     /// Now, as the machine counts time.

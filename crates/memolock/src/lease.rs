@@ -72,6 +72,10 @@ impl Lease {
             token: *token,
             lease,
         };
+        // Given up for lost, it is watched no more: to take it up again would hold it for nobody.
+        if lost.is_cancelled() {
+            return Err(Error::LeaseLost { key: key.clone() });
+        }
         let sent = Instant::now();
         if backend.renew(&[renewal]).await?.first() == Some(&true) {
             heartbeat.renewed(*token, sent, lease);

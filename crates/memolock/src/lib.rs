@@ -32,6 +32,7 @@
 //! `memolock::redis_rs::RedisBackend::connect("redis://127.0.0.1:6379").await?`.
 
 mod builder;
+mod called;
 mod client;
 mod computed;
 mod crew;
@@ -43,6 +44,7 @@ mod error;
 mod flight;
 mod heartbeat;
 mod hub;
+mod landing;
 mod lease;
 mod memo;
 mod settled;

@@ -1,5 +1,6 @@
 //! What a call returns: a shared value, and where it came from.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -47,6 +48,18 @@ impl<T> Deref for Memo<T> {
 
     fn deref(&self) -> &T {
         &self.value
+    }
+}
+
+impl<T> AsRef<T> for Memo<T> {
+    fn as_ref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Memo<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
     }
 }
 

@@ -1,7 +1,6 @@
 //! How a flight ended, in a form that every joined caller can share.
 
 use std::any::Any;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use memolock_codec::CodecError;
@@ -111,17 +110,12 @@ pub(crate) enum Product<T> {
 }
 
 impl<T> Product<T> {
-    pub(crate) fn into_settled(self) -> Settled<T> {
+    /// As its maker gets it, or whoever took over after it was made.
+    pub(crate) fn into_settled(self, source: Source) -> Settled<T> {
         match self {
-            Self::Value(value) => Settled::Value {
-                value,
-                source: Source::Computed,
-            },
+            Self::Value(value) => Settled::Value { value, source },
             Self::Failed { error, message } => Settled::Failed { error, message },
             Self::Panicked(message) => Settled::Panicked(message),
         }
     }
 }
-
-/// For calls that compute nothing.
-pub(crate) type Never = Infallible;

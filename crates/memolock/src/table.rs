@@ -11,6 +11,9 @@ use crate::flight::Flight;
 /// Enough that threads rarely meet in one.
 const SHARDS: usize = 64;
 
+/// A list this short is not worth clearing.
+const RETIRED_AT_LEAST: usize = 16;
+
 /// A sharded table of flights.
 pub(crate) struct Table<T> {
     shards: Box<[Mutex<Shard<T>>]>,
@@ -21,6 +24,8 @@ struct Shard<T> {
     flights: HashTable<Arc<Flight<T>>>,
     /// Flights that nobody may join any more, but that a close must still end.
     retired: Vec<Weak<Flight<T>>>,
+    /// At which length the list is cleared of flights that have ended.
+    prune_at: usize,
     closed: bool,
 }
 
@@ -40,6 +45,7 @@ impl<T> Table<T> {
             Mutex::new(Shard {
                 flights: HashTable::new(),
                 retired: Vec::new(),
+                prune_at: RETIRED_AT_LEAST,
                 closed: false,
             })
         };
@@ -90,7 +96,11 @@ impl<T> Table<T> {
         let mut shard = self.shard(hash);
         if let Ok(found) = shard.flights.find_entry(hash, |f| f.key().id() == id) {
             let (flight, _) = found.remove();
-            shard.retired.retain(|f| f.strong_count() > 0);
+            // Now and then, so that many retirements cost no more than their number.
+            if shard.retired.len() >= shard.prune_at {
+                shard.retired.retain(|f| f.strong_count() > 0);
+                shard.prune_at = (2 * shard.retired.len()).max(RETIRED_AT_LEAST);
+            }
             shard.retired.push(Arc::downgrade(&flight));
         }
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use memolock_core::Mode;
 
-use crate::settled::Never;
 use crate::{Computed, Lease};
 
 /// How work ended, without its type of error.
@@ -23,7 +22,6 @@ pub(crate) enum Ended<V> {
 
 /// What a flight runs for its caller. A flight asks only for what its mode calls for.
 pub(crate) trait Work<T> {
-    type Error: Send + Sync + 'static;
     const MODE: Mode;
 
     fn compute(&mut self, lease: Lease) -> impl Future<Output = Ended<Computed<T>>>;
@@ -53,7 +51,6 @@ impl<F> Trigger<F> {
 }
 
 impl<T> Work<T> for Read {
-    type Error = Never;
     const MODE: Mode = Mode::Read;
 
     async fn compute(&mut self, _: Lease) -> Ended<Computed<T>> {
@@ -65,21 +62,20 @@ impl<T> Work<T> for Read {
     }
 }
 
-impl<T, F, Fut, R, E> Work<T> for Compute<F>
+// The error is erased before: were `E` in these bounds, no future of a call could be shown to be `Send`
+// whose `E` has a lifetime in it, such as `Box<dyn Error + Send + Sync>`.
+impl<T, F, Fut> Work<T> for Compute<F>
 where
     F: FnOnce(Lease) -> Fut,
-    Fut: Future<Output = Result<R, E>>,
-    R: Into<Computed<T>>,
-    E: Display + Send + Sync + 'static,
+    Fut: Future<Output = Ended<Computed<T>>>,
 {
-    type Error = E;
     const MODE: Mode = Mode::Compute;
 
     async fn compute(&mut self, lease: Lease) -> Ended<Computed<T>> {
         let Some(compute) = self.0.take() else {
             return misfit();
         };
-        caught(async move { compute(lease).await.map(Into::into) }).await
+        compute(lease).await
     }
 
     async fn trigger(&mut self) -> Ended<()> {
@@ -87,13 +83,11 @@ where
     }
 }
 
-impl<T, F, Fut, E> Work<T> for Trigger<F>
+impl<T, F, Fut> Work<T> for Trigger<F>
 where
     F: Fn() -> Fut,
-    Fut: Future<Output = Result<(), E>>,
-    E: Display + Send + Sync + 'static,
+    Fut: Future<Output = Ended<()>>,
 {
-    type Error = E;
     const MODE: Mode = Mode::External;
 
     async fn compute(&mut self, _: Lease) -> Ended<Computed<T>> {
@@ -101,29 +95,35 @@ where
     }
 
     async fn trigger(&mut self) -> Ended<()> {
-        caught(async { (self.0)().await }).await
+        (self.0)().await
     }
 }
 
 /// Runs the caller's code; its panic becomes a value. What it panicked over is the caller's own: nothing
 /// of ours is in the future, so nothing of ours can be left half-done.
-async fn caught<V, E: Display + Send + Sync + 'static>(
+pub(crate) fn caught<V, E: Display + Send + Sync + 'static>(
     work: impl Future<Output = Result<V, E>>,
-) -> Ended<V> {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(value)) => Ended::Ok(value),
-        Ok(Err(error)) => Ended::Failed {
-            message: error.to_string().into(),
+) -> impl Future<Output = Ended<V>> {
+    let ended = work.map(|done| match done {
+        Ok(value) => Ended::Ok(value),
+        Err(error) => Ended::Failed {
+            message: one_line(&error.to_string()),
             error: Arc::new(error),
         },
-        Err(panic) => Ended::Panicked(panic_message(&*panic)),
-    }
+    });
+    AssertUnwindSafe(ended)
+        .catch_unwind()
+        .map(|caught| caught.unwrap_or_else(|panic| Ended::Panicked(panic_message(&*panic))))
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> Arc<str> {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").into()
+    one_line(text.unwrap_or("no message"))
+}
+
+fn one_line(text: &str) -> Arc<str> {
+    text.replace(['\n', '\r'], " ").into()
 }
 
 /// The machine asks for work only in the mode that it was told, so this is not reached; if it were, the

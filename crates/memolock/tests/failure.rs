@@ -171,7 +171,8 @@ async fn a_value_that_is_not_to_be_stored_is_returned_and_the_lease_released() {
         Computed::new("mine".to_owned()).ttl(std::time::Duration::ZERO),
     ] {
         let got = likes
-            .get_or_compute("kristoff", |_| async { Ok::<_, Broken>(computed) })
+            .entry("kristoff")
+            .or_compute_with(|_| async { Ok::<_, Broken>(computed) })
             .await;
         assert_eq!(*got.unwrap(), "mine");
         assert_eq!(likes.get("kristoff").await.unwrap(), None);

@@ -34,8 +34,13 @@ pub enum Input {
     LeaseLost,
     /// The moment that [`Machine::deadline`](super::Machine::deadline) named has come.
     Elapsed,
-    /// Another caller took over the flight; this is what it wants.
-    Adopted(Mode),
+    /// Another caller took over the flight.
+    Adopted {
+        /// What it wants.
+        mode: Mode,
+        /// Whether the lease was found gone while the caller before was at work.
+        lost: bool,
+    },
     /// No caller is left, or the client is closing: what remains is clean-up.
     Abandoned,
 }

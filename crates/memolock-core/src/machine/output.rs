@@ -31,8 +31,8 @@ pub enum Output {
         /// The lease under which it runs.
         lease: Option<Held>,
     },
-    /// Run the caller's trigger. What is heard meanwhile, and the loss of the lease, are for
-    /// [`Output::Listen`]: the subscription must be left unread, and the loss told then.
+    /// Run the caller's trigger. What is heard meanwhile is for [`Output::Listen`]: the subscription
+    /// must be left unread.
     Trigger,
     /// Store the value: `fulfil`.
     Fulfil {
@@ -153,6 +153,8 @@ pub enum Phase {
     Subscribing,
     /// The holder's value.
     Waiting,
+    /// A place among the computes that run without a lease, of which only so many may run at once.
+    Queueing,
     /// The caller's own compute or trigger. Not bounded by the wait time-out.
     Working,
     /// The store's confirmation that a value is stored or a lease released.
@@ -166,6 +168,7 @@ impl std::fmt::Display for Phase {
             Self::Acquiring => "acquiring",
             Self::Subscribing => "subscribing",
             Self::Waiting => "waiting for the holder",
+            Self::Queueing => "waiting for a place among local computes",
             Self::Working => "computing",
             Self::Finishing => "finishing",
         })

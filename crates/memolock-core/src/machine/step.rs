@@ -125,7 +125,6 @@ impl Machine {
                 releasing(held.token, Some(Notice::failed(&message)), Outcome::Failed)
             }
             (State::Attending { held }, Input::Heard(event)) => attended(held, event, now, entropy),
-            // Not while triggering: the trigger is running, and what becomes of it is found out after.
             // It may only have run out, and the program is still at it: take it again if it is free.
             (State::Attending { held }, Input::LeaseLost) => verifying(held, now),
             // The lock is left to expire, so that a second program is not started over the first.
@@ -188,9 +187,21 @@ impl Machine {
                 _ => State::Settled(then),
             },
             (State::Cleaning(cleaning), input) => self.cleaned(cleaning, input, now),
-            (state, Input::Adopted(mode)) => {
+            (state, Input::Adopted { mode, lost }) => {
                 self.mode = mode;
-                adopted(state, mode)
+                match (adopted(state, mode), lost) {
+                    // Work shall not begin under a lease that is known to be gone. The token may still
+                    // hold it, if its loss was only presumed.
+                    (
+                        State::Computing(Lease::Held(held))
+                        | State::Triggering { held }
+                        | State::Subscribing {
+                            ours: Some(held), ..
+                        },
+                        true,
+                    ) => acquiring(Rival::default(), Some(held.token), now, entropy),
+                    (state, _) => state,
+                }
             }
             (state, Input::Abandoned) => vacated(state, Outcome::Abandoned),
             (state, _) => state,

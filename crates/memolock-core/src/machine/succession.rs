@@ -20,6 +20,21 @@ pub(super) fn adopted(state: State, mode: Mode) -> State {
         (State::Computing(Lease::None { cause, doubt }), Mode::External | Mode::Read) => {
             ended(Outcome::Backend(cause), doubt)
         }
+        // The first one's command may have been carried out.
+        (
+            State::Fulfilling {
+                held,
+                value,
+                ttl,
+                sent,
+            },
+            _,
+        ) => State::Fulfilling {
+            held,
+            value,
+            ttl,
+            sent: sent.saturating_add(1),
+        },
         // A reader has no work to bring, and after the probe it has its answer.
         (state, Mode::Read) if !matches!(state, State::Probing { .. }) => {
             vacated(state, Outcome::Absent)

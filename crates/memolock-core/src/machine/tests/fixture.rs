@@ -256,6 +256,7 @@ pub(super) const INPUTS: &[&str] = &[
     "release-lost",
     "release-refused",
     "lease-lost",
+    "adopted-lost",
     "adopted-read",
     "adopted-compute",
     "adopted-external",
@@ -311,9 +312,22 @@ pub(super) fn input(name: &str) -> Input {
         "release-lost" => Input::Released(Err(lost())),
         "release-refused" => Input::Released(Err(refused())),
         "lease-lost" => Input::LeaseLost,
-        "adopted-read" => Input::Adopted(Mode::Read),
-        "adopted-compute" => Input::Adopted(Mode::Compute),
-        "adopted-external" => Input::Adopted(Mode::External),
+        "adopted-lost" => Input::Adopted {
+            mode: Mode::Compute,
+            lost: true,
+        },
+        "adopted-read" => Input::Adopted {
+            mode: Mode::Read,
+            lost: false,
+        },
+        "adopted-compute" => Input::Adopted {
+            mode: Mode::Compute,
+            lost: false,
+        },
+        "adopted-external" => Input::Adopted {
+            mode: Mode::External,
+            lost: false,
+        },
         "abandoned" => Input::Abandoned,
         "elapsed" => Input::Elapsed,
         other => panic!("no input is called {other}"),

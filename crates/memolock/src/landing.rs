@@ -1,0 +1,143 @@
+//! From what the work and the machine say to what callers get.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use memolock_codec::{Codec, CodecError};
+use memolock_core::{Completion, Key, Origin, Outcome, Storage};
+
+use crate::client::Shared;
+use crate::engine::Engine;
+use crate::hub::Hub;
+use crate::settled::{Product, Settled};
+use crate::work::Ended;
+use crate::{Computed, Source};
+
+/// Keeps what the compute produced and says how it ended.
+pub(crate) fn completion<T, C>(
+    shared: &Shared<T, C>,
+    key: &Key,
+    engine: &mut Engine<T>,
+    ended: Ended<Computed<T>>,
+    ttl: Duration,
+) -> Completion
+where
+    T: Send + Sync + 'static,
+    C: Codec<T>,
+{
+    let counters = &shared.hub.counters;
+    match ended {
+        Ended::Ok(computed) => {
+            let ttl = computed.ttl.unwrap_or(ttl);
+            let value = Arc::new(computed.value);
+            engine.produced(Product::Value(Arc::clone(&value)));
+            if !computed.store || ttl.is_zero() {
+                return Completion::Unstored;
+            }
+            match encoded(&shared.codec, &value) {
+                Ok(value) => Completion::Value { value, ttl },
+                Err(error) => {
+                    counters.unstored.add();
+                    tracing::warn!(%key, %error, "value not stored");
+                    Completion::Unstored
+                }
+            }
+        }
+        Ended::Failed { error, message } => {
+            counters.failures.add();
+            let told = message.to_string();
+            engine.produced(Product::Failed { error, message });
+            Completion::Failed(told)
+        }
+        Ended::Panicked(message) => {
+            counters.failures.add();
+            engine.produced(Product::Panicked(message));
+            Completion::Panicked
+        }
+    }
+}
+
+/// What callers get of the machine's outcome; the value is decoded here, once for all of them.
+pub(crate) fn settle<T, C>(shared: &Shared<T, C>, key: &Key, engine: &mut Engine<T>) -> Settled<T>
+where
+    T: Send + Sync + 'static,
+    C: Codec<T>,
+{
+    let hub = &*shared.hub;
+    let counters = &hub.counters;
+    let (outcome, product) = engine.outcome();
+    match (outcome, product) {
+        (Some(Outcome::Value { value, origin }), _) => {
+            hub.in_order();
+            let source = match origin {
+                Origin::Hit => Source::Hit,
+                Origin::Awaited => {
+                    counters.awaited.add();
+                    Source::Awaited
+                }
+            };
+            match decoded(&shared.codec, &value) {
+                Ok(value) => Settled::Value {
+                    value: Arc::new(value),
+                    source,
+                },
+                Err(error) => Settled::Codec(error),
+            }
+        }
+        (Some(Outcome::Computed { storage }), Some(product)) => {
+            if storage == Storage::LeaseLost {
+                engine.note_loss(hub);
+            }
+            stored(hub, key, &storage);
+            product
+        }
+        (Some(Outcome::Failed | Outcome::Panicked), Some(product)) => product,
+        (Some(Outcome::Absent), _) => {
+            hub.in_order();
+            Settled::Absent
+        }
+        (Some(Outcome::Remote(message)), _) => Settled::Remote(message.into()),
+        (Some(Outcome::Backend(error)), _) => {
+            if error.is_outage() {
+                hub.outage(&error);
+            }
+            Settled::Backend(error)
+        }
+        // Abandoned flights have no callers, and work that ended left its product.
+        _ => Settled::Closed,
+    }
+}
+
+/// Counts and logs what became of storing a value.
+fn stored(hub: &Hub, key: &Key, storage: &Storage) {
+    match storage {
+        Storage::Stored => hub.in_order(),
+        Storage::LeaseLost => {
+            hub.counters.unstored.add();
+            tracing::warn!(%key, "value not stored: the lease was lost before it was ready");
+        }
+        Storage::Degraded(error) => {
+            hub.counters.unstored.add();
+            hub.outage(error);
+        }
+        Storage::Failed(error) => {
+            hub.counters.unstored.add();
+            tracing::warn!(%key, %error, "value not stored");
+        }
+        // Declined by the compute itself, or counted where encoding failed; or, most likely, stored.
+        _ => {}
+    }
+}
+
+/// A codec is the user's code: its panic must not make every joined caller run into it in turn.
+pub(crate) fn encoded<T, C: Codec<T>>(codec: &C, value: &T) -> Result<Bytes, CodecError> {
+    let encoded = catch_unwind(AssertUnwindSafe(|| codec.encode(value)));
+    encoded.unwrap_or_else(|_| Err(CodecError::encode(codec.name(), "it panicked")))
+}
+
+fn decoded<T, C: Codec<T>>(codec: &C, bytes: &Bytes) -> Result<T, CodecError> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| codec.decode(bytes)));
+    decoded.unwrap_or_else(|_| Err(CodecError::decode(codec.name(), "it panicked")))
+}

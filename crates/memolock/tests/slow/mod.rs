@@ -1,0 +1,139 @@
+//! The spy of `common`, with delays around its commands and subscriptions that are never silent.
+// Each test file uses its own part.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use memolock::core::{
+    Acquired, BackendError, BackendStats, Capabilities, Event, Fulfilled, Inspection, Key, Message,
+    Notice, PutMode, Renewal, Subscription, Token, async_trait,
+};
+use memolock::{Backend, Memolock};
+use tokio::time::sleep;
+
+use crate::common::{SECOND, Spy};
+
+/// A spy that takes its time. Clones share the store.
+#[derive(Debug, Clone)]
+pub struct Slow {
+    spy: Spy,
+    /// Between the effect of a look and its reply.
+    pub get: Duration,
+    /// Between the effect of a renewal and its reply.
+    pub renew: Duration,
+    /// Before the effect of a put or an invalidation.
+    pub write: Duration,
+    /// Every subscription always has one more notice, until the wall clock says that this is too long.
+    pub flood: Option<Duration>,
+}
+
+impl Slow {
+    /// As fast as the spy itself, until told otherwise.
+    pub fn new(spy: &Spy) -> Self {
+        Self {
+            spy: spy.clone(),
+            get: Duration::ZERO,
+            renew: Duration::ZERO,
+            write: Duration::ZERO,
+            flood: None,
+        }
+    }
+
+    /// One "process" over it, as `common::process` is over the spy.
+    pub async fn process(self) -> Memolock<String> {
+        let builder = Memolock::builder("likes", self).ttl(60 * SECOND);
+        builder.build().await.unwrap()
+    }
+}
+
+/// Sleeps, but not at all for nothing: even that would yield.
+async fn take(time: Duration) {
+    if !time.is_zero() {
+        sleep(time).await;
+    }
+}
+
+#[async_trait]
+impl Backend for Slow {
+    fn capabilities(&self) -> Capabilities {
+        self.spy.capabilities()
+    }
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
+        let reply = self.spy.get(key).await;
+        take(self.get).await;
+        reply
+    }
+    async fn acquire(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+    ) -> Result<Acquired, BackendError> {
+        self.spy.acquire(key, token, lease).await
+    }
+    async fn fulfil(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        self.spy.fulfil(key, token, value, ttl).await
+    }
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
+        let reply = self.spy.renew(renewals).await;
+        take(self.renew).await;
+        reply
+    }
+    async fn release(
+        &self,
+        key: &Key,
+        token: Token,
+        notice: Option<Notice>,
+    ) -> Result<bool, BackendError> {
+        self.spy.release(key, token, notice).await
+    }
+    async fn put(
+        &self,
+        key: &Key,
+        value: Bytes,
+        ttl: Duration,
+        mode: PutMode,
+    ) -> Result<(), BackendError> {
+        take(self.write).await;
+        self.spy.put(key, value, ttl, mode).await
+    }
+    async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
+        take(self.write).await;
+        self.spy.invalidate(key).await
+    }
+    async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
+        self.spy.inspect(key).await
+    }
+    async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
+        let heard = self.spy.subscribe(key).await?;
+        Ok(match self.flood {
+            Some(too_long) => flood(too_long),
+            None => heard,
+        })
+    }
+    fn stats(&self) -> BackendStats {
+        self.spy.stats()
+    }
+    async fn close(&self) {
+        self.spy.close().await;
+    }
+}
+
+fn flood(too_long: Duration) -> Subscription {
+    let began = std::time::Instant::now();
+    Box::pin(stream::poll_fn(move |_| {
+        // Whoever polls nothing else would never get to a watchdog outside.
+        let heard = began.elapsed();
+        assert!(heard < too_long, "nothing but notices for {heard:?}");
+        Poll::Ready(Some(Event::Message(Message::Notice(Notice::Released))))
+    }))
+}
