@@ -40,13 +40,16 @@
 mod connection;
 mod error;
 mod monitor;
+mod proxy;
 mod resp;
 mod server;
+pub mod suite;
 mod unique;
 
 pub use connection::Connection;
 pub use error::ServerError;
 pub use monitor::{Monitor, Observed};
+pub use proxy::Proxy;
 pub use resp::Value;
 pub use server::{DEFAULT_IMAGE, PUBLIC_IMAGE, Provider, TestServer};
 pub use unique::unique_tag;
