@@ -161,13 +161,13 @@ impl Suite {
         self
     }
 
-    /// Runs only cases whose name contains this, such as `lease::`. Default: all.
+    /// Runs only cases whose name begins with this, such as `lease::`. Default: all.
     pub fn only(mut self, part: impl Into<String>) -> Self {
         self.only = Some(part.into());
         self
     }
 
-    /// Leaves out cases whose name contains this, such as `bulk::`; they do not show in the report.
+    /// Leaves out cases whose name begins with this, such as `bulk::`; they do not show in the report.
     pub fn without(mut self, part: impl Into<String>) -> Self {
         self.without.push(part.into());
         self
@@ -211,8 +211,8 @@ impl Suite {
     }
 
     fn chooses(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|part| name.contains(part))
-            && !self.without.iter().any(|part| name.contains(part))
+        self.only.as_ref().is_none_or(|part| name.starts_with(part))
+            && !self.without.iter().any(|part| name.starts_with(part))
     }
 
     async fn run_one(

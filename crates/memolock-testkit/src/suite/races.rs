@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use memolock_core::{Acquired, Backend, Fulfilled, Key, Notice, PutMode, Renewal, Token};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::case::{Stop, Verdict, cases, ensure, equal};
 use super::trial::{LEASE, TTL, Trial, bytes, token};
@@ -102,11 +102,10 @@ async fn who_asks_while_it_is_fulfilled_is_not_granted(t: &Trial) -> Verdict {
             let (client, key) = (client(t, n), key.clone());
             tasks.spawn(async move { client.acquire(&key, token(), LEASE).await });
         }
-        equal!(
-            t.fulfil(&key, ours, "v").await?,
-            Fulfilled::Stored,
-            "fulfil"
-        );
+        // So that some have begun.
+        wait(round % 8).await;
+        let fulfilled = t.fulfil(&key, ours, "v").await?;
+        equal!(fulfilled, Fulfilled::Stored, "fulfil");
         while let Some(run) = tasks.join_next().await {
             let acquired = run.map_err(|error| Stop::failed(error.to_string()))??;
             ensure!(
@@ -119,20 +118,47 @@ async fn who_asks_while_it_is_fulfilled_is_not_granted(t: &Trial) -> Verdict {
     Ok(())
 }
 
-/// Fulfils and does something else at the same time, by two clients; whichever comes first.
-async fn against_fulfil<F, G>(t: &Trial, key: &Key, other: F) -> Verdict<Fulfilled>
+/// Fulfils and does something else at the same time, by two clients. A runtime has habits, so rounds
+/// differ: in who begins, in how far ahead that one is, and in whether threads or one task run them.
+async fn against_fulfil<F, G>(t: &Trial, round: usize, key: &Key, other: F) -> Verdict<Fulfilled>
 where
     F: FnOnce(Arc<dyn Backend>, Key) -> G,
     G: Future<Output = Verdict> + Send + 'static,
 {
     let ours = t.take(key).await?;
     let (store, at) = (Arc::clone(&t.store), key.clone());
-    let fulfil = tokio::spawn(async move { store.fulfil(&at, ours, bytes("computed"), TTL).await });
-    let other = tokio::spawn(other(Arc::clone(&t.peer), key.clone()));
-    let broken = |error: tokio::task::JoinError| Stop::failed(error.to_string());
-    let (fulfilled, other) = (fulfil.await.map_err(broken)?, other.await.map_err(broken)?);
-    other?;
-    Ok(fulfilled?)
+    let (ahead, steps) = (round.is_multiple_of(2), round / 4 % 8);
+    let fulfil = async move {
+        wait(if ahead { 0 } else { steps }).await;
+        Ok(store.fulfil(&at, ours, bytes("computed"), TTL).await?)
+    };
+    let other = other(Arc::clone(&t.peer), key.clone());
+    let other = async move {
+        wait(if ahead { steps } else { 0 }).await;
+        other.await
+    };
+    let (fulfilled, done) = match (round / 2 % 2, ahead) {
+        (0, true) => futures_util::future::join(fulfil, other).await,
+        (0, false) => swap(futures_util::future::join(other, fulfil).await),
+        _ => {
+            let (fulfil, other) = (tokio::spawn(fulfil), tokio::spawn(other));
+            let broken = |error: JoinError| Stop::failed(error.to_string());
+            (fulfil.await.map_err(broken)?, other.await.map_err(broken)?)
+        }
+    };
+    done?;
+    fulfilled
+}
+
+fn swap<A, B>((a, b): (A, B)) -> (B, A) {
+    (b, a)
+}
+
+/// Lets others run so many times.
+async fn wait(steps: usize) {
+    for _ in 0..steps {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn r4_a_put_wins_over_a_fulfil(t: &Trial) -> Verdict {
@@ -142,7 +168,7 @@ async fn r4_a_put_wins_over_a_fulfil(t: &Trial) -> Verdict {
             let put = client.put(&key, bytes("put"), TTL, PutMode::Override);
             Ok(put.await?)
         };
-        let fulfilled = against_fulfil(t, &key, put).await?;
+        let fulfilled = against_fulfil(t, round, &key, put).await?;
         // Stored before the put it was overwritten, after it it was fenced off.
         let value = t.value(&key).await?;
         equal!(value.as_deref(), Some("put"), "the value ({fulfilled:?})");
@@ -156,7 +182,7 @@ async fn r4_an_invalidation_wins_over_a_fulfil(t: &Trial) -> Verdict {
         let key = t.key(&round.to_string());
         let invalidate =
             |client: Arc<dyn Backend>, key: Key| async move { Ok(client.invalidate(&key).await?) };
-        let fulfilled = against_fulfil(t, &key, invalidate).await?;
+        let fulfilled = against_fulfil(t, round, &key, invalidate).await?;
         equal!(t.value(&key).await?, None, "the value ({fulfilled:?})");
         t.unlocked(&key).await?;
     }
@@ -193,6 +219,7 @@ async fn a_renewal_does_not_bring_a_lock_back(t: &Trial) -> Verdict {
         };
         let peer = Arc::clone(&t.peer);
         let renew = tokio::spawn(async move { peer.renew(&[renewal]).await });
+        wait(round % 8).await;
         equal!(t.store.release(&key, ours, None).await?, true, "release");
         let renewed = renew
             .await
