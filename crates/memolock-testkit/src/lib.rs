@@ -1,5 +1,5 @@
 //! Test tools of [memolock](https://docs.rs/memolock): servers for tests, for authors of adapters and
-//! of services.
+//! of services, and the conformance [`suite`] for authors of backends.
 //!
 //! This crate never talks to a server through a Redis client library: it has a few lines of RESP of
 //! its own, so that it serves every adapter alike and ties nobody to a version.
