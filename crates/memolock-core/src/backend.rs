@@ -19,7 +19,8 @@ pub type Subscription = Pin<Box<dyn Stream<Item = Event> + Send>>;
 ///
 /// Semantics, not commands: how an operation is carried out is the backend's affair, but each method
 /// marked *atomic* takes effect as a whole or not at all, as seen by every other client. The
-/// conformance suite of `memolock-testkit` checks every sentence of this page.
+/// conformance suite of `memolock-testkit` checks every sentence of this page; `docs/backends.md` in
+/// the repository is the guide for authors.
 ///
 /// * **Time**: a backend bounds every call in time (a few seconds at most) and fails it with
 ///   [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) rather than hang. Durations are sent as

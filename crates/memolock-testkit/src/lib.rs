@@ -1,5 +1,5 @@
 //! Test tools of [memolock](https://docs.rs/memolock): servers for tests, for authors of adapters and
-//! of services.
+//! of services, and the conformance [`suite`] for authors of backends.
 //!
 //! This crate never talks to a server through a Redis client library: it has a few lines of RESP of
 //! its own, so that it serves every adapter alike and ties nobody to a version.
@@ -40,13 +40,16 @@
 mod connection;
 mod error;
 mod monitor;
+mod proxy;
 mod resp;
 mod server;
+pub mod suite;
 mod unique;
 
 pub use connection::Connection;
 pub use error::ServerError;
 pub use monitor::{Monitor, Observed};
+pub use proxy::Proxy;
 pub use resp::Value;
 pub use server::{DEFAULT_IMAGE, PUBLIC_IMAGE, Provider, TestServer};
 pub use unique::unique_tag;

@@ -1,0 +1,98 @@
+//! The conformance suite of the testkit: bare, in an `Arc` and boxed, on a real server.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use memolock_core::{Backend, Key, async_trait};
+use memolock_redis_rs::{RedisBackend, RedisBackendBuilder};
+use memolock_testkit::suite::{Breakable, Damage, Harness, HarnessError, Report, Suite, Wrapping};
+use memolock_testkit::{Proxy, TestServer};
+
+/// One server for a run, which others may use too.
+struct Redis(TestServer);
+
+/// Far more than a busy machine needs for the largest value.
+const PATIENT: Duration = Duration::from_secs(10);
+
+/// What cases that run into a time-out have to wait for.
+const BRISK: Duration = Duration::from_secs(1);
+
+impl Redis {
+    fn builder(&self) -> RedisBackendBuilder {
+        RedisBackend::builder(self.0.url())
+            .connect_timeout(PATIENT)
+            .command_timeout(PATIENT)
+    }
+
+    async fn run(&self, command: &[&[u8]]) -> Result<bool, HarnessError> {
+        self.0.command(command).await?;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Harness for Redis {
+    async fn client(&self) -> Result<Box<dyn Backend>, HarnessError> {
+        Ok(Box::new(self.builder().connect().await?))
+    }
+
+    async fn breakable(&self) -> Result<Option<Breakable>, HarnessError> {
+        let (scheme, rest) = self.0.url().split_once("://").ok_or("a URL has a scheme")?;
+        let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+        let (place, path) = place.split_once('/').unwrap_or((place, ""));
+        let target = tokio::net::lookup_host(place).await?.next();
+        let proxy = Proxy::start(target.ok_or("the server has no address")?).await?;
+        let at = if user.is_empty() { "" } else { "@" };
+        let url = format!("{scheme}://{user}{at}{}/{path}", proxy.address());
+        let client = RedisBackend::builder(url)
+            .connect_timeout(PATIENT)
+            .command_timeout(BRISK)
+            .reconnect_delay(Duration::from_millis(5), Duration::from_millis(50))
+            .connect()
+            .await?;
+        Ok(Some(Breakable {
+            client: Box::new(client),
+            line: Box::new(proxy),
+        }))
+    }
+
+    async fn damage(&self, key: &Key, damage: Damage) -> Result<bool, HarnessError> {
+        let (value, lock, fail) = (key.value_name(), key.lock_name(), key.fail_channel());
+        let (value, lock, fail) = (value.as_bytes(), lock.as_bytes(), fail.as_bytes());
+        match damage {
+            Damage::WrongValueType => self.run(&[b"RPUSH", value, b"x"]).await,
+            Damage::WrongLockType => self.run(&[b"RPUSH", lock, b"x"]).await,
+            Damage::EternalLock => self.run(&[b"SET", lock, b"a stranger"]).await,
+            Damage::OddHolder => self.run(&[b"SET", lock, b"\xff\0", b"PX", b"60000"]).await,
+            Damage::OddNotice => self.run(&[b"PUBLISH", fail, b"\xff\0 what?"]).await,
+            _ => Ok(false),
+        }
+    }
+}
+
+async fn report(suite: impl FnOnce(Suite) -> Suite) -> Report {
+    let server = TestServer::start().await.unwrap();
+    suite(Suite::new(Redis(server))).run().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bare() {
+    let report = report(|suite| suite).await;
+    report.assert_ok();
+    // Everything can be done to this store.
+    assert_eq!(report.skipped().collect::<Vec<_>>(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_an_arc() {
+    // A wrapper does not know how much passes through it.
+    let wrapped = |suite: Suite| suite.wrapping(Wrapping::InArc).without("bulk::");
+    report(wrapped).await.assert_ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boxed() {
+    let wrapped = |suite: Suite| suite.wrapping(Wrapping::Boxed).without("bulk::");
+    report(wrapped).await.assert_ok();
+}

@@ -1,0 +1,11 @@
+//! The suite against backends that are broken on purpose: each must be caught, by the case that should.
+
+// Helpers are not test functions to the lint, and a failed one is a failed test.
+#![allow(clippy::unwrap_used)]
+
+mod backend;
+mod clients;
+mod faults;
+mod mutants;
+mod reports;
+mod store;
