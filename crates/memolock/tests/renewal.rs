@@ -201,16 +201,20 @@ async fn absurdly_long_settings_are_as_good_as_for_ever() {
 /// In real time, for a heartbeat that spins would never let paused time pass.
 #[tokio::test]
 async fn an_absurdly_short_renewal_does_not_flood_the_store() {
-    for (lease_for, most) in [(Duration::ZERO, 20), (Duration::from_millis(6), 20)] {
+    for lease_for in [Duration::ZERO, Duration::from_millis(6)] {
         let spy = Spy::new();
         let likes = process(&spy).await;
+        let began = std::time::Instant::now();
         let compute = |lease: Lease| async move {
             let _ = lease.renew(lease_for).await;
             sleep(Duration::from_millis(200)).await;
             value("x").await
         };
         likes.get_or_compute("a", compute).await.unwrap();
-        let sent = spy.count(Operation::Renew);
-        assert!(sent <= most, "{sent} renewals in 200 ms for {lease_for:?}");
+        let (sent, took) = (spy.count(Operation::Renew), began.elapsed());
+        // A machine under load may take longer, and send more in that time.
+        let most = 10 + took.as_millis() / 8;
+        let few = sent as u128 <= most;
+        assert!(few, "{sent} renewals of {lease_for:?} in {took:?}");
     }
 }
