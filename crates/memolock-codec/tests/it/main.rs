@@ -1,0 +1,15 @@
+//! Every format, within every wrapper, with sound and with hostile bytes.
+#![cfg(all(
+    feature = "json",
+    feature = "msgpack",
+    feature = "postcard",
+    feature = "bincode",
+    feature = "lz4",
+    feature = "zstd"
+))]
+
+mod common;
+mod depth;
+mod golden;
+mod hostile;
+mod round_trips;
