@@ -24,10 +24,10 @@ use crate::{Codec, CodecError};
 /// use memolock_codec::{Algorithm, Codec, Compressed, Json};
 ///
 /// let codec = Compressed::new(Json, Algorithm::Lz4);
-/// let value = vec!["a word or two"; 1000];
+/// let value = vec!["a word or two".to_owned(); 1000];
 /// let stored = codec.encode(&value).unwrap();
 /// assert!(stored.len() < 200);
-/// assert_eq!(Codec::<Vec<String>>::decode(&codec, &stored).unwrap(), value);
+/// assert_eq!(codec.decode(&stored), Ok(value));
 /// # }
 /// ```
 ///

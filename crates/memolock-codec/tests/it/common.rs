@@ -1,6 +1,7 @@
 //! Values of every shape, and every codec for them.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use memolock_codec::{Algorithm, Bincode, Codec, Compressed, Json, MsgPack, Postcard, Versioned};
 use proptest::prelude::*;
@@ -130,3 +131,6 @@ pub(crate) fn codecs<T: Serialize + DeserializeOwned + 'static>() -> Vec<Named<T
     });
     wrapped.collect()
 }
+
+/// All codecs of records, made once: compressors keep their contexts.
+pub(crate) static RECORDS: LazyLock<Vec<Named<Record>>> = LazyLock::new(codecs);
