@@ -18,8 +18,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use memolock_codec::Codec;
-use memolock_core::{Completion, Held, Input, Key, Origin, Outcome, Output, Phase, Storage};
+use memolock_core::{
+    Acquired, BackendError, Completion, Event, Held, Input, Key, Message, Notice, Origin, Outcome,
+    Output, Phase, Storage, Token,
+};
 use tokio::time::Instant;
 
 use crate::client::Shared;
@@ -95,7 +99,10 @@ where
     let backend = &*hub.backend;
     match engine.output() {
         Output::Probe => {
-            let reply = backend.get(key).await;
+            let mut reply = backend.get(key).await;
+            if matches!(&reply, Ok(Some(value)) if !passes(shared, key, engine, value)) {
+                reply = Ok(None);
+            }
             match &reply {
                 Ok(Some(_)) => hub.counters.hits.add(),
                 Ok(None) => hub.counters.misses.add(),
@@ -104,7 +111,7 @@ where
             Input::Probed(reply)
         }
         Output::Acquire { token, lease } => {
-            Input::Acquired(backend.acquire(key, token, lease).await)
+            Input::Acquired(acquire(shared, key, engine, token, lease).await)
         }
         Output::Subscribe => match backend.subscribe(key).await {
             Ok(subscription) => {
@@ -113,7 +120,14 @@ where
             }
             Err(error) => Input::Subscribed(Err(error)),
         },
-        Output::Listen => engine.listen(hub).await,
+        Output::Listen => match engine.listen(hub).await {
+            Input::Heard(Event::Message(Message::Value(value)))
+                if !passes(shared, key, engine, &value) =>
+            {
+                Input::Heard(Event::Message(Message::Notice(Notice::Released)))
+            }
+            input => input,
+        },
         Output::Pause => engine.pause(hub).await,
         Output::Compute { lease } => {
             hub.counters.computes.add();
@@ -147,6 +161,51 @@ where
         // At rest there is nothing to do, and nobody asks.
         _ => Input::Abandoned,
     }
+}
+
+/// Tries for the lease; over a value of another version, if one was found. Such a value that has come
+/// since is found here, and the try repeated over that one.
+async fn acquire<T, C>(
+    shared: &Shared<T, C>,
+    key: &Key,
+    engine: &mut Engine<T>,
+    token: Token,
+    lease: Duration,
+) -> Result<Acquired, BackendError>
+where
+    T: Send + Sync + 'static,
+    C: Codec<T>,
+{
+    let backend = &*shared.hub.backend;
+    loop {
+        let stale = engine.sieve().stale().cloned();
+        let reply = match &stale {
+            None => backend.acquire(key, token, lease).await,
+            Some(stale) => backend.acquire_over(key, token, lease, stale).await,
+        };
+        match reply {
+            // The very value that it was to be acquired over: this backend cannot, and callers get the error.
+            Ok(Acquired::Value(value)) if stale.as_ref() == Some(&value) => {
+                return Ok(Acquired::Value(value));
+            }
+            Ok(Acquired::Value(value)) if !passes(shared, key, engine, &value) => {}
+            reply => return reply,
+        }
+    }
+}
+
+/// Whether what was found is a value to this memolock, and not one of another version.
+fn passes<T, C>(shared: &Shared<T, C>, key: &Key, engine: &mut Engine<T>, value: &Bytes) -> bool
+where
+    T: Send + Sync + 'static,
+    C: Codec<T>,
+{
+    let passes = engine.sieve().passes(&shared.codec, value);
+    if !passes {
+        shared.hub.counters.stale.add();
+        tracing::debug!(%key, "a value of another version is taken for none");
+    }
+    passes
 }
 
 /// Carries out what remains when callers are gone or have their answer: a value to store, a lease to
@@ -184,7 +243,7 @@ where
     drop(hub.tracker.spawn_on(task, &hub.runtime));
 }
 
-/// What callers get of the machine's outcome; the value is decoded here, once for all of them.
+/// What callers get of the machine's outcome; a value is decoded once for all of them.
 fn settle<T, C>(shared: &Shared<T, C>, key: &Key, engine: &mut Engine<T>) -> Settled<T>
 where
     T: Send + Sync + 'static,
@@ -203,7 +262,7 @@ where
                     Source::Awaited
                 }
             };
-            match shared.codec.decode(&value) {
+            match engine.sieve().value(&shared.codec, &value) {
                 Ok(value) => Settled::Value {
                     value: Arc::new(value),
                     source,

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::heartbeat::Kept;
 use crate::hub::{Hub, until};
 use crate::settled::Product;
+use crate::sieve::Sieve;
 
 /// The machine and what belongs to it outside: subscription, heartbeat, and what the work produced.
 pub(crate) struct Engine<T> {
@@ -19,6 +20,7 @@ pub(crate) struct Engine<T> {
     /// The lease that `kept` is for.
     held: Option<Held>,
     product: Option<Product<T>>,
+    sieve: Sieve<T>,
 }
 
 impl<T> Engine<T> {
@@ -29,6 +31,7 @@ impl<T> Engine<T> {
             kept: None,
             held: None,
             product: None,
+            sieve: Sieve::new(),
         }
     }
 
@@ -65,6 +68,11 @@ impl<T> Engine<T> {
             });
             self.held = held;
         }
+    }
+
+    /// What was found and decoded.
+    pub(crate) fn sieve(&mut self) -> &mut Sieve<T> {
+        &mut self.sieve
     }
 
     /// The subscription is in place.

@@ -46,6 +46,7 @@ mod hub;
 mod lease;
 mod memo;
 mod settled;
+mod sieve;
 mod stats;
 mod table;
 mod work;
