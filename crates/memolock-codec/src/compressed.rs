@@ -50,10 +50,10 @@ pub struct Compressed<C> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// LZ4: costs next to nothing. For values of a few kilobytes and for CPUs that are busy.
+    /// LZ4: takes less time than to encode JSON. For values of a few kilobytes and for CPUs that are busy.
     #[cfg(feature = "lz4")]
     Lz4,
-    /// Zstandard: a third smaller than LZ4 for four times its time. For large values, slow networks and
+    /// Zstandard: a third smaller than LZ4, and four times as long to compress. For large values, slow networks and
     /// little memory in the store. See [`Algorithm::zstd`] for the level to begin with.
     #[cfg(feature = "zstd")]
     Zstd {

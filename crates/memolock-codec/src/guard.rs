@@ -83,6 +83,7 @@ impl Limits {
         self.refused.get()
     }
 
+    #[inline]
     fn refuse<E: Error>(&self, why: &'static str) -> E {
         self.refused.set(Some(why));
         E::custom(why)
@@ -90,14 +91,17 @@ impl Limits {
 }
 
 impl<'l> Guard<'l> {
+    #[inline]
     fn over<X>(self, inner: X) -> Guarded<'l, X> {
         Guarded { inner, guard: self }
     }
 
+    #[inline]
     fn counting(self, counted: bool) -> Self {
         Self { counted, ..self }
     }
 
+    #[inline]
     fn deeper<E: Error>(self) -> Result<Self, E> {
         match self.left.checked_sub(1) {
             Some(left) => Ok(Self { left, ..self }),
@@ -105,6 +109,7 @@ impl<'l> Guard<'l> {
         }
     }
 
+    #[inline]
     fn charge<E: Error>(self) -> Result<(), E> {
         if self.counted {
             let elements = &self.limits.elements;
@@ -116,6 +121,7 @@ impl<'l> Guard<'l> {
         Ok(())
     }
 
+    #[inline]
     fn hint(self, hint: Option<usize>) -> Option<usize> {
         if !self.counted {
             return hint;
@@ -129,6 +135,7 @@ impl<'l> Guard<'l> {
 
 macro_rules! deserialize {
     ($counted:literal: $($method:ident($($arg:ident: $type:ty),*) as $inner:ident;)*) => {$(
+        #[inline]
         fn $method<V: Visitor<'de>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, D::Error> {
             self.inner.$inner($($arg,)* self.guard.counting($counted).over(visitor))
         }
@@ -138,6 +145,7 @@ macro_rules! deserialize {
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
     type Error = D::Error;
 
+    #[inline]
     fn is_human_readable(&self) -> bool {
         self.inner.is_human_readable()
     }
@@ -181,6 +189,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guarded<'_, D> {
 
 macro_rules! visit {
     ($($method:ident: $type:ty;)*) => {$(
+        #[inline]
         fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
             self.inner.$method(value)
         }
@@ -190,6 +199,7 @@ macro_rules! visit {
 impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
     type Value = V::Value;
 
+    #[inline]
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.expecting(f)
     }
@@ -217,34 +227,41 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
         visit_byte_buf: Vec<u8>;
     }
 
+    #[inline]
     fn visit_none<E: Error>(self) -> Result<V::Value, E> {
         self.inner.visit_none()
     }
 
+    #[inline]
     fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
         self.inner.visit_unit()
     }
 
+    #[inline]
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let guard = self.guard.deeper()?;
         self.inner.visit_some(guard.over(inner))
     }
 
+    #[inline]
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let guard = self.guard.deeper()?;
         self.inner.visit_newtype_struct(guard.over(inner))
     }
 
+    #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let guard = self.guard.deeper()?;
         self.inner.visit_seq(guard.over(inner))
     }
 
+    #[inline]
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let guard = self.guard.deeper()?;
         self.inner.visit_map(guard.over(inner))
     }
 
+    #[inline]
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let guard = self.guard.deeper()?;
         self.inner.visit_enum(guard.over(inner))
@@ -254,6 +271,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guarded<'_, V> {
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guarded<'_, S> {
     type Value = S::Value;
 
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
         self.inner.deserialize(self.guard.over(inner))
     }
@@ -262,6 +280,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Guarded<'_, S> {
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
@@ -273,6 +292,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<'_, A> {
         Ok(element)
     }
 
+    #[inline]
     fn size_hint(&self) -> Option<usize> {
         self.guard.hint(self.inner.size_hint())
     }
@@ -281,6 +301,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guarded<'_, A> {
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guarded<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
@@ -292,10 +313,12 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guarded<'_, A> {
         Ok(key)
     }
 
+    #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
         self.inner.next_value_seed(self.guard.over(seed))
     }
 
+    #[inline]
     fn size_hint(&self) -> Option<usize> {
         self.guard.hint(self.inner.size_hint())
     }
@@ -305,6 +328,7 @@ impl<'de, 'l, A: EnumAccess<'de>> EnumAccess<'de> for Guarded<'l, A> {
     type Error = A::Error;
     type Variant = Guarded<'l, A::Variant>;
 
+    #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(
         self,
         seed: S,
@@ -317,6 +341,7 @@ impl<'de, 'l, A: EnumAccess<'de>> EnumAccess<'de> for Guarded<'l, A> {
 impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guarded<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn unit_variant(self) -> Result<(), A::Error> {
         self.inner.unit_variant()
     }
@@ -325,11 +350,13 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Guarded<'_, A> {
         self.inner.newtype_variant_seed(self.guard.over(seed))
     }
 
+    #[inline]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, v: V) -> Result<V::Value, A::Error> {
         let visitor = self.guard.counting(false).over(v);
         self.inner.tuple_variant(len, visitor)
     }
 
+    #[inline]
     fn struct_variant<V: Visitor<'de>>(
         self,
         fields: &'static [&'static str],

@@ -11,7 +11,7 @@ use crate::guard::Limits;
 use crate::{Codec, CodecError};
 
 /// Stores a value in the [postcard](https://postcard.jamesmunns.com/wire-format) format: fields by
-/// position, integers of variable length. A third of JSON's size and a fifth of its time; only Rust reads it.
+/// position, integers of variable length. A third of JSON's size and time; only Rust reads it.
 ///
 /// **Positional**: the bytes do not say which field is which, so every change of the type (order and
 /// types of fields, order of variants) must come with a new version. Use it within

@@ -1,5 +1,6 @@
 //! Two releases side by side over the same keys: what the other one stored is a miss, never an error.
 #![cfg(feature = "json")]
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -13,6 +13,15 @@ enum Nest {
     Deep { inner: Option<Box<Nest>> },
 }
 
+/// As much as one level may take of the stack.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Wide {
+    texts: (String, String, String, String, String, String),
+    numbers: [u64; 16],
+    options: (Option<String>, Option<u64>, Option<[u64; 4]>),
+    kids: Vec<Wide>,
+}
+
 /// A type that no format can hold: to MessagePack it is an option within itself, without end and
 /// without a byte in between.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +39,9 @@ fn bottomless_bytes_are_an_error() {
     too_deep::<Tree>(&Bincode, vec![1; MANY]);
     too_deep::<Nest>(&Postcard, vec![1; MANY]);
     too_deep::<Nest>(&Bincode, vec![1; MANY]);
+    let wide = b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+    too_deep::<Wide>(&Postcard, wide.repeat(1000));
+    too_deep::<Wide>(&Bincode, wide.repeat(1000));
     too_deep::<Bottomless>(&Postcard, vec![1; MANY]);
     too_deep::<Bottomless>(&Bincode, vec![1; MANY]);
     too_deep::<Bottomless>(&MsgPack, vec![1]);

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::common::{Named, RECORDS, Tree, codecs, formats, record};
 
 static TREES: LazyLock<Vec<Named<Vec<Tree>>>> = LazyLock::new(codecs);
-static TABLES: LazyLock<Vec<Named<Vec<Vec<(String, Option<u64>)>>>>> = LazyLock::new(codecs);
+type Table = Vec<Vec<(String, Option<u64>)>>;
+static TABLES: LazyLock<Vec<Named<Table>>> = LazyLock::new(codecs);
 
 /// Decodes as several types; what comes of it does not matter.
 fn decode(bytes: &[u8]) {

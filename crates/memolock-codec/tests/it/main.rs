@@ -1,4 +1,5 @@
 //! Every format, within every wrapper, with sound and with hostile bytes.
+#![allow(clippy::unwrap_used)]
 #![cfg(all(
     feature = "json",
     feature = "msgpack",
