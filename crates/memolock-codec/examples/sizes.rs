@@ -50,7 +50,7 @@ fn basket() -> Basket {
         name: names[n as usize % names.len()].to_owned(),
         quantity: 1 + n % 5,
         price: f64::from(n * 137 % 10_000) / 100.0,
-        in_stock: n % 3 != 0,
+        in_stock: !n.is_multiple_of(3),
     };
     Basket {
         id: 8_234_123_987,

@@ -30,7 +30,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Postcard {
     fn encode(&self, value: &T) -> Result<Bytes, CodecError> {
         match postcard::to_stdvec(value) {
             Ok(bytes) => Ok(bytes.into()),
-            Err(error) => Err(CodecError::encode(NAME, encode_detail(error))),
+            Err(error) => Err(CodecError::encode(NAME, encode_detail(&error))),
         }
     }
 
@@ -38,7 +38,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Postcard {
         let limits = Limits::new(bytes.len());
         let mut reader = Deserializer::from_bytes(bytes);
         let value = T::deserialize(limits.over(&mut reader)).map_err(|error| {
-            let why = limits.refused().unwrap_or_else(|| decode_detail(error));
+            let why = limits.refused().unwrap_or_else(|| decode_detail(&error));
             CodecError::decode(NAME, why)
         })?;
         match reader.finalize() {
@@ -52,7 +52,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Postcard {
     }
 }
 
-fn decode_detail(error: Trouble) -> &'static str {
+fn decode_detail(error: &Trouble) -> &'static str {
     match error {
         Trouble::DeserializeUnexpectedEnd => "the bytes end too early",
         Trouble::DeserializeBadVarint => "a number out of its range",
@@ -62,7 +62,7 @@ fn decode_detail(error: Trouble) -> &'static str {
     }
 }
 
-fn encode_detail(error: Trouble) -> &'static str {
+fn encode_detail(error: &Trouble) -> &'static str {
     match error {
         Trouble::SerializeSeqLengthUnknown => "a sequence of unknown length",
         _ => REFUSED,
