@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+use crate::detail::{NOT_THIS_TYPE, REFUSED, missing_field};
 use crate::{Codec, CodecError};
 
 /// Stores a value as compact JSON: the default, since programs in any language can share it.
@@ -41,7 +42,7 @@ fn decode_detail(error: &serde_json::Error) -> String {
         Category::Syntax | Category::Eof => error.to_string(),
         // These are made by the type's `Deserialize`, and quote: `invalid type: string "..."`.
         Category::Data | Category::Io => {
-            let why = missing_field(&error.to_string()).unwrap_or("not of this type".into());
+            let why = missing_field(&error.to_string()).unwrap_or_else(|| NOT_THIS_TYPE.into());
             match error.line() {
                 0 => why,
                 line => format!("{why} at line {line} column {}", error.column()),
@@ -50,18 +51,11 @@ fn decode_detail(error: &serde_json::Error) -> String {
     }
 }
 
-/// The one message about data that names the type's side alone, and the one that is met most when
-/// releases differ.
-fn missing_field(message: &str) -> Option<String> {
-    let name = message.strip_prefix("missing field `")?.split('`').next()?;
-    Some(format!("missing field `{name}`"))
-}
-
 /// As above: what `serde_json` itself says is fixed, what a `Serialize` says may quote the value.
 fn encode_detail(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Syntax | Category::Eof => error.to_string(),
-        Category::Data | Category::Io => "its Serialize refused".to_owned(),
+        Category::Data | Category::Io => REFUSED.to_owned(),
     }
 }
 

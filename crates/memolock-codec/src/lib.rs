@@ -8,6 +8,13 @@
 //! | [`Json`] (feature `json`, default) | JSON text | everything; peers in other languages read it |
 //! | [`Text`] | the string's UTF-8 bytes | strings, as the ancestors of 2019 stored them |
 //! | [`Raw`] | the bytes themselves | values that are encoded already |
+//! | `MsgPack` (feature `msgpack`) | MessagePack, fields by name | as JSON, smaller and faster |
+//! | `Postcard` (feature `postcard`) | postcard, fields by position | stores that only Rust reads |
+//! | `Bincode` (feature `bincode`) | bincode 2, which is unmaintained | stores that hold it already |
+//!
+//! Wrappers compose with any of them: [`Versioned`] makes another version's bytes a miss, and `Compressed`
+//! (features `lz4`, `zstd`) compresses from a threshold on. `Versioned::new(Compressed::new(Postcard, …), 1)` looks
+//! at the version first.
 //!
 //! # Example
 //!
@@ -59,19 +66,48 @@
 //! assert_eq!(Counter.decode(&Counter.encode(&7).unwrap()), Ok(7));
 //! ```
 
+#[cfg(feature = "bincode")]
+mod bincode;
 mod codec;
+#[cfg(any(feature = "lz4", feature = "zstd"))]
+mod compressed;
+#[cfg(any(
+    feature = "json",
+    feature = "msgpack",
+    feature = "postcard",
+    feature = "bincode"
+))]
+mod detail;
 mod error;
+#[cfg(any(feature = "msgpack", feature = "postcard", feature = "bincode"))]
+mod guard;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "msgpack")]
+mod msgpack;
+#[cfg(feature = "postcard")]
+mod postcard;
 mod raw;
 mod text;
+mod versioned;
 
+#[cfg(feature = "bincode")]
+pub use bincode::Bincode;
 pub use codec::Codec;
+#[cfg(any(feature = "lz4", feature = "zstd"))]
+pub use compressed::{Algorithm, Compressed};
 pub use error::{CodecError, CodecErrorKind, MAX_DETAIL_BYTES};
+#[cfg(any(feature = "msgpack", feature = "postcard", feature = "bincode"))]
+pub use guard::{MAX_DEPTH, MAX_EMPTY_ELEMENTS};
 #[cfg(feature = "json")]
 pub use json::Json;
+#[cfg(feature = "msgpack")]
+pub use msgpack::MsgPack;
+#[cfg(feature = "postcard")]
+pub use postcard::Postcard;
 pub use raw::Raw;
 pub use text::Text;
+pub use versioned::Versioned;
 
 /// The README's example is a test too.
 #[cfg(all(doctest, feature = "json"))]

@@ -49,6 +49,23 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Acquired, BackendError>;
 
+    /// As [`acquire`](Backend::acquire), but a value that is exactly `stale` counts as none: it is of
+    /// another version of the type and means nothing to the caller. It stays until a fulfil replaces
+    /// it, so that those who can read it go on reading it. *Atomic*.
+    ///
+    /// The default acquires plainly, for backends that cannot do this: where a value of another version
+    /// is stored, their callers get an error instead of computing.
+    async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        let _ = stale;
+        self.acquire(key, token, lease).await
+    }
+
     /// Stores the value, deletes the lock and tells listeners the value, if the lock holds `token`;
     /// else changes nothing. *Atomic*: a listener that is told finds the value stored.
     async fn fulfil(
@@ -250,6 +267,15 @@ macro_rules! forward {
                 lease: Duration,
             ) -> Result<Acquired, BackendError> {
                 (**self).acquire(key, token, lease).await
+            }
+            async fn acquire_over(
+                &self,
+                key: &Key,
+                token: Token,
+                lease: Duration,
+                stale: &Bytes,
+            ) -> Result<Acquired, BackendError> {
+                (**self).acquire_over(key, token, lease, stale).await
             }
             async fn fulfil(
                 &self,

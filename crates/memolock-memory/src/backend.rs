@@ -144,7 +144,19 @@ impl Backend for MemoryBackend {
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
         self.inner.run_on(Operation::Acquire, key, |store, now, _| {
-            store.acquire(now, key, token, lease)
+            store.acquire(now, key, token, lease, None)
+        })
+    }
+
+    async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        self.inner.run_on(Operation::Acquire, key, |store, now, _| {
+            store.acquire(now, key, token, lease, Some(stale))
         })
     }
 

@@ -68,9 +68,11 @@ impl Store {
         key: &Key,
         token: Token,
         lease: Duration,
+        stale: Option<&Bytes>,
     ) -> Result<Acquired, Full> {
-        if let Some(value) = self.get(now, key) {
-            return Ok(Acquired::Value(value));
+        match self.get(now, key) {
+            Some(value) if Some(&value) != stale => return Ok(Acquired::Value(value)),
+            _ => {}
         }
         match self.locks.get(key, now) {
             Some(lock) if lock.token != token => {

@@ -40,6 +40,27 @@ fn the_empty_value_is_a_value_to_acquire() {
 }
 
 #[test]
+fn a_stale_value_counts_as_none_and_stays_until_it_is_replaced() {
+    let (backend, _) = backend();
+    let key = key("k");
+    let over = |token, stale: &'static str| {
+        let stale = bytes(stale);
+        ok(backend.acquire_over(&key, token, LEASE, &stale))
+    };
+    assert_eq!(over(OURS, "v1"), Acquired::Granted);
+    ok(backend.invalidate(&key));
+    ok(backend.put(&key, bytes("v1"), TTL, PutMode::Override));
+    assert_eq!(over(OURS, ""), Acquired::Value(bytes("v1")));
+    assert_eq!(over(OURS, "v1"), Acquired::Granted);
+    assert_eq!(over(OURS, "v1"), Acquired::Granted);
+    assert_eq!(over(THEIRS, "v1"), held(LEASE));
+    assert_eq!(ok(backend.get(&key)), Some(bytes("v1")));
+    let fulfilled = ok(backend.fulfil(&key, OURS, bytes("v2"), TTL));
+    assert_eq!(fulfilled, Fulfilled::Stored);
+    assert_eq!(over(THEIRS, "v1"), Acquired::Value(bytes("v2")));
+}
+
+#[test]
 fn our_own_token_acquires_again_and_the_lease_begins_anew() {
     let (backend, clock) = backend();
     let key = key("k");

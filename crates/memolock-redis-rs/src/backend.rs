@@ -94,6 +94,15 @@ impl RedisBackend {
         self.rooms.commands.run(script, keys, args).await
     }
 
+    async fn acquire_with(&self, key: &Key, args: &[&[u8]]) -> Result<Acquired, BackendError> {
+        let names = [key.value_name(), key.lock_name()];
+        let names = names.each_ref().map(String::as_str);
+        let answer = self.run(&SCRIPTS.acquire, &names, args).await;
+        answer
+            .and_then(reply::acquired)
+            .map_err(|fault| fault.on(Operation::Acquire, key))
+    }
+
     /// Renewals that travel together.
     async fn renew_some(&self, renewals: &[Renewal]) -> Result<Vec<bool>, Fault> {
         let locks: Vec<String> = renewals.iter().map(|r| r.key.lock_name()).collect();
@@ -130,19 +139,21 @@ impl Backend for RedisBackend {
         token: Token,
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
-        let names = [key.value_name(), key.lock_name()];
         let (token, lease) = (token.to_wire(), millis(lease).to_string());
         let args = [token.as_bytes(), lease.as_bytes()];
-        let answer = self
-            .run(
-                &SCRIPTS.acquire,
-                &names.each_ref().map(String::as_str),
-                &args,
-            )
-            .await;
-        answer
-            .and_then(reply::acquired)
-            .map_err(|fault| fault.on(Operation::Acquire, key))
+        self.acquire_with(key, &args).await
+    }
+
+    async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        let (token, lease) = (token.to_wire(), millis(lease).to_string());
+        let args = [token.as_bytes(), lease.as_bytes(), stale];
+        self.acquire_with(key, &args).await
     }
 
     async fn fulfil(

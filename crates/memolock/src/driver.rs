@@ -18,8 +18,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use memolock_codec::Codec;
-use memolock_core::{Held, Input, Key, Output, Phase};
+use memolock_core::{
+    Acquired, BackendError, Event, Held, Input, Key, Message, Notice, Output, Phase, Token,
+};
 use tokio::time::Instant;
 
 use crate::Lease;
@@ -108,7 +111,10 @@ where
     let backend = &*hub.backend;
     match engine.output() {
         Output::Probe => {
-            let reply = backend.get(key).await;
+            let mut reply = backend.get(key).await;
+            if matches!(&reply, Ok(Some(value)) if !passes(shared, key, engine, value)) {
+                reply = Ok(None);
+            }
             match &reply {
                 Ok(Some(_)) => hub.counters.hits.add(),
                 Ok(None) => hub.counters.misses.add(),
@@ -117,7 +123,7 @@ where
             Input::Probed(reply)
         }
         Output::Acquire { token, lease } => {
-            Input::Acquired(backend.acquire(key, token, lease).await)
+            Input::Acquired(acquire(shared, key, engine, token, lease).await)
         }
         Output::Subscribe => match backend.subscribe(key).await {
             Ok(subscription) => {
@@ -126,7 +132,14 @@ where
             }
             Err(error) => Input::Subscribed(Err(error)),
         },
-        Output::Listen => engine.listen(hub).await,
+        Output::Listen => match engine.listen(hub).await {
+            Input::Heard(Event::Message(Message::Value(value)))
+                if !passes(shared, key, engine, &value) =>
+            {
+                Input::Heard(Event::Message(Message::Notice(Notice::Released)))
+            }
+            input => input,
+        },
         Output::Pause => engine.pause(hub).await,
         Output::Compute { lease } => {
             hub.counters.computes.add();
@@ -166,6 +179,51 @@ where
         // At rest there is nothing to do, and nobody asks.
         _ => Input::Abandoned,
     }
+}
+
+/// Tries for the lease; over a value of another version, if one was found. Such a value that has come
+/// since is found here, and the try repeated over that one.
+async fn acquire<T, C>(
+    shared: &Shared<T, C>,
+    key: &Key,
+    engine: &mut Engine<T>,
+    token: Token,
+    lease: Duration,
+) -> Result<Acquired, BackendError>
+where
+    T: Send + Sync + 'static,
+    C: Codec<T>,
+{
+    let backend = &*shared.hub.backend;
+    loop {
+        let stale = engine.sieve().stale().cloned();
+        let reply = match &stale {
+            None => backend.acquire(key, token, lease).await,
+            Some(stale) => backend.acquire_over(key, token, lease, stale).await,
+        };
+        match reply {
+            // The very value that it was to be acquired over: this backend cannot, and callers get the error.
+            Ok(Acquired::Value(value)) if stale.as_ref() == Some(&value) => {
+                return Ok(Acquired::Value(value));
+            }
+            Ok(Acquired::Value(value)) if !passes(shared, key, engine, &value) => {}
+            reply => return reply,
+        }
+    }
+}
+
+/// Whether what was found is a value to this memolock, and not one of another version.
+fn passes<T, C>(shared: &Shared<T, C>, key: &Key, engine: &mut Engine<T>, value: &Bytes) -> bool
+where
+    T: Send + Sync + 'static,
+    C: Codec<T>,
+{
+    let passes = engine.sieve().passes(&shared.codec, value);
+    if !passes {
+        shared.hub.counters.stale.add();
+        tracing::debug!(%key, "a value of another version is taken for none");
+    }
+    passes
 }
 
 /// Carries out what remains when callers are gone or have their answer: a value to store, a lease to

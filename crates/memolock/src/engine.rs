@@ -11,6 +11,7 @@ use crate::Source;
 use crate::heartbeat::Kept;
 use crate::hub::{Hub, until};
 use crate::settled::{Product, Settled};
+use crate::sieve::Sieve;
 
 /// The machine and what belongs to it outside: subscription, heartbeat, and what the work produced.
 pub(crate) struct Engine<T> {
@@ -24,6 +25,7 @@ pub(crate) struct Engine<T> {
     inherited: bool,
     /// The loss of the lease has been counted.
     loss_noted: bool,
+    sieve: Sieve<T>,
 }
 
 impl<T> Engine<T> {
@@ -36,6 +38,7 @@ impl<T> Engine<T> {
             product: None,
             inherited: false,
             loss_noted: false,
+            sieve: Sieve::new(),
         }
     }
 
@@ -74,6 +77,11 @@ impl<T> Engine<T> {
             });
             self.held = held;
         }
+    }
+
+    /// What was found and decoded.
+    pub(crate) fn sieve(&mut self) -> &mut Sieve<T> {
+        &mut self.sieve
     }
 
     /// The subscription is in place.

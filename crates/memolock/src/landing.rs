@@ -78,7 +78,7 @@ where
                     Source::Awaited
                 }
             };
-            match decoded(&shared.codec, &value) {
+            match engine.sieve().value(&shared.codec, &value) {
                 Ok(value) => Settled::Value {
                     value: Arc::new(value),
                     source,
@@ -137,7 +137,7 @@ pub(crate) fn encoded<T, C: Codec<T>>(codec: &C, value: &T) -> Result<Bytes, Cod
     encoded.unwrap_or_else(|_| Err(CodecError::encode(codec.name(), "it panicked")))
 }
 
-fn decoded<T, C: Codec<T>>(codec: &C, bytes: &Bytes) -> Result<T, CodecError> {
+pub(crate) fn decoded<T, C: Codec<T>>(codec: &C, bytes: &Bytes) -> Result<T, CodecError> {
     let decoded = catch_unwind(AssertUnwindSafe(|| codec.decode(bytes)));
     decoded.unwrap_or_else(|_| Err(CodecError::decode(codec.name(), "it panicked")))
 }

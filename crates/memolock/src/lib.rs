@@ -48,6 +48,7 @@ mod landing;
 mod lease;
 mod memo;
 mod settled;
+mod sieve;
 mod stats;
 mod table;
 mod work;

@@ -34,6 +34,8 @@ counters! {
     hits,
     /// Flights whose first look found nothing.
     misses,
+    /// Values found that are of another version of the type, and were taken for none.
+    stale,
     /// Computes and triggers started.
     computes,
     /// Computes and triggers that failed or panicked.

@@ -1,7 +1,7 @@
--- KEYS: value, lock. ARGV: token, lease in ms.
+-- KEYS: value, lock. ARGV: token, lease in ms, and if there is one, a value to take for none.
 -- Reply: {1, value} | {2} granted | {3, PTTL of the holder's lock, -1 without expiry}
 local value = redis.call('GET', KEYS[1])
-if value then
+if value and value ~= ARGV[3] then
   return {1, value}
 end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then

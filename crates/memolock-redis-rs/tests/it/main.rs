@@ -10,4 +10,5 @@ mod operations;
 mod outages;
 mod refusals;
 mod server;
+mod stale;
 mod subscriptions;

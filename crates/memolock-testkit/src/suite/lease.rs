@@ -19,6 +19,7 @@ cases!("lease":
     leases_of_keys_are_apart,
     any_token_will_do,
     acquiring_tells_nobody,
+    a_lease_is_had_over_exactly_the_bytes_that_count_for_none,
 );
 
 async fn a_value_comes_before_a_lease(t: &Trial) -> Verdict {
@@ -172,4 +173,34 @@ async fn acquiring_tells_nobody(t: &Trial) -> Verdict {
     t.store.get(&key).await?;
     t.inspect(&key).await?;
     t.silent(&key, &mut ear).await
+}
+
+/// A backend that keeps the default method acquires plainly, which is allowed.
+async fn a_lease_is_had_over_exactly_the_bytes_that_count_for_none(t: &Trial) -> Verdict {
+    let key = t.key("a");
+    t.put(&key, "stale").await?;
+    for other in ["stal", "stale!", ""] {
+        let other = bytes(other);
+        let acquired = t.store.acquire_over(&key, token(), LEASE, &other);
+        equal!(
+            acquired.await?,
+            Acquired::Value(bytes("stale")),
+            "acquire over bytes that are not the value's"
+        );
+    }
+    t.unlocked(&key).await?;
+    let ours = token();
+    let stale = bytes("stale");
+    let acquired = t.store.acquire_over(&key, ours, LEASE, &stale).await?;
+    if acquired == Acquired::Value(bytes("stale")) {
+        return Err(Stop::skipped("it acquires over no value"));
+    }
+    equal!(
+        acquired,
+        Acquired::Granted,
+        "acquire over the value's bytes"
+    );
+    t.locked_by(&key, ours).await?;
+    // It stays until it is replaced.
+    t.holds(&key, Some("stale")).await
 }

@@ -152,6 +152,18 @@ impl Backend for Broken {
         }
     }
 
+    async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Answer<Acquired> {
+        let key = &self.enter(Operation::Acquire, key).await?;
+        let _gate = self.store.gate.lock().unwrap();
+        now(self.store.memory.acquire_over(key, token, lease, stale))
+    }
+
     async fn acquire(&self, key: &Key, token: Token, lease: Duration) -> Answer<Acquired> {
         let key = &self.enter(Operation::Acquire, key).await?;
         let memory = &self.store.memory;

@@ -159,6 +159,16 @@ impl Backend for Spy {
         let call = self.store().acquire(key, token, lease);
         self.around(Operation::Acquire, Some(key), call).await
     }
+    async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        let call = self.store().acquire_over(key, token, lease, stale);
+        self.around(Operation::Acquire, Some(key), call).await
+    }
     async fn fulfil(
         &self,
         key: &Key,
