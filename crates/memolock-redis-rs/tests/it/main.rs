@@ -1,12 +1,16 @@
 //! `RedisBackend` against a real server: `redis-server` must be on the path. Each test has a server
-//! of its own, so they run in parallel.
+//! of its own, so they run in parallel. `memolock-fred` runs the same tests: only `subject.rs` knows
+//! which adapter it is.
 
 // Helpers are not test functions to the lint, and a failed one is a failed test.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod connecting;
 mod lifecycle;
 mod operations;
 mod outages;
 mod server;
+mod strangers;
+mod subject;
 mod subscriptions;

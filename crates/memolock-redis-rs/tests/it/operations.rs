@@ -6,9 +6,7 @@ use memolock_core::{
 };
 use std::time::Duration;
 
-use memolock_redis_rs::RedisBackend;
-
-use crate::server::{Server, eventually, heard, key, secs, token};
+use crate::server::{Server, heard, key, secs, token};
 
 fn expires(remaining: Remaining) -> Duration {
     match remaining {
@@ -266,94 +264,6 @@ async fn invalidate_deletes_value_and_lock_and_tells_in_any_case() {
 }
 
 #[tokio::test]
-async fn inspect_tells_what_is_there_and_what_is_odd() {
-    let server = Server::start();
-    let backend = server.backend().await;
-    let mut admin = server.admin().await;
-    let a = key("a");
-    assert_eq!(backend.inspect(&a).await.unwrap(), Default::default());
-
-    backend.acquire(&a, token(1), secs(5)).await.unwrap();
-    backend
-        .put(&a, "abc".into(), secs(60), PutMode::Resolve)
-        .await
-        .unwrap();
-    let found = backend.inspect(&a).await.unwrap();
-    let (value, lock) = (found.value.unwrap(), found.lock.unwrap());
-    assert_eq!((value.bytes, lock.holder), (3, token(1).to_wire().into()));
-    assert!(expires(value.remaining) <= secs(60) && expires(lock.remaining) <= secs(5));
-    assert!(found.oddities.is_empty(), "{:?}", found.oddities);
-
-    // An ancestor's token is not odd.
-    let _: () = admin
-        .run(&["SET", "likes/lock:b", "MTIzNA==", "PX", "5000"])
-        .await;
-    assert!(
-        backend
-            .inspect(&key("b"))
-            .await
-            .unwrap()
-            .oddities
-            .is_empty()
-    );
-
-    let _: () = admin.run(&["SET", "likes:c", "v"]).await;
-    let _: () = admin.run(&["SET", "likes/lock:c", ""]).await;
-    let found = backend.inspect(&key("c")).await.unwrap();
-    assert_eq!(found.oddities.len(), 2, "{:?}", found.oddities);
-    assert_eq!(found.lock.unwrap().remaining, Remaining::Forever);
-
-    let _: () = admin.run(&["RPUSH", "likes:d", "v"]).await;
-    let _: () = admin.run(&["HSET", "likes/lock:d", "f", "v"]).await;
-    let found = backend.inspect(&key("d")).await.unwrap();
-    assert_eq!(found.oddities.len(), 4, "{:?}", found.oddities);
-
-    let _: () = admin
-        .run(&["SET", "likes/lock:e", "x", "EX", "172800"])
-        .await;
-    let found = backend.inspect(&key("e")).await.unwrap();
-    assert_eq!(found.oddities.len(), 1, "{:?}", found.oddities);
-}
-
-#[tokio::test]
-async fn a_stranger_of_another_type_is_a_wrong_type() {
-    let server = Server::start();
-    let backend = server.backend().await;
-    let mut admin = server.admin().await;
-    let (value, lock) = (key("value"), key("lock"));
-    let _: () = admin.run(&["RPUSH", &value.value_name(), "x"]).await;
-    let _: () = admin.run(&["RPUSH", &lock.lock_name(), "x"]).await;
-
-    let errors = [
-        backend.get(&value).await.unwrap_err(),
-        backend
-            .acquire(&value, token(1), secs(5))
-            .await
-            .unwrap_err(),
-        backend.acquire(&lock, token(1), secs(5)).await.unwrap_err(),
-        backend
-            .fulfil(&lock, token(1), "v".into(), secs(5))
-            .await
-            .unwrap_err(),
-        backend.release(&lock, token(1), None).await.unwrap_err(),
-    ];
-    for error in errors {
-        assert_eq!(error.kind(), ErrorKind::WrongType, "{error}");
-        assert!(!error.is_outage() && error.key().is_some());
-    }
-    // Those that do not read do not mind.
-    backend
-        .put(&value, "v".into(), secs(5), PutMode::Override)
-        .await
-        .unwrap();
-    backend.invalidate(&lock).await.unwrap();
-    assert_eq!(
-        backend.acquire(&lock, token(1), secs(5)).await.unwrap(),
-        Acquired::Granted
-    );
-}
-
-#[tokio::test]
 async fn times_are_clamped_to_what_the_store_takes() {
     let server = Server::start();
     let backend = server.backend().await;
@@ -421,61 +331,6 @@ async fn a_server_that_may_not_write_refuses() {
         .await
         .unwrap_err();
     assert_eq!(replica.kind(), ErrorKind::Refused, "{replica}");
-}
-
-/// The user of the README.
-#[tokio::test]
-async fn a_user_who_may_no_more_than_is_needed_may_do_everything() {
-    let server = Server::start();
-    let mut admin = server.admin().await;
-    let user = "ACL SETUSER ann on >password ~likes:* ~likes/lock:* &likes/notif:* &likes/fail:* \
-        +get +set +del +publish +pexpire +pttl +type +strlen +eval +evalsha +subscribe \
-        +unsubscribe +ping +hello +client|setname +select";
-    let words: Vec<&str> = user.split_whitespace().collect();
-    let _: () = admin.run(&words).await;
-    let url = format!("redis://ann:password@127.0.0.1:{}/1", server.port());
-    let builder = RedisBackend::builder(url).heartbeat(Duration::from_millis(20));
-    let backend = builder.connect().await.unwrap();
-
-    let key = key("a");
-    let mut listener = backend.subscribe(&key).await.unwrap();
-    backend.acquire(&key, token(1), secs(5)).await.unwrap();
-    let renewal = Renewal {
-        key: key.clone(),
-        token: token(1),
-        lease: secs(5),
-    };
-    assert_eq!(backend.renew(&[renewal]).await.unwrap(), [true]);
-    backend.inspect(&key).await.unwrap();
-    assert!(
-        backend
-            .release(&key, token(1), Some(Notice::Released))
-            .await
-            .unwrap()
-    );
-    heard(&mut listener).await;
-    backend.acquire(&key, token(2), secs(5)).await.unwrap();
-    backend.acquire(&key, token(2), secs(5)).await.unwrap();
-    backend
-        .fulfil(&key, token(2), "v".into(), secs(5))
-        .await
-        .unwrap();
-    heard(&mut listener).await;
-    backend.get(&key).await.unwrap();
-    backend
-        .put(&key, "w".into(), secs(5), PutMode::Override)
-        .await
-        .unwrap();
-    backend.invalidate(&key).await.unwrap();
-    drop(listener);
-    let sent = backend.stats().commands;
-    eventually("heartbeats go on", || async {
-        backend.stats().commands > sent + 4
-    })
-    .await;
-    assert_eq!(backend.stats().reconnects, 0);
-    let denied: Vec<String> = admin.run(&["ACL", "LOG"]).await;
-    assert!(denied.is_empty(), "{denied:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
