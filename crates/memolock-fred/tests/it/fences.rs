@@ -1,0 +1,1 @@
+//! What only this adapter does: finding out by itself whether a subscription stands.
