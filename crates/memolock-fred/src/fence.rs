@@ -24,12 +24,11 @@ use memolock_core::redis::Fault;
 use crate::dial::{Echo, echo};
 use crate::error::fault;
 
-/// Words after a refusal before the connection is given up. The stray answer comes in the same
-/// packet as the refusal, so that the first word is nearly always enough.
-const WORDS_AFTER_REFUSAL: u32 = 50;
-
-/// Lets a stray answer arrive before the next word.
-const PAUSE: Duration = Duration::from_millis(1);
+/// The pauses between words after a refusal: they double. The stray answer comes in the same packet as
+/// the refusal, so that the first word is nearly always enough. If it does not, each word is answered
+/// by the one before it until a pause is longer than the way to the server and back.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What became of a change of subscriptions.
 #[derive(Debug)]
@@ -94,11 +93,13 @@ impl Fence {
 
     /// After a refusal: until answers and commands are paired again.
     async fn recover(&self, client: &Client) -> Result<(), Fault> {
-        for _ in 0..WORDS_AFTER_REFUSAL {
+        let mut pause = FIRST_PAUSE;
+        while pause <= LAST_PAUSE {
             if echo(client, &self.word()).await? == Echo::Heard {
                 return Ok(());
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
         Err(confused())
     }

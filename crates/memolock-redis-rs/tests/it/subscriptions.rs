@@ -1,5 +1,9 @@
 //! Listening.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use memolock_core::{Backend, Event, Keyspace, Layout, Message, Notice, PutMode, Tag};
@@ -76,6 +80,46 @@ async fn a_listener_hears_its_own_key_only_and_nothing_from_before() {
     assert_eq!(heard(&mut early).await, value(b"1"));
     assert_eq!(heard(&mut early).await, value(b"2"));
     assert_eq!(heard(&mut late).await, value(b"2"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_stream_a_listener_hears_all_from_after_and_nothing_from_before() {
+    let server = Server::start();
+    let backend = server.backend().await;
+    // Keeps the channel subscribed, so that messages come whether or not the late one is confirmed.
+    let _early = backend.subscribe(&key("a")).await.unwrap();
+    let (begun, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let publisher = tokio::spawn({
+        let (mut admin, begun, done) = (server.admin().await, begun.clone(), done.clone());
+        async move {
+            for n in 1_u64.. {
+                begun.store(n, SeqCst);
+                admin
+                    .publish("likes/notif:a", n.to_string().as_bytes())
+                    .await;
+                done.store(n, SeqCst);
+                // A mailbox holds 32: leave time to read.
+                tokio::time::sleep(Duration::from_micros(200)).await;
+            }
+        }
+    });
+    for _ in 0..200 {
+        let before = done.load(SeqCst);
+        let mut late = backend.subscribe(&key("a")).await.unwrap();
+        let after = begun.load(SeqCst);
+        let Event::Message(Message::Value(first)) = heard(&mut late).await else {
+            panic!("not a value");
+        };
+        let first: u64 = std::str::from_utf8(&first).unwrap().parse().unwrap();
+        assert!(first > before, "{first} was published before {before}");
+        assert!(first <= after + 1, "{first} came, and not {after}");
+        assert_eq!(heard(&mut late).await, number(first + 1));
+    }
+    publisher.abort();
+}
+
+fn number(n: u64) -> Event {
+    Event::Message(Message::Value(n.to_string().into()))
 }
 
 #[tokio::test]
@@ -167,8 +211,7 @@ async fn coming_and_going_leaves_nothing_behind() {
                     if (i + round).is_multiple_of(3) {
                         // Dropped in the middle of asking.
                         let wish = backend.subscribe(&key);
-                        let _ =
-                            tokio::time::timeout(std::time::Duration::from_micros(200), wish).await;
+                        let _ = tokio::time::timeout(Duration::from_micros(200), wish).await;
                     } else {
                         drop(backend.subscribe(&key).await.unwrap());
                     }
