@@ -96,7 +96,7 @@ impl Call<'_> {
             let running = &running;
             async move {
                 if !lease.is_held() {
-                    say("the server is failing: running the command without it");
+                    say("the server is failing (-v says why): running the command without it");
                 }
                 running.set(true);
                 let output = self.command.run(self.interrupts).await;
@@ -121,7 +121,7 @@ impl Call<'_> {
         // With the server failing that has been said already.
         if !stored && stats.degraded == 0 {
             say(match stats.lost_leases {
-                0 => "the output was not stored: the server did not take it",
+                0 => "the output was not stored: the server did not take it (-v says why)",
                 _ => "the output was not stored: the lease was lost, or a value put or invalidated",
             });
         }

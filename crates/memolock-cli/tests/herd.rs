@@ -170,6 +170,35 @@ async fn callers_that_fail_are_counted_and_fail_the_herd() {
 }
 
 #[tokio::test]
+async fn a_server_that_dies_costs_computes_and_no_caller() {
+    let server = server().await;
+    let mut monitor = server.monitor().await.unwrap();
+    let args = [
+        "herd",
+        "--processes",
+        "2",
+        "--tasks",
+        "20",
+        "--compute",
+        "1s",
+        "--lease",
+        "500ms",
+        "--json",
+    ];
+    let herd = on(&server, &args).spawn().unwrap();
+    sees(&mut monitor, "SUBSCRIBE").await;
+    server.kill().await.unwrap();
+    let report = finish(herd).await.succeeds().json();
+    assert_eq!(
+        (&report["errors"], &report["wrong"]),
+        (&0.into(), &0.into()),
+        "{report}"
+    );
+    assert_eq!(report["computes"], 2, "{report}");
+    assert_eq!(report["degraded"], 1, "{report}");
+}
+
+#[tokio::test]
 async fn workers_end_when_their_parent_is_killed() {
     let server = server().await;
     let mut monitor = server.monitor().await.unwrap();

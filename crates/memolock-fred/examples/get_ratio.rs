@@ -1,6 +1,6 @@
 //! Compares `FredBackend::get` with the raw client's GET, in one run.
 //!
-//! `cargo run --release --example get_ratio [URL]`, by default `redis://127.0.0.1:6379`. It writes
+//! `cargo run --release --example get_ratio_fred [URL]`, by default `redis://127.0.0.1:6379`. It writes
 //! 1,000 keys of the tag `get_ratio` that expire after ten minutes.
 
 // An example may end with a panic where a service may not.

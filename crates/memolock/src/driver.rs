@@ -114,6 +114,7 @@ where
             Err(error) => Input::Subscribed(Err(error)),
         },
         Output::Listen => engine.listen(hub).await,
+        Output::Pause => engine.pause(hub).await,
         Output::Compute { lease } => {
             hub.counters.computes.add();
             let handle = lease_handle(hub, key, engine, lease);
@@ -148,7 +149,8 @@ where
     }
 }
 
-/// Carries out what remains when callers are gone or have their answer: at most a store and a release.
+/// Carries out what remains when callers are gone or have their answer: a value to store, a lease to
+/// give back.
 pub(crate) fn clean_up<T>(hub: &Arc<Hub>, key: &Key, mut engine: Box<Engine<T>>)
 where
     T: Send + Sync + 'static,
@@ -168,6 +170,11 @@ where
                 Output::Release { token, notice } => {
                     Input::Released(hub.backend.release(&key, token, notice).await)
                 }
+                // An outage: whoever closes meanwhile need not wait for its end.
+                Output::Pause => tokio::select! {
+                    () = hub.closing.cancelled() => return,
+                    input = engine.pause(hub) => input,
+                },
                 _ => return,
             };
             engine.handle(hub, &key, input);
@@ -243,7 +250,7 @@ fn stored(hub: &Hub, key: &Key, storage: &Storage) {
             hub.counters.unstored.add();
             tracing::warn!(%key, %error, "value not stored");
         }
-        // Declined: by the compute itself, or counted where encoding failed.
+        // Declined by the compute itself, or counted where encoding failed; or, most likely, stored.
         _ => {}
     }
 }

@@ -2,8 +2,8 @@
 
 use futures_util::StreamExt;
 use memolock_core::{
-    BackendError, ErrorKind, Event, Input, Key, Machine, Mode, Operation, Outcome, Output, Phase,
-    Subscription,
+    BackendError, ErrorKind, Event, Held, Input, Key, Machine, Mode, Operation, Outcome, Output,
+    Phase, Subscription,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,8 @@ pub(crate) struct Engine<T> {
     machine: Machine,
     subscription: Option<Subscription>,
     kept: Option<Kept>,
+    /// The lease that `kept` is for.
+    held: Option<Held>,
     product: Option<Product<T>>,
 }
 
@@ -25,6 +27,7 @@ impl<T> Engine<T> {
             machine: Machine::new(hub.policy.clone(), mode),
             subscription: None,
             kept: None,
+            held: None,
             product: None,
         }
     }
@@ -50,14 +53,17 @@ impl<T> Engine<T> {
     /// Feeds one input and brings the heartbeat into line with the new state.
     pub(crate) fn handle(&mut self, hub: &Hub, key: &Key, input: Input) {
         let from = self.machine.state_name();
-        self.machine.handle(hub.now(), input, &mut **hub.entropy());
+        self.machine.handle(hub.now(), input, &mut &*hub);
         tracing::debug!(%key, from, to = self.machine.state_name(), "transition");
         let held = self.machine.held();
-        if held.map(|h| h.token) != self.kept.as_ref().map(Kept::token) {
+        if held != self.held {
+            // The old watch ends first: the new one may be of the same token, taken again.
+            self.kept = None;
             self.kept = held.map(|h| {
                 let begun = hub.instant(h.since);
                 hub.heartbeat.keep(key, h.token, begun, hub.policy.lease)
             });
+            self.held = held;
         }
     }
 
@@ -90,6 +96,12 @@ impl<T> Engine<T> {
             () = lost.cancelled() => Input::LeaseLost,
             () = until(wake) => Input::Elapsed,
         }
+    }
+
+    /// Sleeps until the machine's deadline.
+    pub(crate) async fn pause(&mut self, hub: &Hub) -> Input {
+        until(self.machine.deadline().map(|d| hub.instant(d.at()))).await;
+        Input::Elapsed
     }
 
     /// Keeps what the work produced until the machine is done.

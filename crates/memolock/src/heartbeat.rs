@@ -184,10 +184,6 @@ impl Beat {
 }
 
 impl Kept {
-    pub(crate) fn token(&self) -> Token {
-        self.token
-    }
-
     /// Cancelled when the lease is lost.
     pub(crate) fn lost(&self) -> &CancellationToken {
         &self.lost

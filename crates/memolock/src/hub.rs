@@ -1,7 +1,7 @@
 //! What all flights of a memolock share, whatever the type of its values.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use memolock_core::{Backend, BackendError, Entropy, Keyspace, Policy, Timestamp};
@@ -82,10 +82,6 @@ impl Hub {
         far(self.origin, at.since_origin())
     }
 
-    pub(crate) fn entropy(&self) -> MutexGuard<'_, Box<dyn Entropy + Send>> {
-        self.entropy.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A flight ran into an outage.
     pub(crate) fn outage(&self, error: &BackendError) {
         if !self.failing.swap(true, Relaxed) {
@@ -99,6 +95,14 @@ impl Hub {
         if self.failing.load(Relaxed) && self.failing.swap(false, Relaxed) {
             tracing::info!(tag = %self.space.tag(), "the store is back");
         }
+    }
+}
+
+/// Locked only when bits are drawn, which a hit never does.
+impl Entropy for &Hub {
+    fn bits(&mut self) -> u128 {
+        let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
+        entropy.bits()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use common::{Fault, SECOND, Spy, builder, locked, never, nothing_left, process, value};
-use memolock::core::{ErrorKind, Operation};
+use memolock::core::{Backend, ErrorKind, Operation};
 use memolock::{Error, OutagePolicy, Source};
 use tokio::time::sleep;
 
@@ -195,7 +195,12 @@ async fn r3_a_value_that_cannot_be_stored_reaches_its_caller() {
             .await
             .unwrap();
         assert_eq!(*got, "seven", "{fault:?}");
-        assert_eq!(likes.stats().unstored, 1);
+        // A connection that is lost and back at once costs nothing at all.
+        let blip = matches!(
+            fault,
+            Fault::Fails(ErrorKind::Unavailable) | Fault::LosesReply(ErrorKind::Unavailable)
+        );
+        assert_eq!(likes.stats().unstored, u64::from(!blip), "{fault:?}");
         nothing_left(&spy, &[&likes]).await;
         assert!(
             !locked(&spy, &likes, "kristoff").await,
@@ -223,4 +228,116 @@ async fn r3_a_release_that_fails_does_not_cost_the_error() {
         !locked(&spy, &likes, "kristoff").await,
         "released at the second try"
     );
+}
+
+/// A blip of the store while a holder elsewhere is at it: waiters wait it out, for there is nothing that
+/// they could know better by computing (R1), and they are not late by more than the pause (R2).
+#[tokio::test(start_paused = true)]
+async fn r1_a_blip_while_a_holder_is_at_it_makes_no_waiter_compute() {
+    for at in [Operation::Acquire, Operation::Subscribe] {
+        let spy = Spy::new();
+        let (here, elsewhere) = (process(&spy).await, process(&spy).await);
+        let holder = elsewhere.get_or_compute("kristoff", |_| async {
+            sleep(3 * SECOND).await;
+            value("once").await
+        });
+        let waiter = async {
+            spy.called(Operation::Acquire, 1).await;
+            let fault = Fault::Fails(ErrorKind::Unavailable);
+            match at {
+                Operation::Subscribe => (0..4).for_each(|_| spy.tamper(at, fault.clone())),
+                // The first try must tell of the holder; the pause after it is when the blip comes.
+                _ => spy.tamper(Operation::Subscribe, Fault::Fails(ErrorKind::Refused)),
+            }
+            let call = here.get_or_compute("kristoff", |_| never());
+            let blip = async {
+                spy.called(Operation::Subscribe, 1).await;
+                if at == Operation::Acquire {
+                    (0..4).for_each(|_| spy.tamper(at, fault.clone()));
+                }
+            };
+            tokio::join!(call, blip).0
+        };
+        let (held, waited) = tokio::join!(holder, waiter);
+        assert_eq!(
+            (held.unwrap().as_str(), waited.unwrap().as_str()),
+            ("once", "once"),
+            "{at}"
+        );
+        assert_eq!(
+            (here.stats().degraded, here.stats().computes),
+            (0, 0),
+            "{at}"
+        );
+        nothing_left(&spy, &[&here, &elsewhere]).await;
+    }
+}
+
+/// When the holder's lease is over and the store still fails, waiting is over too.
+#[tokio::test(start_paused = true)]
+async fn r11_a_waiter_in_an_outage_computes_when_the_holders_lease_is_over() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    let token = memolock::core::Token::from_bits(7);
+    let kristoff = common::key(&likes, "kristoff");
+    let began = tokio::time::Instant::now();
+    spy.store()
+        .acquire(&kristoff, token, 2 * SECOND)
+        .await
+        .unwrap();
+    let call = likes.get_or_compute("kristoff", |_| value("local"));
+    let outage = async {
+        spy.called(Operation::Acquire, 1).await;
+        spy.break_with(Some(ErrorKind::Unavailable));
+    };
+    let (got, ()) = tokio::join!(call, outage);
+    assert_eq!(*got.unwrap(), "local");
+    let late = began.elapsed() - 2 * SECOND;
+    assert!(late < SECOND / 2, "{late:?} after the lease was over");
+}
+
+/// The connection breaks while a value is being stored: its caller has it, and it is stored when the
+/// store is back, for the lease is still ours.
+#[tokio::test(start_paused = true)]
+async fn a_value_computed_during_a_blip_is_stored_after_it() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    let compute = |_| async {
+        spy.break_with(Some(ErrorKind::Unavailable));
+        value("kept").await
+    };
+    assert_eq!(
+        *likes.get_or_compute("kristoff", compute).await.unwrap(),
+        "kept"
+    );
+    sleep(2 * SECOND).await;
+    spy.break_with(None);
+    sleep(SECOND).await;
+    assert_eq!(*likes.get("kristoff").await.unwrap().unwrap(), "kept");
+    nothing_left(&spy, &[&likes]).await;
+}
+
+/// An outage longer than the lease: clean-up gives up, and nothing is left running.
+#[tokio::test(start_paused = true)]
+async fn r9_clean_up_gives_up_when_the_lease_is_over() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    let compute = |_| async {
+        spy.break_with(Some(ErrorKind::Unavailable));
+        value("lost").await
+    };
+    assert_eq!(
+        *likes.get_or_compute("kristoff", compute).await.unwrap(),
+        "lost"
+    );
+    sleep(6 * SECOND).await;
+    nothing_left(&spy, &[&likes]).await;
+    let tries = spy.count(Operation::Fulfil);
+    assert!((10..=30).contains(&tries), "{tries} in a lease of 5 s");
+    // And one that is closed meanwhile does not wait for it.
+    spy.break_with(None);
+    likes.get_or_compute("elsa", compute).await.unwrap();
+    let began = tokio::time::Instant::now();
+    likes.close().await;
+    assert!(began.elapsed() < SECOND);
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::plan::Plan;
-use super::tally::Share;
+use super::tally::{ALONE, Share};
 use crate::exit::Failure;
 
 /// How long values are kept. Nobody asks for them after the herd, and the slowest caller comes long before.
@@ -162,10 +162,12 @@ impl Caller {
     async fn call(&self) -> Result<Arc<String>, Error> {
         let round = &*self.round;
         let key = self.key as usize;
-        let compute = |_: Lease| async move {
+        let compute = |lease: Lease| async move {
             let before = round.computes[key].fetch_add(1, Relaxed);
+            // Asked now: a lease that is lost later was one.
+            let alone = if lease.is_held() { "" } else { ALONE };
             tokio::time::sleep(round.compute).await;
-            let value = format!("{} {}.{before}", round.ids[key], round.process);
+            let value = format!("{} {}.{before}{alone}", round.ids[key], round.process);
             Ok::<String, Infallible>(value)
         };
         round

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
 
+/// How a value ends that was computed without a lease, because the server was failing. Processes that
+/// have no server have a value each, and none of them is wrong.
+pub(super) const ALONE: &str = "~";
+
 /// What the callers of one process got in one round.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Share {
@@ -81,6 +85,7 @@ impl Share {
                     .strip_prefix(id)
                     .and_then(|rest| rest.strip_prefix(' '));
                 match (own, self.values.get_mut(key as usize)) {
+                    (Some(compute), _) if compute.ends_with(ALONE) => {}
                     (Some(compute), Some(values)) => match values.get_mut(compute) {
                         Some(callers) => *callers += 1,
                         None => drop(values.insert(compute.to_owned(), 1)),
@@ -247,6 +252,17 @@ mod tests {
         tally.add(Duration::ZERO, shares);
         assert_eq!(tally.wrong, 1 + 3);
         assert_eq!(tally.max_computes_per_key, 2);
+    }
+
+    #[test]
+    fn without_a_server_each_process_has_its_own_value() {
+        let mut tally = Tally::new(&plan(2));
+        let shares = vec![
+            share([1, 0], &[(0, "p-0 0.0")], 1),
+            share([1, 0], &[(0, "p-0 1.0~")], 1),
+        ];
+        tally.add(Duration::ZERO, shares);
+        assert_eq!((tally.wrong, tally.computes), (0, 2));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum Input {
     Subscribed(Result<(), BackendError>),
     /// The subscription heard something.
     Heard(Event),
-    /// The subscription ended, which only a closed or broken backend does.
+    /// The subscription ended, which only a closed or broken backend does. It has to be made anew.
     Silenced(BackendError),
     /// The compute ended.
     Computed(Completion),

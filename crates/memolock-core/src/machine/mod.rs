@@ -12,28 +12,36 @@
 //! Subscribing -> Rechecking -> Waiting --value--> Settled
 //!                    ^____________'  released, failed, invalidated, expired, resumed after a gap
 //!
+//! the store fails: while a rival's lease is known to last -> Pausing or Waiting, and try again;
+//!                  else -> Computing without a lease, or Settled with the error
+//!
 //! external: granted -> Subscribing -> Triggering -> Attending --value--> Releasing -> Settled
-//!                                                    ^ '-resumed-> Verifying
-//!                                                    '________________'
+//!                                                    ^ '-resumed, lease lost-> Verifying
+//!                                                    '____________________________'
 //! ```
 //!
 //! A driver may be dropped at any moment. The machine does not notice: whoever takes it over asks for
 //! the output again and gets the same command with the same token.
 
+mod cleaning;
+mod ends;
+mod external;
 mod input;
 mod output;
 mod policy;
 mod state;
 mod step;
+mod succession;
 #[cfg(test)]
 mod tests;
+mod tries;
 
 use crate::{Timestamp, Token};
 
 pub use input::{Completion, Input};
 pub use output::{Deadline, Held, Origin, Outcome, Output, Phase, Storage};
 pub use policy::{FailurePolicy, Mode, OutagePolicy, Policy};
-use state::{Cleanup, Lease, State};
+use state::{Cleaning, Cleanup, Lease, State};
 
 /// Where random bits come from: the operating system in production, a seed in simulation.
 pub trait Entropy {
@@ -66,14 +74,19 @@ impl Machine {
     pub fn output(&self) -> Output {
         match &self.state {
             State::Probing { .. } => Output::Probe,
-            State::Acquiring(t) | State::Rechecking(t) => self.acquire(t.token),
+            State::Acquiring { attempt, .. } | State::Rechecking { attempt, .. } => {
+                self.acquire(attempt.token)
+            }
             State::Verifying { held, .. } => self.acquire(held.token),
+            State::Pausing { .. } => Output::Pause,
             State::Subscribing { .. } => Output::Subscribe,
             State::Waiting { .. } | State::Attending { .. } => Output::Listen,
             State::Computing(Lease::Held(held)) => Output::Compute { lease: Some(*held) },
             State::Computing(Lease::None { .. }) => Output::Compute { lease: None },
             State::Triggering { .. } => Output::Trigger,
-            State::Fulfilling { held, value, ttl } => Output::Fulfil {
+            State::Fulfilling {
+                held, value, ttl, ..
+            } => Output::Fulfil {
                 token: held.token,
                 value: value.clone(),
                 ttl: *ttl,
@@ -82,7 +95,7 @@ impl Machine {
                 token: *token,
                 notice: notice.clone(),
             },
-            State::Cleaning { task, .. } => task.output(),
+            State::Cleaning(cleaning) => cleaning.output(),
             State::Settled(_) => Output::Rest,
         }
     }
@@ -96,26 +109,31 @@ impl Machine {
     #[must_use]
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.state {
-            State::Settled(outcome) | State::Cleaning { outcome, .. } => Some(outcome),
+            State::Settled(outcome) | State::Cleaning(Cleaning { outcome, .. }) => Some(outcome),
             _ => None,
         }
     }
 
-    /// When to feed [`Input::Elapsed`], while the output is [`Output::Listen`].
+    /// When to feed [`Input::Elapsed`], while the output is [`Output::Listen`] or [`Output::Pause`].
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         match self.state {
-            State::Waiting { takeover } => takeover.map(Deadline::Takeover),
+            State::Waiting { takeover, .. } => takeover.map(Deadline::Takeover),
+            State::Pausing { until, .. } => Some(Deadline::Retry(until)),
+            State::Cleaning(Cleaning { pause, .. }) => pause.map(Deadline::Retry),
             _ => None,
         }
     }
 
-    /// The lease to keep alive, if the machine holds one.
+    /// The lease to keep alive, if the machine holds one. The same token with another `since` is a
+    /// lease taken anew: what was known of the old one, such as its loss, no longer counts.
     #[must_use]
     pub fn held(&self) -> Option<Held> {
         match &self.state {
             State::Computing(Lease::Held(held))
-            | State::Subscribing { ours: Some(held) }
+            | State::Subscribing {
+                ours: Some(held), ..
+            }
             | State::Triggering { held }
             | State::Attending { held }
             | State::Verifying { held, .. }
@@ -130,16 +148,17 @@ impl Machine {
     pub fn phase(&self) -> Phase {
         match &self.state {
             State::Probing { .. } => Phase::Probing,
-            State::Acquiring(_) => Phase::Acquiring,
+            State::Acquiring { .. } => Phase::Acquiring,
             State::Subscribing { .. } => Phase::Subscribing,
-            State::Rechecking(_)
+            State::Rechecking { .. }
+            | State::Pausing { .. }
             | State::Waiting { .. }
             | State::Attending { .. }
             | State::Verifying { .. } => Phase::Waiting,
             State::Computing(_) | State::Triggering { .. } => Phase::Working,
             State::Fulfilling { .. }
             | State::Releasing { .. }
-            | State::Cleaning { .. }
+            | State::Cleaning(_)
             | State::Settled(_) => Phase::Finishing,
         }
     }
@@ -149,9 +168,10 @@ impl Machine {
     pub fn state_name(&self) -> &'static str {
         match &self.state {
             State::Probing { .. } => "probing",
-            State::Acquiring(_) => "acquiring",
+            State::Acquiring { .. } => "acquiring",
+            State::Pausing { .. } => "pausing",
             State::Subscribing { .. } => "subscribing",
-            State::Rechecking(_) => "rechecking",
+            State::Rechecking { .. } => "rechecking",
             State::Waiting { .. } => "waiting",
             State::Computing(_) => "computing",
             State::Triggering { .. } => "triggering",
@@ -159,7 +179,7 @@ impl Machine {
             State::Verifying { .. } => "verifying",
             State::Fulfilling { .. } => "fulfilling",
             State::Releasing { .. } => "releasing",
-            State::Cleaning { .. } => "cleaning",
+            State::Cleaning(_) => "cleaning",
             State::Settled(_) => "settled",
         }
     }

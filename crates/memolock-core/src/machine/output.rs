@@ -24,12 +24,15 @@ pub enum Output {
     Subscribe,
     /// Wait for what the subscription hears, until the deadline.
     Listen,
+    /// Wait until the deadline.
+    Pause,
     /// Run the caller's compute. Without a lease the store is failing, and nothing will be stored.
     Compute {
         /// The lease under which it runs.
         lease: Option<Held>,
     },
-    /// Run the caller's trigger.
+    /// Run the caller's trigger. What is heard meanwhile, and the loss of the lease, are for
+    /// [`Output::Listen`]: the subscription must be left unread, and the loss told then.
     Trigger,
     /// Store the value: `fulfil`.
     Fulfil {
@@ -64,9 +67,11 @@ pub struct Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Deadline {
-    /// When to try for the lease because the rival's has expired, or because it was given back and
-    /// the jitter has passed.
+    /// While listening: when to try for the lease, because the rival's has expired, because it was
+    /// given back and the jitter has passed, or because the last try failed.
     Takeover(Timestamp),
+    /// While pausing: when to try again because the store failed.
+    Retry(Timestamp),
 }
 
 impl Deadline {
@@ -74,7 +79,7 @@ impl Deadline {
     #[must_use]
     pub const fn at(self) -> Timestamp {
         match self {
-            Self::Takeover(at) => at,
+            Self::Takeover(at) | Self::Retry(at) => at,
         }
     }
 }
@@ -126,6 +131,8 @@ pub enum Storage {
     Stored,
     /// The lease was lost before: somebody else invalidated, put, or took over. Not stored.
     LeaseLost,
+    /// A reply was lost, and the second try found the lease gone: most likely the first one stored it.
+    Uncertain,
     /// The compute did not want it stored, or it could not be encoded.
     Declined,
     /// There was no lease because the store was failing.

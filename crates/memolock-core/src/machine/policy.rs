@@ -48,6 +48,11 @@ pub struct Policy {
     /// The most by which a waiter is late after a release or a failure. Default 3 ms: enough that one
     /// process is first and the others find its lock.
     pub retry_jitter: Duration,
+    /// How long a waiter pauses before it tries again, when a try failed because the store is failing
+    /// and the rival's lease still lasts. Default 250 ms: a blip of the store must not have every
+    /// waiter compute, and its end should be noticed soon. It is the one thing that is asked again in a
+    /// rhythm, and only during an outage.
+    pub outage_pause: Duration,
     /// How often one command is sent when its reply is lost. Default 2, so that a connection that
     /// breaks and comes back is not an outage. At least 1.
     pub attempts: u8,
@@ -63,6 +68,7 @@ impl Default for Policy {
             lease: Duration::from_secs(5),
             takeover_jitter: Duration::from_millis(20),
             retry_jitter: Duration::from_millis(3),
+            outage_pause: Duration::from_millis(250),
             attempts: 2,
             failures: FailurePolicy::default(),
             outage: OutagePolicy::default(),

@@ -13,23 +13,40 @@ pub(super) enum State {
     /// GET is under way.
     Probing { sent: u8 },
     /// The first try for the lease, before there is a subscription.
-    Acquiring(Try),
+    Acquiring { attempt: Try, rival: Rival },
+    /// The store failed while a rival is known to be at it: try again a little later.
+    Pausing {
+        until: Timestamp,
+        rival: Rival,
+        doubt: Option<Token>,
+    },
     /// The subscription is under way: to wait for a rival, or (with `ours`) before a trigger is run.
-    Subscribing { ours: Option<Held> },
+    Subscribing {
+        ours: Option<Held>,
+        rival: Rival,
+        sent: u8,
+    },
     /// A try for the lease with the subscription in place, so that nothing said after it is missed.
-    Rechecking(Try),
-    /// Listening. `takeover` is when the rival's lease will have expired; none if it never does.
-    Waiting { takeover: Option<Timestamp> },
+    Rechecking { attempt: Try, rival: Rival },
+    /// Listening. `takeover` is when to try for the lease again; none if the rival's never expires.
+    /// `doubt` is a token of ours that may have taken the lease all the same.
+    Waiting {
+        takeover: Option<Timestamp>,
+        rival: Rival,
+        doubt: Option<Token>,
+    },
     /// The caller's compute runs; without a lease only if `cause` is an outage.
     Computing(Lease),
     /// The caller's trigger runs under our lease.
     Triggering { held: Held },
     /// The lease is ours, the trigger has run, another program is to store the value.
     Attending { held: Held },
-    /// The same, after a gap: look whether the value came meanwhile, with the token we hold.
+    /// The same, after a gap or the loss of the lease: look whether the value came meanwhile, and hold
+    /// the lease again if nobody else does, with the same token and without a second trigger.
     Verifying { held: Held, sent: u8 },
     /// The value is being stored.
     Fulfilling {
+        sent: u8,
         held: Held,
         value: Bytes,
         ttl: Duration,
@@ -40,8 +57,8 @@ pub(super) enum State {
         notice: Option<Notice>,
         then: Outcome,
     },
-    /// Callers have their outcome; a store or a release is tried once more in the background.
-    Cleaning { task: Cleanup, outcome: Outcome },
+    /// Callers have their outcome; a store or a release goes on in the background.
+    Cleaning(Cleaning),
     /// Nothing is left to do.
     Settled(Outcome),
 }
@@ -51,7 +68,22 @@ pub(super) enum State {
 pub(super) struct Try {
     pub(super) token: Token,
     pub(super) sent: u8,
+    /// A reply to this token was lost before: it may have taken the lease.
+    pub(super) doubted: bool,
     pub(super) since: Timestamp,
+}
+
+/// Until when somebody else is known to hold the lease; none if that is not known.
+///
+/// While it lasts, an outage is no reason to compute here: the holder is at it, and its value comes by
+/// push, or the lease runs out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Rival(pub(super) Option<Timestamp>);
+
+impl Rival {
+    pub(super) fn is_alive(self, now: Timestamp) -> bool {
+        self.0.is_some_and(|until| now < until)
+    }
 }
 
 /// What a compute runs under.
@@ -65,9 +97,20 @@ pub(super) enum Lease {
     },
 }
 
+/// Clean-up, tried again in an outage until the lease has run out by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cleaning {
+    pub(super) task: Cleanup,
+    pub(super) outcome: Outcome,
+    /// When it is given up; none before the first failure.
+    pub(super) until: Option<Timestamp>,
+    /// When to try again, while pausing.
+    pub(super) pause: Option<Timestamp>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cleanup {
-    /// The reply to a fulfil was lost: once more, then release.
+    /// The reply to a fulfil was lost: the value is at hand, and the lease may still be ours.
     Fulfil {
         token: Token,
         value: Bytes,

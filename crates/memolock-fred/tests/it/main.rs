@@ -5,8 +5,6 @@
 // Helpers are not test functions to the lint, and a failed one is a failed test.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../../memolock-redis-rs/tests/it/access.rs"]
-mod access;
 #[path = "../../../memolock-redis-rs/tests/it/connecting.rs"]
 mod connecting;
 mod fences;
@@ -16,10 +14,10 @@ mod lifecycle;
 mod operations;
 #[path = "../../../memolock-redis-rs/tests/it/outages.rs"]
 mod outages;
+#[path = "../../../memolock-redis-rs/tests/it/refusals.rs"]
+mod refusals;
 #[path = "../../../memolock-redis-rs/tests/it/server.rs"]
 mod server;
-#[path = "../../../memolock-redis-rs/tests/it/strangers.rs"]
-mod strangers;
 mod subject;
 #[path = "../../../memolock-redis-rs/tests/it/subscriptions.rs"]
 mod subscriptions;

@@ -5,12 +5,11 @@
 // Helpers are not test functions to the lint, and a failed one is a failed test.
 #![allow(clippy::unwrap_used)]
 
-mod access;
 mod connecting;
 mod lifecycle;
 mod operations;
 mod outages;
+mod refusals;
 mod server;
-mod strangers;
 mod subject;
 mod subscriptions;

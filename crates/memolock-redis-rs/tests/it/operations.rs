@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use memolock_core::{
-    Acquired, Backend, ErrorKind, Event, Fulfilled, Message, Notice, PutMode, Remaining, Renewal,
+    Acquired, Backend, Event, Fulfilled, Message, Notice, PutMode, Remaining, Renewal,
 };
 use std::time::Duration;
 
@@ -264,88 +264,51 @@ async fn invalidate_deletes_value_and_lock_and_tells_in_any_case() {
 }
 
 #[tokio::test]
-async fn times_are_clamped_to_what_the_store_takes() {
+async fn inspect_tells_what_is_there_and_what_is_odd() {
     let server = Server::start();
     let backend = server.backend().await;
+    let mut admin = server.admin().await;
     let a = key("a");
+    assert_eq!(backend.inspect(&a).await.unwrap(), Default::default());
+
+    backend.acquire(&a, token(1), secs(5)).await.unwrap();
     backend
-        .put(&a, "v".into(), Duration::MAX, PutMode::Override)
+        .put(&a, "abc".into(), secs(60), PutMode::Resolve)
         .await
         .unwrap();
-    assert!(backend.get(&a).await.unwrap().is_some());
-    backend
-        .put(&a, "v".into(), Duration::ZERO, PutMode::Override)
-        .await
-        .unwrap();
-    let granted = backend
-        .acquire(&key("b"), token(1), Duration::MAX)
-        .await
-        .unwrap();
-    assert_eq!(granted, Acquired::Granted);
-}
+    let found = backend.inspect(&a).await.unwrap();
+    let (value, lock) = (found.value.unwrap(), found.lock.unwrap());
+    assert_eq!((value.bytes, lock.holder), (3, token(1).to_wire().into()));
+    assert!(expires(value.remaining) <= secs(60) && expires(lock.remaining) <= secs(5));
+    assert!(found.oddities.is_empty(), "{:?}", found.oddities);
 
-#[tokio::test]
-async fn forgotten_scripts_are_sent_again() {
-    let server = Server::start();
-    let backend = server.backend().await;
-    let mut admin = server.admin().await;
-    let key = key("a");
-    for round in 0..3 {
-        let _: () = admin.run(&["SCRIPT", "FLUSH"]).await;
-        let before = backend.stats().commands;
-        assert_eq!(
-            backend.acquire(&key, token(round), secs(5)).await.unwrap(),
-            Acquired::Granted
-        );
-        assert_eq!(backend.stats().commands - before, 2);
-        assert!(backend.release(&key, token(round), None).await.unwrap());
-    }
-    let before = backend.stats().commands;
-    backend.acquire(&key, token(9), secs(5)).await.unwrap();
-    backend.get(&key).await.unwrap();
-    assert_eq!(backend.stats().commands - before, 2);
-}
+    // An ancestor's token is not odd.
+    let _: () = admin
+        .run(&["SET", "likes/lock:b", "MTIzNA==", "PX", "5000"])
+        .await;
+    assert!(
+        backend
+            .inspect(&key("b"))
+            .await
+            .unwrap()
+            .oddities
+            .is_empty()
+    );
 
-#[tokio::test]
-async fn a_server_that_may_not_write_refuses() {
-    let server = Server::start();
-    let backend = server.backend().await;
-    let mut admin = server.admin().await;
-    backend
-        .acquire(&key("a"), token(1), secs(50))
-        .await
-        .unwrap();
+    let _: () = admin.run(&["SET", "likes:c", "v"]).await;
+    let _: () = admin.run(&["SET", "likes/lock:c", ""]).await;
+    let found = backend.inspect(&key("c")).await.unwrap();
+    assert_eq!(found.oddities.len(), 2, "{:?}", found.oddities);
+    assert_eq!(found.lock.unwrap().remaining, Remaining::Forever);
 
-    let _: () = admin.run(&["CONFIG", "SET", "maxmemory", "1"]).await;
-    let full = backend
-        .fulfil(&key("a"), token(1), "v".into(), secs(5))
-        .await
-        .unwrap_err();
-    assert_eq!(full.kind(), ErrorKind::Refused, "{full}");
-    assert!(full.is_retryable() && !full.is_ambiguous());
-    let _: () = admin.run(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    let _: () = admin.run(&["RPUSH", "likes:d", "v"]).await;
+    let _: () = admin.run(&["HSET", "likes/lock:d", "f", "v"]).await;
+    let found = backend.inspect(&key("d")).await.unwrap();
+    assert_eq!(found.oddities.len(), 4, "{:?}", found.oddities);
 
-    let _: () = admin.run(&["REPLICAOF", "127.0.0.1", "1"]).await;
-    let replica = backend
-        .acquire(&key("b"), token(1), secs(5))
-        .await
-        .unwrap_err();
-    assert_eq!(replica.kind(), ErrorKind::Refused, "{replica}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_one_is_granted() {
-    let server = Server::start();
-    let backend = server.backend().await;
-    let contenders: Vec<_> = (0..500)
-        .map(|i| {
-            let backend = backend.clone();
-            tokio::spawn(async move { backend.acquire(&key("a"), token(i), secs(50)).await })
-        })
-        .collect();
-    let mut granted = 0;
-    for contender in contenders {
-        granted += u32::from(contender.await.unwrap().unwrap() == Acquired::Granted);
-    }
-    assert_eq!(granted, 1);
+    let _: () = admin
+        .run(&["SET", "likes/lock:e", "x", "EX", "172800"])
+        .await;
+    let found = backend.inspect(&key("e")).await.unwrap();
+    assert_eq!(found.oddities.len(), 1, "{:?}", found.oddities);
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use memolock_core::{Backend, Event, Keyspace, Layout, Message, Notice, PutMode, Tag};
+use memolock_core::{Backend, ErrorKind, Event, Keyspace, Layout, Message, Notice, PutMode, Tag};
 
 use crate::server::{Server, eventually, heard, key, secs};
-use crate::subject::COMMANDS_PER_CHANGE;
+use crate::subject::{COMMANDS_PER_CHANGE, Subject};
 
 fn value(bytes: &'static [u8]) -> Event {
     Event::Message(Message::Value(Bytes::from_static(bytes)))
@@ -252,6 +252,65 @@ async fn keys_of_one_name_do_not_take_each_others_channel_away() {
     drop(backend.subscribe(&key("fence")).await.unwrap());
     assert_eq!(admin.publish("likes/notif:{a}", b"w").await, 1);
     assert_eq!(heard(&mut second).await, value(b"w"));
+}
+
+#[tokio::test]
+async fn forbidden_channels_are_denied_and_allowed_ones_beside_them_are_not() {
+    let server = Server::start();
+    let mut admin = server.admin().await;
+    let user = [
+        "ACL",
+        "SETUSER",
+        "ann",
+        "on",
+        ">pw",
+        "~*",
+        "&likes/*:ok*",
+        "+@all",
+    ];
+    let _: () = admin.run(&user).await;
+    let url = format!("redis://ann:pw@127.0.0.1:{}", server.port());
+    let backend = Subject::connect(url).await.unwrap();
+
+    let keys: Vec<_> = ["ok1", "no1", "ok2", "no2", "ok3"].map(key).into();
+    let wishes = keys.iter().map(|key| backend.subscribe(key));
+    let outcomes = futures_util::future::join_all(wishes).await;
+    for (key, outcome) in keys.iter().zip(outcomes) {
+        match outcome {
+            Ok(mut listener) => {
+                assert!(key.id().starts_with("ok"), "{key}");
+                admin.publish(&key.notif_channel(), b"v").await;
+                assert_eq!(heard(&mut listener).await, value(b"v"));
+            }
+            Err(error) => {
+                assert!(key.id().starts_with("no"), "{error}");
+                assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+                assert_eq!(error.key(), Some(key));
+            }
+        }
+    }
+    eventually("nothing is left", || async {
+        backend.stats().subscriptions == 0
+    })
+    .await;
+    assert_eq!(backend.stats().reconnects, 0);
+}
+
+#[tokio::test]
+async fn a_script_that_may_not_write_is_denied() {
+    let server = Server::start();
+    let mut admin = server.admin().await;
+    let user = [
+        "ACL", "SETUSER", "ann", "on", ">pw", "~*", "&*", "+@all", "-set",
+    ];
+    let _: () = admin.run(&user).await;
+    let url = format!("redis://ann:pw@127.0.0.1:{}", server.port());
+    let backend = Subject::connect(url).await.unwrap();
+    let put = backend
+        .put(&key("a"), "v".into(), secs(5), PutMode::Override)
+        .await;
+    let error = put.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! External promises: we hold the lease and run a trigger, another program stores the value.
 
+use std::time::Duration;
+
 use super::fixture::{Rig, draw, input, token};
 use crate::{Mode, Notice, Origin, Outcome, Output, Policy};
 
@@ -83,11 +85,82 @@ fn r2_after_a_gap_we_look_with_the_token_that_we_hold() {
 }
 
 #[test]
-fn r2_a_lost_lease_or_an_invalidation_starts_over_with_a_new_token() {
-    for what in ["lease-lost", "hear-invalidated"] {
-        let rig = attending().play(what);
-        assert_eq!(acquires(&rig), 2, "{what}");
-        assert_eq!(rig.play("granted").output(), Output::Trigger, "{what}");
+fn r1_a_lost_lease_is_taken_again_with_its_token_and_nothing_is_triggered_twice() {
+    let mut rig = attending();
+    rig.advance(Duration::from_secs(5))
+        .feed(input("lease-lost"));
+    assert_eq!(acquires(&rig), 1);
+    let since = Some(rig.now);
+    let since_of = |rig: &Rig| rig.machine.held().map(|h| h.since);
+    assert_eq!(since_of(&rig), since, "what was lost is another lease");
+    let free = rig.clone().play("granted");
+    assert_eq!((free.state(), since_of(&free)), ("attending", since));
+    assert_eq!(free.play("hear-value").state(), "releasing");
+    let came = rig.clone().play("found");
+    assert!(matches!(
+        came.output(),
+        Output::Release { notice: None, .. }
+    ));
+    // Whoever took it meanwhile has its own program: its value is as good.
+    let taken = rig.play("held");
+    assert_eq!((taken.state(), taken.machine.held()), ("waiting", None));
+    assert!(taken.machine.deadline().is_some());
+    assert_eq!(taken.play("abandoned").output(), Output::Rest);
+}
+
+#[test]
+fn r4_an_invalidation_starts_over_for_what_is_being_made_is_stale() {
+    let rig = attending().play("hear-invalidated");
+    assert_eq!(rig.machine.held(), None);
+    assert_eq!(rig.play("granted").output(), Output::Trigger);
+}
+
+/// The heartbeat may find the lease gone before the notice of the invalidation is read; the lease is
+/// taken again then, and it must not be taken for a rival's.
+#[test]
+fn r2_an_invalidation_that_is_heard_late_does_not_make_us_wait_for_ourselves() {
+    let rig = attending().play("lease-lost granted hear-invalidated");
+    assert_eq!(acquires(&rig), 1, "the lock may hold it");
+    let free = rig.clone().play("granted");
+    assert_eq!(free.output(), Output::Trigger);
+    assert_eq!(free.machine.held().map(|h| h.token), Some(token(1)));
+    for end in [
+        "abandoned",
+        "adopted-read",
+        "found",
+        "acquire-refused",
+        "acquire-wrong",
+    ] {
+        let ended = rig.clone().play(end).output();
+        assert!(
+            matches!(ended, Output::Release { token: t, .. } if t == token(1)),
+            "{end}"
+        );
+    }
+    let taken = rig.play("held");
+    assert_eq!(taken.state(), "waiting");
+    assert_eq!(taken.play("abandoned").output(), Output::Rest);
+}
+
+#[test]
+fn r1_a_backend_that_fails_leaves_the_lock_so_that_no_second_program_starts() {
+    for inputs in [
+        "silenced",
+        "cut-off",
+        "hear-resumed acquire-refused",
+        "hear-resumed acquire-wrong",
+        "hear-resumed acquire-lost acquire-lost",
+        "hear-resumed acquire-lost acquire-refused",
+        "lease-lost acquire-refused",
+        "lease-lost acquire-lost acquire-lost",
+    ] {
+        let rig = attending().play(inputs);
+        assert_eq!(rig.output(), Output::Rest, "{inputs}");
+        assert!(
+            matches!(rig.outcome(), Some(Outcome::Backend(_))),
+            "{inputs}"
+        );
+        assert_eq!(rig.machine.held(), None, "{inputs}: nor kept for ever");
     }
 }
 
@@ -134,7 +207,9 @@ fn a_caller_who_takes_over_brings_its_own_kind_of_work() {
     );
     let rig = attending().play("adopted-compute");
     assert_eq!(rig.output(), Output::Listen, "the program is at it");
-    let rig = rig.play("lease-lost granted");
+    let lost = rig.clone().play("lease-lost granted");
+    assert_eq!(lost.output(), Output::Listen, "it still is");
+    let rig = rig.play("hear-invalidated granted");
     assert!(matches!(rig.output(), Output::Compute { lease: Some(_) }));
     let rig = Rig::new(Mode::Compute).play("miss granted adopted-external");
     assert_eq!(rig.output(), Output::Subscribe);
@@ -160,11 +235,16 @@ fn a_reader_who_takes_over_is_never_asked_for_work() {
 
 #[test]
 fn without_a_subscription_nothing_is_triggered() {
-    let rig = Rig::new(Mode::External).play("miss granted subscribe-lost");
-    let (token, notice) = (token(1), Some(Notice::Released));
-    assert_eq!(rig.output(), Output::Release { token, notice });
-    let rig = rig.play("released");
-    assert!(matches!(rig.outcome(), Some(Outcome::Backend(_))));
+    for inputs in ["subscribe-lost subscribe-lost", "subscribe-refused"] {
+        let rig = Rig::new(Mode::External).play("miss granted").play(inputs);
+        let (token, notice) = (token(1), Some(Notice::Released));
+        assert_eq!(rig.output(), Output::Release { token, notice });
+        let rig = rig.play("released");
+        assert!(matches!(rig.outcome(), Some(Outcome::Backend(_))));
+    }
+    let again = Rig::new(Mode::External).play("miss granted subscribe-lost");
+    assert_eq!(again.machine.held().map(|h| h.token), Some(token(1)));
+    assert_eq!(again.play("subscribed").output(), Output::Trigger);
 }
 
 #[test]
@@ -179,5 +259,5 @@ fn looking_after_a_gap_is_bounded_too() {
         assert_eq!(acquires(rig.feed(input("acquire-lost"))), 1);
     }
     rig.feed(input("acquire-lost"));
-    assert!(matches!(rig.output(), Output::Release { token: t, .. } if t == token(1)));
+    assert!(matches!(rig.outcome(), Some(Outcome::Backend(_))));
 }

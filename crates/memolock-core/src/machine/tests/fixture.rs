@@ -61,15 +61,23 @@ impl Rig {
     /// Feeds inputs by name.
     pub(super) fn play(mut self, names: &str) -> Self {
         for name in names.split_whitespace() {
-            self.feed(input(name));
+            self.hear(name);
         }
         self
+    }
+
+    /// Feeds an input by name; time passes up to the deadline where the input is about that.
+    pub(super) fn hear(&mut self, name: &str) -> &mut Self {
+        match name {
+            "elapsed" if self.machine.deadline().is_some() => self.elapse(),
+            _ => self.feed(input(name)),
+        }
     }
 
     /// Lets time pass up to the machine's deadline and says so.
     pub(super) fn elapse(&mut self) -> &mut Self {
         let deadline = self.machine.deadline().expect("there is a deadline");
-        self.now = deadline.at();
+        self.now = self.now.max(deadline.at());
         self.feed(Input::Elapsed)
     }
 
@@ -90,9 +98,10 @@ impl Rig {
     pub(super) fn state(&self) -> &'static str {
         match &self.machine.state {
             State::Probing { .. } => "probing",
-            State::Acquiring(_) => "acquiring",
+            State::Acquiring { .. } => "acquiring",
+            State::Pausing { .. } => "pausing",
             State::Subscribing { .. } => "subscribing",
-            State::Rechecking(_) => "rechecking",
+            State::Rechecking { .. } => "rechecking",
             State::Waiting { .. } => "waiting",
             State::Computing(Lease::Held(_)) => "computing",
             State::Computing(Lease::None { .. }) => "degraded",
@@ -101,11 +110,9 @@ impl Rig {
             State::Verifying { .. } => "verifying",
             State::Fulfilling { .. } => "fulfilling",
             State::Releasing { .. } => "releasing",
-            State::Cleaning {
-                task: Cleanup::Fulfil { .. },
-                ..
-            } => "storing",
-            State::Cleaning { .. } => "cleaning",
+            State::Cleaning(c) if c.pause.is_some() => "putting off",
+            State::Cleaning(c) if matches!(c.task, Cleanup::Fulfil { .. }) => "storing",
+            State::Cleaning(_) => "cleaning",
             State::Settled(_) => "settled",
         }
     }
@@ -120,6 +127,7 @@ impl Rig {
             }
             Output::Subscribe => "subscribe".to_owned(),
             Output::Listen => "listen".to_owned(),
+            Output::Pause => "pause".to_owned(),
             Output::Compute { lease: Some(held) } => {
                 assert_eq!(self.machine.held(), Some(held));
                 "compute".to_owned()
@@ -221,6 +229,7 @@ pub(super) const INPUTS: &[&str] = &[
     "acquire-wrong",
     "subscribed",
     "subscribe-lost",
+    "subscribe-refused",
     "subscribe-wrong",
     "hear-value",
     "hear-empty",
@@ -230,6 +239,7 @@ pub(super) const INPUTS: &[&str] = &[
     "hear-gap",
     "hear-resumed",
     "silenced",
+    "cut-off",
     "computed",
     "unstored",
     "failed",
@@ -239,6 +249,7 @@ pub(super) const INPUTS: &[&str] = &[
     "stored",
     "lease-gone",
     "fulfil-lost",
+    "fulfil-cut",
     "fulfil-refused",
     "released",
     "not-ours",
@@ -270,6 +281,7 @@ pub(super) fn input(name: &str) -> Input {
         "acquire-wrong" => Input::Acquired(Err(wrong())),
         "subscribed" => Input::Subscribed(Ok(())),
         "subscribe-lost" => Input::Subscribed(Err(lost())),
+        "subscribe-refused" => Input::Subscribed(Err(refused())),
         "subscribe-wrong" => Input::Subscribed(Err(wrong())),
         "hear-value" => hear(Message::Value(value())),
         "hear-empty" => hear(Message::Value(Bytes::new())),
@@ -279,6 +291,7 @@ pub(super) fn input(name: &str) -> Input {
         "hear-gap" => Input::Heard(Event::Gap),
         "hear-resumed" => Input::Heard(Event::Resumed),
         "silenced" => Input::Silenced(error(ErrorKind::Closed)),
+        "cut-off" => Input::Silenced(error(ErrorKind::Unavailable)),
         "computed" => Input::Computed(Completion::Value {
             value: Bytes::from("w"),
             ttl: TTL,
@@ -291,6 +304,7 @@ pub(super) fn input(name: &str) -> Input {
         "stored" => Input::Fulfilled(Ok(Fulfilled::Stored)),
         "lease-gone" => Input::Fulfilled(Ok(Fulfilled::Lost)),
         "fulfil-lost" => Input::Fulfilled(Err(lost())),
+        "fulfil-cut" => Input::Fulfilled(Err(error(ErrorKind::Unavailable))),
         "fulfil-refused" => Input::Fulfilled(Err(refused())),
         "released" => Input::Released(Ok(true)),
         "not-ours" => Input::Released(Ok(false)),

@@ -1,6 +1,8 @@
 //! A fleet at one store: random schedules with lost replies, crashes, gaps and invalidations, and
 //! then a fair end in which everybody must get an outcome.
 
+mod store;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -8,10 +10,10 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::fixture::{Rig, TTL, draw, error};
+use super::fixture::{Rig, TTL, draw, input};
 use crate::{
-    Acquired, BackendError, Completion, Deadline, ErrorKind, Event, Fulfilled, Input, Message,
-    Mode, Notice, Outcome, Output, Policy, Remaining, Timestamp, Token,
+    Acquired, Completion, Deadline, Event, Input, Mode, Outcome, Output, Policy, Remaining,
+    Timestamp, Token,
 };
 
 /// Draws that each node has for itself, so that tokens tell whose they are.
@@ -27,6 +29,8 @@ enum Act {
     Abandon(usize),
     Gap(usize),
     Resume(usize),
+    /// A node's subscription ends, although the store is not closed.
+    CutOff(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,43 @@ struct Node {
     compute: Option<u64>,
     computed: bool,
     crashed: bool,
+    /// Until when it knows somebody else to hold the lease.
+    rival: Option<Timestamp>,
+    /// Its last command failed.
+    failed: bool,
+}
+
+impl Node {
+    /// Takes what came of its output, and looks at what it makes of that.
+    fn take(&mut self, input: Input) {
+        let now = self.rig.now;
+        match &input {
+            Input::Acquired(Ok(Acquired::Held(Remaining::Expires(left)))) => {
+                self.rival = Some(now.after(*left));
+            }
+            // The rival has given up.
+            Input::Heard(Event::Message(_)) => self.rival = None,
+            _ => {}
+        }
+        match &input {
+            Input::Probed(Err(_))
+            | Input::Acquired(Err(_))
+            | Input::Subscribed(Err(_))
+            | Input::Fulfilled(Err(_))
+            | Input::Released(Err(_))
+            | Input::Silenced(_) => self.failed = true,
+            Input::Acquired(Ok(_)) => self.failed = false,
+            _ => {}
+        }
+        let before = self.rig.output();
+        self.rig.feed(input);
+        let after = self.rig.output();
+        if after == (Output::Compute { lease: None }) && before != after {
+            // Every fault here is one that passes, so an outage is no reason while a rival is at it.
+            let alive = self.rival.is_some_and(|until| now < until);
+            assert!(!alive, "R1: computing beside a rival");
+        }
+    }
 }
 
 struct Fleet {
@@ -74,6 +115,8 @@ impl Fleet {
             compute: None,
             computed: false,
             crashed: false,
+            rival: None,
+            failed: false,
         };
         Self {
             nodes: (0..nodes).map(node).collect(),
@@ -84,49 +127,6 @@ impl Fleet {
             fenced: 0,
             revoked: BTreeSet::new(),
             excused: BTreeSet::new(),
-        }
-    }
-
-    /// Time passes, and the heartbeats of living nodes keep their leases.
-    fn advance(&mut self, step: Duration) {
-        self.now = self.now.after(step);
-        if let Some((token, until)) = &mut self.lock {
-            let live = self.nodes.iter().filter(|n| !n.crashed);
-            let mut held = live.filter_map(|n| n.rig.machine.held());
-            if held.any(|h| h.token == *token) {
-                *until = self.now.after(Policy::default().lease);
-            } else if *until <= self.now {
-                self.lock = None;
-            }
-        }
-    }
-
-    fn tell(&mut self, message: &Message) {
-        for node in &mut self.nodes {
-            if node.listening && !node.deaf && !node.crashed {
-                node.mail.push_back(message.clone().into());
-            }
-        }
-    }
-
-    fn holds(&self, token: Token) -> bool {
-        self.lock.is_some_and(|(t, _)| t == token)
-    }
-
-    /// Carries out `effect` as far as the fault lets it.
-    fn command<R>(
-        &mut self,
-        fault: Fault,
-        effect: impl FnOnce(&mut Self) -> R,
-    ) -> Result<R, BackendError> {
-        match fault {
-            Fault::None => Ok(effect(self)),
-            Fault::LostBefore => Err(error(ErrorKind::Timeout)),
-            Fault::LostAfter => {
-                effect(self);
-                Err(error(ErrorKind::Unavailable))
-            }
-            Fault::Refused => Err(error(ErrorKind::Refused)),
         }
     }
 
@@ -157,6 +157,10 @@ impl Fleet {
                     None => return false,
                 }
             }
+            Output::Pause => match self.nodes[n].rig.machine.deadline() {
+                Some(deadline) if deadline.at() <= self.now => Input::Elapsed,
+                _ => return false,
+            },
             Output::Compute { .. } => match self.nodes[n].compute.take() {
                 Some(number) => Input::Computed(self.completion(n, number, end)),
                 None => {
@@ -177,53 +181,8 @@ impl Fleet {
             Output::Trigger => unreachable!("nobody is external"),
             Output::Rest => return false,
         };
-        self.nodes[n].rig.feed(input);
+        self.nodes[n].take(input);
         true
-    }
-
-    fn acquire(&mut self, token: Token, lease: Duration) -> Acquired {
-        if let Some(value) = &self.value {
-            return Acquired::Value(value.clone());
-        }
-        match self.lock {
-            Some((holder, until)) if holder != token => {
-                Acquired::Held(Remaining::Expires(until.since(self.now)))
-            }
-            _ => {
-                self.lock = Some((token, self.now.after(lease)));
-                Acquired::Granted
-            }
-        }
-    }
-
-    fn fulfil(&mut self, token: Token, value: Bytes) -> Fulfilled {
-        if !self.holds(token) {
-            return Fulfilled::Lost;
-        }
-        let number = std::str::from_utf8(&value).unwrap().parse::<u64>().unwrap();
-        assert!(number > self.fenced, "R4: compute {number} was fenced off");
-        self.lock = None;
-        self.tell(&Message::Value(value.clone()));
-        self.value = Some(value);
-        Fulfilled::Stored
-    }
-
-    fn release(&mut self, token: Token, notice: Option<Notice>) -> bool {
-        let ours = self.holds(token);
-        if ours {
-            self.lock = None;
-            if let Some(notice) = notice {
-                self.tell(&Message::Notice(notice));
-            }
-        }
-        ours
-    }
-
-    fn invalidate(&mut self) {
-        self.revoked.extend(self.lock.map(|(token, _)| token));
-        (self.value, self.lock) = (None, None);
-        self.fenced = self.computes;
-        self.tell(&Message::Notice(Notice::Invalidated));
     }
 
     fn completion(&mut self, n: usize, number: u64, end: usize) -> Completion {
@@ -248,6 +207,17 @@ impl Fleet {
         }
     }
 
+    fn cut_off(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        if node.crashed || node.rig.output() != Output::Listen {
+            return;
+        }
+        (node.listening, node.deaf) = (false, false);
+        node.mail.clear();
+        node.rig.now = self.now;
+        node.take(input("cut-off"));
+    }
+
     fn act(&mut self, act: Act) {
         let count = self.nodes.len();
         match act {
@@ -264,6 +234,7 @@ impl Fleet {
                 }
             }
             Act::Resume(n) => self.resume(n % count),
+            Act::CutOff(n) => self.cut_off(n % count),
         }
     }
 
@@ -297,20 +268,19 @@ impl Fleet {
             if live().all(|n| n.rig.output() == Output::Rest) {
                 return Ok(());
             }
-            let deadlines = live().filter_map(|n| n.rig.machine.deadline());
-            let Some(next) = deadlines.map(Deadline::at).min() else {
-                return Err(TestCaseError::fail(
-                    "R2: all sleep, and nothing will wake them",
-                ));
-            };
-            prop_assert!(self.value.is_none(), "R2: asleep beside a value");
-            let step = next.since(self.now);
-            let most = match self.lock {
-                Some((_, until)) => until.since(self.now) + policy.takeover_jitter,
-                None => policy.takeover_jitter,
-            };
-            prop_assert!(step <= most, "R2: asleep for {:?}", step);
-            self.advance(step);
+            // Until the lock is free, a little later, or, after a try that failed, for one pause.
+            let free = self.lock.map_or(self.now, |(_, until)| until);
+            let mut next = None;
+            for node in live().filter(|n| n.rig.output() != Output::Rest) {
+                let Some(at) = node.rig.machine.deadline().map(Deadline::at) else {
+                    return Err(TestCaseError::fail("R2: asleep, and nothing will wake it"));
+                };
+                let paused = node.failed && at <= self.now.after(policy.outage_pause);
+                let waits = self.value.is_none() && at <= free.after(policy.takeover_jitter);
+                prop_assert!(paused || waits, "R2: asleep for {:?}", at.since(self.now));
+                next = next.into_iter().chain([at]).min();
+            }
+            self.advance(next.map_or(Duration::ZERO, |at| at.since(self.now)));
         }
         Err(TestCaseError::fail("R2: there is no end of it"))
     }
@@ -331,6 +301,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0..4_usize).prop_map(Act::Abandon),
         2 => (0..4_usize).prop_map(Act::Gap),
         2 => (0..4_usize).prop_map(Act::Resume),
+        1 => (0..4_usize).prop_map(Act::CutOff),
     ]
 }
 

@@ -3,6 +3,7 @@
 mod external;
 mod fixture;
 mod fleet;
+mod outages;
 mod policies;
 mod promises;
 mod properties;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::fixture::{INPUTS, Rig, input};
-use crate::{Input, Mode, Phase};
+use crate::{Deadline, Input, Mode, Phase, Policy};
 
 /// How to get into each state: its name, what the flight wants, and the inputs that lead there. They
-/// come at the origin of time, and the input under test one second later.
+/// come at the origin of time, each `elapsed` at the deadline, and the input under test a second later.
 const RECIPES: &[(&str, Mode, &str, Phase)] = &[
     ("probing", Mode::Compute, "", Phase::Probing),
     ("probing again", Mode::Compute, "probe-lost", Phase::Probing),
@@ -25,6 +25,30 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         Phase::Acquiring,
     ),
     (
+        "acquiring after a pause",
+        Mode::Compute,
+        "miss held subscribe-refused elapsed",
+        Phase::Acquiring,
+    ),
+    (
+        "acquiring, in doubt",
+        Mode::Compute,
+        "miss held subscribe-refused elapsed acquire-lost acquire-lost elapsed",
+        Phase::Acquiring,
+    ),
+    (
+        "pausing",
+        Mode::Compute,
+        "miss held subscribe-refused",
+        Phase::Waiting,
+    ),
+    (
+        "pausing, in doubt",
+        Mode::Compute,
+        "miss held subscribe-refused elapsed acquire-lost acquire-lost",
+        Phase::Waiting,
+    ),
+    (
         "subscribing",
         Mode::Compute,
         "miss held",
@@ -34,6 +58,24 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         "subscribing, ours",
         Mode::External,
         "miss granted",
+        Phase::Subscribing,
+    ),
+    (
+        "subscribing again",
+        Mode::Compute,
+        "miss held subscribe-lost",
+        Phase::Subscribing,
+    ),
+    (
+        "subscribing, ours, again",
+        Mode::External,
+        "miss granted subscribe-lost",
+        Phase::Subscribing,
+    ),
+    (
+        "subscribing, rival for ever",
+        Mode::Compute,
+        "miss held-forever",
         Phase::Subscribing,
     ),
     (
@@ -55,6 +97,30 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         Phase::Waiting,
     ),
     (
+        "rechecking, rival unknown",
+        Mode::Compute,
+        "miss held subscribed held hear-released elapsed",
+        Phase::Waiting,
+    ),
+    (
+        "rechecking, in doubt",
+        Mode::Compute,
+        "miss held subscribed acquire-lost acquire-lost elapsed",
+        Phase::Waiting,
+    ),
+    (
+        "rechecking, rival's lease over",
+        Mode::Compute,
+        "miss held subscribed held elapsed",
+        Phase::Waiting,
+    ),
+    (
+        "rechecking, invalidated",
+        Mode::External,
+        "miss granted subscribed triggered hear-invalidated",
+        Phase::Waiting,
+    ),
+    (
         "waiting",
         Mode::Compute,
         "miss held subscribed held",
@@ -64,6 +130,30 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         "waiting for ever",
         Mode::Compute,
         "miss held subscribed held-forever",
+        Phase::Waiting,
+    ),
+    (
+        "waiting, released",
+        Mode::Compute,
+        "miss held subscribed held hear-released",
+        Phase::Waiting,
+    ),
+    (
+        "waiting, store failing",
+        Mode::Compute,
+        "miss held subscribed acquire-refused",
+        Phase::Waiting,
+    ),
+    (
+        "waiting, in doubt",
+        Mode::Compute,
+        "miss held subscribed acquire-lost acquire-lost",
+        Phase::Waiting,
+    ),
+    (
+        "waiting, external",
+        Mode::External,
+        "miss held subscribed held",
         Phase::Waiting,
     ),
     ("computing", Mode::Compute, "miss granted", Phase::Working),
@@ -99,6 +189,12 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         Phase::Waiting,
     ),
     (
+        "verifying a lost lease",
+        Mode::External,
+        "miss granted subscribed triggered lease-lost",
+        Phase::Waiting,
+    ),
+    (
         "fulfilling",
         Mode::Compute,
         "miss granted computed",
@@ -111,15 +207,39 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         Phase::Finishing,
     ),
     (
+        "fulfilling again",
+        Mode::Compute,
+        "miss granted computed fulfil-cut",
+        Phase::Finishing,
+    ),
+    (
         "storing",
         Mode::Compute,
         "miss granted computed fulfil-lost",
         Phase::Finishing,
     ),
     (
+        "putting off, storing",
+        Mode::Compute,
+        "miss granted computed fulfil-lost fulfil-lost",
+        Phase::Finishing,
+    ),
+    (
+        "storing, late",
+        Mode::Compute,
+        "miss granted computed fulfil-lost fulfil-lost elapsed fulfil-lost elapsed fulfil-lost elapsed",
+        Phase::Finishing,
+    ),
+    (
         "cleaning",
         Mode::Compute,
         "miss granted abandoned",
+        Phase::Finishing,
+    ),
+    (
+        "putting off",
+        Mode::Compute,
+        "miss granted abandoned release-lost",
         Phase::Finishing,
     ),
     ("settled", Mode::Compute, "hit", Phase::Finishing),
@@ -130,7 +250,12 @@ const TABLE: &str = include_str!("table.txt");
 
 fn states() -> impl Iterator<Item = (&'static str, Rig, Phase)> {
     RECIPES.iter().map(|(name, mode, inputs, phase)| {
-        let mut rig = Rig::new(*mode).play(inputs);
+        let policy = Policy {
+            // Longer than that second, so that it is not over then.
+            outage_pause: Duration::from_millis(1500),
+            ..Policy::default()
+        };
+        let mut rig = Rig::with(policy, *mode).play(inputs);
         rig.advance(Duration::from_secs(1));
         (*name, rig, *phase)
     })
@@ -149,16 +274,17 @@ fn actual() -> String {
                 lines.push(row(input_name, &after));
             }
         }
-        let mut early = rig.clone();
-        if let Some(deadline) = rig.machine.deadline() {
-            let left = deadline.at().since(rig.now);
-            early.advance(left - Duration::from_nanos(1));
+        let deadline = rig.machine.deadline().map(Deadline::at);
+        if deadline.is_none_or(|at| at > rig.now) {
+            let mut early = rig.clone();
+            let left = deadline.map_or(Duration::ZERO, |at| at.since(rig.now));
+            early.advance(left.saturating_sub(Duration::from_nanos(1)));
+            early.feed(Input::Elapsed);
+            if early.machine.state != rig.machine.state {
+                lines.push(row("elapsed-early", &early));
+            }
         }
-        early.feed(Input::Elapsed);
-        if early.machine.state != rig.machine.state {
-            lines.push(row("elapsed-early", &early));
-        }
-        if rig.machine.deadline().is_some() {
+        if deadline.is_some() {
             let mut late = rig.clone();
             late.elapse();
             lines.push(row("elapsed", &late));
@@ -200,5 +326,5 @@ fn every_state_has_a_recipe() {
         assert!(name.starts_with(rig.state()), "{name} is {}", rig.state());
         *seen.entry(rig.state()).or_insert(0) += 1;
     }
-    assert_eq!(seen.len(), 15, "{seen:?}");
+    assert_eq!(seen.len(), 17, "{seen:?}");
 }

@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 
 use super::{asks, board, heard, is_confirmed, key, live, refusal, some, value};
 use crate::Event;
-use crate::switchboard::MAILBOX_EVENTS;
+use crate::switchboard::listener::MAILBOX_EVENTS;
 
 #[test]
 fn after_a_gap_every_key_is_asked_for_again() {
