@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use memolock::core::{Backend, BackendError, ErrorKind};
+#[cfg(feature = "fred")]
+use memolock::fred::FredBackend;
 use memolock::memory::MemoryBackend;
 use memolock::redis_rs::RedisBackend;
 use serde::{Deserialize, Serialize};
@@ -19,13 +21,21 @@ pub(crate) enum BackendName {
     // No doc comments: clap would make the help of every command twice as long.
     Memory,
     RedisRs,
+    #[cfg(feature = "fred")]
+    Fred,
 }
 
 /// A backend and its address.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Target {
     Memory,
-    RedisRs { url: String },
+    RedisRs {
+        url: String,
+    },
+    #[cfg(feature = "fred")]
+    Fred {
+        url: String,
+    },
 }
 
 /// Why a backend was not opened.
@@ -46,17 +56,22 @@ impl Target {
             (None, Some(_)) => BackendName::RedisRs,
             (None, None) => BackendName::Memory,
         };
-        match name {
-            BackendName::Memory => Ok(Self::Memory),
-            BackendName::RedisRs => match url {
-                Some(url) => Ok(Self::RedisRs {
-                    url: url.to_owned(),
-                }),
-                None => Err(Failure::usage(format!(
-                    "--backend redis-rs needs a server: {NO_SERVER}"
-                ))),
+        let server = |name: &str| match url {
+            Some(url) => Ok(url.to_owned()),
+            None => Err(Failure::usage(format!(
+                "--backend {name} needs a server: {NO_SERVER}"
+            ))),
+        };
+        Ok(match name {
+            BackendName::Memory => Self::Memory,
+            BackendName::RedisRs => Self::RedisRs {
+                url: server("redis-rs")?,
             },
-        }
+            #[cfg(feature = "fred")]
+            BackendName::Fred => Self::Fred {
+                url: server("fred")?,
+            },
+        })
     }
 
     /// Opens it. Fails fast: within about a second.
@@ -64,6 +79,11 @@ impl Target {
         match self {
             Self::Memory => Ok(Arc::new(MemoryBackend::new())),
             Self::RedisRs { url } => match RedisBackend::connect(url).await {
+                Ok(backend) => Ok(Arc::new(backend)),
+                Err(error) => Err(self.refusal(error)),
+            },
+            #[cfg(feature = "fred")]
+            Self::Fred { url } => match FredBackend::connect(url).await {
                 Ok(backend) => Ok(Arc::new(backend)),
                 Err(error) => Err(self.refusal(error)),
             },
@@ -78,6 +98,8 @@ impl Target {
             (Self::RedisRs { url }, ErrorKind::Unsupported) => {
                 RedisBackend::connect_lazy(url).is_err()
             }
+            #[cfg(feature = "fred")]
+            (Self::Fred { url }, ErrorKind::Unsupported) => FredBackend::connect_lazy(url).is_err(),
             _ => false,
         };
         match address {

@@ -12,7 +12,8 @@
 //! * [`Backend`]: the one trait that a store implements, with its [`Event`]s and [`BackendError`];
 //! * [`Machine`]: the protocol, as a state machine that is fed one [`Input`] and says one [`Output`];
 //! * [`Switchboard`]: routing of notifications to listeners, for authors of backends;
-//! * [`scripts`]: the Lua that every Redis adapter sends, so that it is written once.
+//! * [`scripts`]: the Lua that every Redis adapter sends, so that it is written once;
+//! * [`redis`]: the rest that adapters for Redis and Valkey share: addresses, calls, replies, faults.
 //!
 //! Applications want the `memolock` crate; this one is for authors of backends and adapters.
 //!
@@ -55,6 +56,7 @@ mod event;
 mod key;
 pub mod machine;
 mod notice;
+pub mod redis;
 pub mod scripts;
 mod switchboard;
 mod tag;

@@ -5,24 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use memolock_core::redis::{Address, Call, Fault, Options, Reply, calls, reply};
 use memolock_core::{
     Acquired, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Inspection, Key,
-    Notice, Operation, PutMode, Renewal, Subscription, Token, async_trait, millis,
+    Notice, Operation, PutMode, Renewal, Subscription, Token, async_trait,
 };
-use redis::{Cmd, Value};
+use redis::Cmd;
 
-use crate::builder::{Options, RedisBackendBuilder};
-use crate::command::{Commands, SCRIPTS, Script};
+use crate::builder::RedisBackendBuilder;
+use crate::command::Commands;
 use crate::counters::Counters;
 use crate::dial::Dialer;
-use crate::error::Fault;
 use crate::link::Doubt;
-use crate::reply;
 use crate::subscriptions::Subscriptions;
-use crate::url::Target;
-
-/// Locks per renewing script: a longer one would hold up the server's other clients.
-const LOCKS_PER_SCRIPT: usize = 500;
 
 /// A Redis or Valkey server as a [`Backend`]. Cheap to clone; the clones share two connections, and
 /// with the last of them the connections and their tasks end.
@@ -35,7 +30,7 @@ struct Rooms {
     commands: Commands,
     subscriptions: Subscriptions,
     counters: Arc<Counters>,
-    address: String,
+    address: Address,
 }
 
 impl RedisBackend {
@@ -65,11 +60,11 @@ impl RedisBackend {
     }
 
     /// Opens both links. Within a tokio runtime only.
-    pub(crate) fn open(target: &Target, options: &Options) -> Result<Self, Fault> {
+    pub(crate) fn open(address: &Address, options: &Options) -> Result<Self, Fault> {
         let counters = Arc::new(Counters::default());
         let doubt = Doubt::default();
-        let speaking = Dialer::new(target, options, "")?;
-        let listening = Dialer::new(target, options, "-sub")?;
+        let speaking = Dialer::new(address, options, "")?;
+        let listening = Dialer::new(address, options, "-sub")?;
         let commands = Commands::open(speaking, options, &counters, doubt.clone());
         let subscriptions = Subscriptions::open(listening, options, &counters, doubt);
         Ok(Self {
@@ -77,7 +72,7 @@ impl RedisBackend {
                 commands,
                 subscriptions,
                 counters,
-                address: target.address(),
+                address: address.clone(),
             }),
         })
     }
@@ -90,29 +85,13 @@ impl RedisBackend {
         }
     }
 
-    async fn run(&self, script: &Script, keys: &[&str], args: &[&[u8]]) -> Result<Value, Fault> {
-        self.rooms.commands.run(script, keys, args).await
-    }
-
-    async fn acquire_with(&self, key: &Key, args: &[&[u8]]) -> Result<Acquired, BackendError> {
-        let names = [key.value_name(), key.lock_name()];
-        let names = names.each_ref().map(String::as_str);
-        let answer = self.run(&SCRIPTS.acquire, &names, args).await;
-        answer
-            .and_then(reply::acquired)
-            .map_err(|fault| fault.on(Operation::Acquire, key))
+    async fn run(&self, call: Call) -> Result<Reply, Fault> {
+        self.rooms.commands.run(&call).await
     }
 
     /// Renewals that travel together.
     async fn renew_some(&self, renewals: &[Renewal]) -> Result<Vec<bool>, Fault> {
-        let locks: Vec<String> = renewals.iter().map(|r| r.key.lock_name()).collect();
-        let args: Vec<String> = renewals
-            .iter()
-            .flat_map(|r| [r.token.to_wire(), millis(r.lease).to_string()])
-            .collect();
-        let locks: Vec<&str> = locks.iter().map(String::as_str).collect();
-        let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
-        let answer = self.run(&SCRIPTS.renew, &locks, &args).await?;
+        let answer = self.run(calls::renew(renewals)).await?;
         reply::renewed(answer, renewals.len())
     }
 }
@@ -139,9 +118,10 @@ impl Backend for RedisBackend {
         token: Token,
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
-        let (token, lease) = (token.to_wire(), millis(lease).to_string());
-        let args = [token.as_bytes(), lease.as_bytes()];
-        self.acquire_with(key, &args).await
+        let answer = self.run(calls::acquire(key, token, lease)).await;
+        answer
+            .and_then(reply::acquired)
+            .map_err(|fault| fault.on(Operation::Acquire, key))
     }
 
     async fn acquire_over(
@@ -151,9 +131,12 @@ impl Backend for RedisBackend {
         lease: Duration,
         stale: &Bytes,
     ) -> Result<Acquired, BackendError> {
-        let (token, lease) = (token.to_wire(), millis(lease).to_string());
-        let args = [token.as_bytes(), lease.as_bytes(), stale];
-        self.acquire_with(key, &args).await
+        let answer = self
+            .run(calls::acquire_over(key, token, lease, stale))
+            .await;
+        answer
+            .and_then(reply::acquired)
+            .map_err(|fault| fault.on(Operation::Acquire, key))
     }
 
     async fn fulfil(
@@ -163,20 +146,7 @@ impl Backend for RedisBackend {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
-        let names = [key.value_name(), key.lock_name()];
-        let (token, ttl, notif) = (
-            token.to_wire(),
-            millis(ttl).to_string(),
-            key.notif_channel(),
-        );
-        let args = [token.as_bytes(), ttl.as_bytes(), &value, notif.as_bytes()];
-        let answer = self
-            .run(
-                &SCRIPTS.fulfil,
-                &names.each_ref().map(String::as_str),
-                &args,
-            )
-            .await;
+        let answer = self.run(calls::fulfil(key, token, value, ttl)).await;
         answer
             .and_then(reply::fulfilled)
             .map_err(|fault| fault.on(Operation::Fulfil, key))
@@ -184,7 +154,7 @@ impl Backend for RedisBackend {
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
         let mut answers = Vec::with_capacity(renewals.len());
-        for some in renewals.chunks(LOCKS_PER_SCRIPT) {
+        for some in renewals.chunks(calls::LOCKS_PER_CALL) {
             match self.renew_some(some).await {
                 Ok(some) => answers.extend(some),
                 Err(fault) => return Err(fault.outward(Operation::Renew)),
@@ -199,11 +169,7 @@ impl Backend for RedisBackend {
         token: Token,
         notice: Option<Notice>,
     ) -> Result<bool, BackendError> {
-        let (lock, token, fail) = (key.lock_name(), token.to_wire(), key.fail_channel());
-        // No notice encodes to the empty string, which the script takes for "tell nobody".
-        let notice = notice.map(|notice| notice.encode()).unwrap_or_default();
-        let args = [token.as_bytes(), fail.as_bytes(), &notice];
-        let answer = self.run(&SCRIPTS.release, &[&lock], &args).await;
+        let answer = self.run(calls::release(key, token, notice.as_ref())).await;
         answer
             .and_then(reply::flag)
             .map_err(|fault| fault.on(Operation::Release, key))
@@ -216,36 +182,21 @@ impl Backend for RedisBackend {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
-        let names = [key.value_name(), key.lock_name()];
-        let (ttl, notif) = (millis(ttl).to_string(), key.notif_channel());
-        let unlock: &[u8] = match mode {
-            PutMode::Override => b"1",
-            PutMode::Resolve => b"0",
-        };
-        let args = [ttl.as_bytes(), &value, notif.as_bytes(), unlock];
-        let answer = self
-            .run(&SCRIPTS.put, &names.each_ref().map(String::as_str), &args)
-            .await;
+        let answer = self.run(calls::put(key, value, ttl, mode)).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Put, key))
     }
 
     async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
-        let names = [key.value_name(), key.lock_name()];
-        let (fail, notice) = (key.fail_channel(), Notice::Invalidated.encode());
-        let args = [fail.as_bytes(), &notice];
-        let names = names.each_ref().map(String::as_str);
-        let answer = self.run(&SCRIPTS.invalidate, &names, &args).await;
+        let answer = self.run(calls::invalidate(key)).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Invalidate, key))
     }
 
     async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
-        let names = [key.value_name(), key.lock_name()];
-        let names = names.each_ref().map(String::as_str);
-        let answer = self.run(&SCRIPTS.inspect, &names, &[]).await;
+        let answer = self.run(calls::inspect(key)).await;
         answer
             .and_then(reply::inspection)
             .map_err(|fault| fault.on(Operation::Inspect, key))
@@ -277,7 +228,7 @@ impl Backend for RedisBackend {
 impl fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisBackend")
-            .field("address", &self.rooms.address)
+            .field("address", &format_args!("{}", self.rooms.address))
             .field("commands", &self.rooms.commands.link().condition())
             .field(
                 "subscriptions",

@@ -3,16 +3,17 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use memolock_core::{ErrorKind, scripts};
+use memolock_core::ErrorKind;
+use memolock_core::redis::{Call, Fault, Options, Reply, Script};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
-use crate::builder::Options;
 use crate::counters::Counters;
 use crate::dial::{Dialer, Line, is_end, ping};
-use crate::error::Fault;
-use crate::link::{Doubt, Link, Tenant, heartbeat, still_connecting};
+use crate::error::fault;
+use crate::link::{Doubt, Link, Tenant, heartbeat};
+use crate::reply::neutral;
 
 /// How long a command that met a dead connection waits for the link's task to notice. It takes
 /// microseconds; the bound is for a process that is short of processor time.
@@ -62,7 +63,7 @@ impl Commands {
     }
 
     /// Sends one command and waits for its reply, within the bound. An error reply is an error.
-    pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, Fault> {
+    pub(crate) async fn send(&self, command: &Cmd) -> Result<Reply, Fault> {
         let wire = match self.link.now() {
             Some(verdict) => verdict,
             None => self.wait().await,
@@ -81,17 +82,11 @@ impl Commands {
     /// Runs a script: by its digest, and by its text if the server has forgotten it, as it does
     /// after a restart or a `SCRIPT FLUSH`. The one command that is ever sent again: the server said
     /// that it did nothing.
-    pub(crate) async fn run(
-        &self,
-        script: &Script,
-        keys: &[&str],
-        args: &[&[u8]],
-    ) -> Result<Value, Fault> {
-        let known = script.command("EVALSHA", &script.sha, keys, args);
+    pub(crate) async fn run(&self, call: &Call) -> Result<Reply, Fault> {
+        let known = packed("EVALSHA", &DIGESTS[call.script as usize], call);
         match self.send(&known).await {
-            Err(fault) if fault.detail().starts_with("NOSCRIPT") => {
-                let text = script.command("EVAL", script.text, keys, args);
-                self.send(&text).await
+            Err(fault) if fault.is_noscript() => {
+                self.send(&packed("EVAL", call.script.text(), call)).await
             }
             outcome => outcome,
         }
@@ -101,19 +96,19 @@ impl Commands {
     async fn wait(&self) -> Result<Wire, Fault> {
         let since = Instant::now();
         let settled = tokio::time::timeout(self.bound, self.link.settled()).await;
-        let mut wire = settled.map_err(|_| still_connecting())??;
+        let mut wire = settled.map_err(|_| Fault::still_connecting())??;
         let rest = self.bound.saturating_sub(since.elapsed());
         let rest = rest.max(Duration::from_millis(1));
         wire.connection.set_response_timeout(rest);
         Ok(wire)
     }
 
-    async fn send_over(&self, mut wire: Wire, command: &Cmd) -> Result<Value, Fault> {
+    async fn send_over(&self, mut wire: Wire, command: &Cmd) -> Result<Reply, Fault> {
         self.counters.command();
         let outcome = wire.connection.send_packed_command(command).await;
         match outcome.and_then(Value::extract_error) {
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.failed(wire.nth, error.into()).await),
+            Ok(value) => Ok(neutral(value)),
+            Err(error) => Err(self.failed(wire.nth, fault(error)).await),
         }
     }
 
@@ -121,7 +116,7 @@ impl Commands {
         match fault.kind() {
             ErrorKind::Timeout => {
                 self.doubts.iter().for_each(Doubt::raise);
-                Fault::new(ErrorKind::Timeout, format!("after {:?}", self.bound))
+                Fault::late(self.bound)
             }
             ErrorKind::Unavailable => {
                 // The next command shall find the link connecting and wait, rather than fail on the
@@ -175,55 +170,31 @@ impl Tenant for Keeper {
     }
 }
 
-/// One of the core's scripts and its digest.
-pub(crate) struct Script {
-    text: &'static str,
-    sha: String,
-}
-
-impl Script {
-    fn new(text: &'static str) -> Self {
-        let sha = redis::Script::new(text).get_hash().to_owned();
-        Self { text, sha }
+/// A script with its keys and arguments, in one allocation.
+fn packed(verb: &str, script: &str, call: &Call) -> Cmd {
+    let Call { keys, args, .. } = call;
+    let keys_len: usize = keys.iter().map(String::len).sum();
+    let args_len: usize = args.iter().map(bytes::Bytes::len).sum();
+    let fixed = verb.len() + script.len() + 8;
+    let count = 3 + keys.len() + args.len();
+    let mut command = Cmd::with_capacity(count, fixed + keys_len + args_len);
+    command.arg(verb).arg(script).arg(keys.len());
+    for key in keys {
+        command.arg(key);
     }
-
-    fn command(&self, verb: &str, script: &str, keys: &[&str], args: &[&[u8]]) -> Cmd {
-        let keys_len: usize = keys.iter().map(|key| key.len()).sum();
-        let args_len: usize = args.iter().map(|arg| arg.len()).sum();
-        let fixed = verb.len() + script.len() + 8;
-        let count = 3 + keys.len() + args.len();
-        let mut command = Cmd::with_capacity(count, fixed + keys_len + args_len);
-        command.arg(verb).arg(script).arg(keys.len());
-        for key in keys {
-            command.arg(*key);
-        }
-        for arg in args {
-            command.arg(*arg);
-        }
-        command
+    for arg in args {
+        command.arg(arg.as_ref());
     }
+    command
 }
 
-/// The core's scripts, their digests computed once per process.
-pub(crate) struct Scripts {
-    pub(crate) acquire: Script,
-    pub(crate) fulfil: Script,
-    pub(crate) renew: Script,
-    pub(crate) release: Script,
-    pub(crate) put: Script,
-    pub(crate) invalidate: Script,
-    pub(crate) inspect: Script,
-}
+/// The scripts' digests, computed once per process.
+static DIGESTS: LazyLock<[String; Script::ALL.len()]> =
+    LazyLock::new(|| Script::ALL.map(|script| digest(script.text())));
 
-pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
-    acquire: Script::new(scripts::ACQUIRE),
-    fulfil: Script::new(scripts::FULFIL),
-    renew: Script::new(scripts::RENEW),
-    release: Script::new(scripts::RELEASE),
-    put: Script::new(scripts::PUT),
-    invalidate: Script::new(scripts::INVALIDATE),
-    inspect: Script::new(scripts::INSPECT),
-});
+fn digest(text: &str) -> String {
+    redis::Script::new(text).get_hash().to_owned()
+}
 
 #[cfg(test)]
 mod tests {
@@ -231,14 +202,20 @@ mod tests {
 
     #[test]
     fn digests_are_those_of_the_server() {
-        let script = Script::new("return 1");
-        assert_eq!(script.sha, "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+        assert_eq!(
+            digest("return 1"),
+            "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
+        );
     }
 
     #[test]
     fn a_script_is_sent_with_its_keys_and_arguments_as_they_are() {
-        let command = Script::new("x").command("EVAL", "x", &["k", ""], &[b"\xff\0", b""]);
-        let packed = b"*7\r\n$4\r\nEVAL\r\n$1\r\nx\r\n$1\r\n2\r\n$1\r\nk\r\n$0\r\n\r\n$2\r\n\xff\0\r\n$0\r\n\r\n";
-        assert_eq!(command.get_packed_command(), packed);
+        let call = Call {
+            script: Script::Put,
+            keys: vec!["k".into(), String::new()],
+            args: vec![b"\xff\0"[..].into(), "".into()],
+        };
+        let sent = b"*7\r\n$4\r\nEVAL\r\n$1\r\nx\r\n$1\r\n2\r\n$1\r\nk\r\n$0\r\n\r\n$2\r\n\xff\0\r\n$0\r\n\r\n";
+        assert_eq!(packed("EVAL", "x", &call).get_packed_command(), sent);
     }
 }

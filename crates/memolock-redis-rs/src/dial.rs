@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use memolock_core::ErrorKind;
+use memolock_core::redis::{Address, Fault, Options};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, PushInfo, PushKind};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::builder::Options;
-use crate::error::Fault;
-use crate::url::Target;
+use crate::error::fault;
+use crate::url::client;
 
 /// Commands that may queue for the socket before callers wait for room. The library's default of 50
 /// makes hundreds of tasks take turns at the queue.
@@ -22,8 +22,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 /// Makes connections for one purpose.
 pub(crate) struct Dialer {
     client: redis::Client,
-    address: String,
-    secret: Option<String>,
+    address: Address,
     name: Option<String>,
     connect_timeout: Duration,
     command_timeout: Duration,
@@ -37,11 +36,10 @@ pub(crate) struct Line {
 
 impl Dialer {
     /// `suffix` tells this connection from the backend's other one in `CLIENT LIST`.
-    pub(crate) fn new(target: &Target, options: &Options, suffix: &str) -> Result<Self, Fault> {
+    pub(crate) fn new(address: &Address, options: &Options, suffix: &str) -> Result<Self, Fault> {
         Ok(Self {
-            client: target.client()?,
-            address: target.address(),
-            secret: target.password().map(str::to_owned),
+            client: client(address)?,
+            address: address.clone(),
             name: options
                 .client_name
                 .as_ref()
@@ -51,7 +49,7 @@ impl Dialer {
         })
     }
 
-    pub(crate) fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 
@@ -64,7 +62,7 @@ impl Dialer {
                 Err(Fault::new(ErrorKind::Timeout, detail))
             }
         }
-        .map_err(|fault| fault.at(&self.address, self.secret.as_deref()))
+        .map_err(|fault| fault.at(&self.address))
     }
 
     async fn connect(&self) -> Result<Line, Fault> {
@@ -79,14 +77,16 @@ impl Dialer {
         let mut connection = self
             .client
             .get_multiplexed_async_connection_with_config(&config)
-            .await?;
+            .await
+            .map_err(fault)?;
         // It holds a push sender: as long as it lives, the end of `pushes` tells nothing.
         drop(config);
         if let Some(name) = &self.name {
             let mut command = redis::cmd("CLIENT");
             command.arg("SETNAME").arg(name);
             // A server that will not be told our name (an ACL, a proxy) serves us all the same.
-            connection.send_packed_command(&command).await?;
+            let answer = connection.send_packed_command(&command).await;
+            answer.map_err(fault)?;
         }
         Ok(Line { connection, pushes })
     }
@@ -101,7 +101,7 @@ pub(crate) fn is_end(push: Option<&PushInfo>) -> bool {
 pub(crate) async fn ping(connection: &mut MultiplexedConnection) -> Result<(), Fault> {
     match connection.send_packed_command(&redis::cmd("PING")).await {
         Ok(_) => Ok(()),
-        Err(error) => match Fault::from(error) {
+        Err(error) => match fault(error) {
             fault if fault.kind() == ErrorKind::Timeout => Err(Fault::new(
                 ErrorKind::Timeout,
                 "the server does not answer a PING",

@@ -44,7 +44,6 @@
 //! percent-encoded. Unknown query options are ignored. No error, event or `Debug` shows a password.
 
 mod backend;
-mod backoff;
 mod builder;
 mod command;
 mod counters;
@@ -52,7 +51,6 @@ mod dial;
 mod error;
 mod link;
 mod reply;
-mod routes;
 mod subscriptions;
 mod url;
 

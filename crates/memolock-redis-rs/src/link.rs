@@ -1,20 +1,18 @@
 //! The self-healing connection: one task dials, serves, and dials again.
 
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use memolock_core::ErrorKind;
+use memolock_core::redis::{Backoff, Fault, Options};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use crate::backoff::{Backoff, random};
-use crate::builder::Options;
 use crate::counters::Counters;
 use crate::dial::{Dialer, Line};
-use crate::error::Fault;
 
 /// What is known of a link.
 #[derive(Debug, Clone)]
@@ -181,7 +179,7 @@ impl<T: Tenant> Supervisor<T> {
             self.publish(State::Connecting);
             self.backoff.lived(since.elapsed());
             warn!(
-                address = self.dialer.address(),
+                address = %self.dialer.address(),
                 purpose = T::PURPOSE,
                 reason = fault.detail(),
                 "connection lost, reconnecting"
@@ -201,7 +199,7 @@ impl<T: Tenant> Supervisor<T> {
             match self.dialer.dial().await {
                 Ok(line) => {
                     debug!(
-                        address = self.dialer.address(),
+                        address = %self.dialer.address(),
                         purpose = T::PURPOSE,
                         failures,
                         "connected"
@@ -264,7 +262,17 @@ pub(crate) fn heartbeat(interval: Duration) -> tokio::time::Interval {
     beat
 }
 
-/// Waited for a first attempt until the bound, and it has not ended.
-pub(crate) fn still_connecting() -> Fault {
-    Fault::new(ErrorKind::Unavailable, "still connecting")
+/// A random number, good enough for jitter: the standard library seeds its hashers.
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::random;
+
+    #[test]
+    fn jitter_differs() {
+        assert_ne!(random(), random());
+    }
 }

@@ -6,21 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Options, Routes};
 use memolock_core::{BackendError, ErrorKind, Key, Listener, Operation, Switchboard};
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind};
 use tracing::debug;
 
-use crate::builder::Options;
 use crate::counters::Counters;
 use crate::dial::{Dialer, Line, is_end, ping};
-use crate::error::Fault;
-use crate::link::{Doubt, Link, Tenant, heartbeat, still_connecting};
+use crate::error::fault;
+use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply;
-use crate::routes::Routes;
-
-/// Keys per command. A key is two channels; a longer command would hold up the server's other clients.
-const KEYS_PER_COMMAND: usize = 500;
 
 /// The subscriptions of a backend.
 pub(crate) struct Subscriptions {
@@ -75,7 +71,7 @@ impl Subscriptions {
 
     fn unconfirmed(&self) -> Fault {
         match self.link.now() {
-            None => still_connecting(),
+            None => Fault::still_connecting(),
             Some(_) => {
                 self.doubt.raise();
                 Fault::new(
@@ -271,12 +267,12 @@ impl<'a> Session<'a> {
         let (Some(channel), Some(payload)) = (data.next(), data.next()) else {
             return;
         };
-        let Ok(channel) = reply::bytes(channel) else {
+        let Some(channel) = reply::bytes(channel) else {
             return;
         };
         match push.kind {
             PushKind::Message => {
-                if let Ok(payload) = reply::bytes(payload) {
+                if let Some(payload) = reply::bytes(payload) {
                     self.deliver(&channel, &payload);
                 }
             }
@@ -310,9 +306,9 @@ impl Request {
                     .iter()
                     .flat_map(|k| [k.notif_channel(), k.fail_channel()]);
                 let channels: Vec<String> = channels.collect();
-                Ok(connection.subscribe(channels).await?)
+                connection.subscribe(channels).await.map_err(fault)
             }
-            Self::Unsubscribe(channels) => Ok(connection.unsubscribe(channels).await?),
+            Self::Unsubscribe(channels) => connection.unsubscribe(channels).await.map_err(fault),
             Self::Ping => ping(connection).await,
         }
     }

@@ -29,7 +29,8 @@
 //! ```
 //!
 //! Over Redis or Valkey, with the feature `redis-rs`, the backend is
-//! `memolock::redis_rs::RedisBackend::connect("redis://127.0.0.1:6379").await?`.
+//! `memolock::redis_rs::RedisBackend::connect("redis://127.0.0.1:6379").await?`; with the feature `fred`
+//! it is `memolock::fred::FredBackend`.
 
 mod builder;
 mod called;
@@ -75,6 +76,9 @@ pub use memolock_core as core;
 #[doc(no_inline)]
 pub use memolock_core::{Backend, FailurePolicy, Layout, OutagePolicy, Phase};
 
+/// The backend over the `fred` crate.
+#[cfg(feature = "fred")]
+pub use memolock_fred as fred;
 /// The embedded backend.
 #[cfg(feature = "memory")]
 pub use memolock_memory as memory;

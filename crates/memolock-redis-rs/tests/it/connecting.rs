@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use memolock_core::{Backend, BackendError, ErrorKind, PutMode};
-use memolock_redis_rs::RedisBackend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::server::{PATIENCE, Server, eventually, free_port, key, secs};
+use crate::subject::Subject;
 
 async fn refused(url: &str) -> BackendError {
     let since = Instant::now();
-    let error = RedisBackend::connect(url).await.unwrap_err();
+    let error = Subject::connect(url).await.unwrap_err();
     // The bound is 1 s; the rest is for a busy machine.
     assert!(since.elapsed() < secs(5), "{:?}", since.elapsed());
     let line = error.to_string();
@@ -53,7 +53,7 @@ async fn every_form_of_url_connects() {
         format!("redis+unix://{}", socket.display()),
     ];
     for url in urls {
-        let backend = RedisBackend::connect(&url).await.unwrap();
+        let backend = Subject::connect(&url).await.unwrap();
         backend
             .put(&key("a"), "v".into(), secs(60), PutMode::Override)
             .await
@@ -64,7 +64,7 @@ async fn every_form_of_url_connects() {
             "{url}"
         );
     }
-    let elsewhere = RedisBackend::connect(format!("{}/3", server.url()))
+    let elsewhere = Subject::connect(format!("{}/3", server.url()))
         .await
         .unwrap();
     assert_eq!(elsewhere.get(&key("a")).await.unwrap(), None);
@@ -104,7 +104,7 @@ async fn passwords_and_users_are_used_and_never_shown() {
     ];
     let _: () = admin.run(&user).await;
     let url = format!("redis://ann:p%40ss%2Fw%3Ard@127.0.0.1:{port}");
-    RedisBackend::connect(url).await.unwrap();
+    Subject::connect(url).await.unwrap();
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn who_does_not_speak_redis_does_not_panic_us() {
         "\u{1}\u{2}\u{3}",
     ] {
         let port = parrot(line).await;
-        let builder = RedisBackend::builder(format!("redis://127.0.0.1:{port}"));
+        let builder = Subject::builder(format!("redis://127.0.0.1:{port}"));
         let backend = builder
             .connect_timeout(Duration::from_millis(300))
             .command_timeout(Duration::from_millis(300));
@@ -204,7 +204,7 @@ async fn a_lazy_backend_finds_its_server_later() {
     let mut server = Server::start();
     let url = server.url();
     server.stop();
-    let backend = RedisBackend::connect_lazy(url).unwrap();
+    let backend = Subject::connect_lazy(url).unwrap();
     let error = backend.get(&key("a")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     server.restart();
@@ -222,9 +222,9 @@ async fn a_lazy_backend_finds_its_server_later() {
 #[tokio::test]
 async fn a_lazy_backend_waits_for_its_first_attempt() {
     let server = Server::start();
-    let backend = RedisBackend::connect_lazy(server.url()).unwrap();
+    let backend = Subject::connect_lazy(server.url()).unwrap();
     assert_eq!(backend.get(&key("a")).await.unwrap(), None);
-    let backend = RedisBackend::connect_lazy(server.url()).unwrap();
+    let backend = Subject::connect_lazy(server.url()).unwrap();
     drop(backend.subscribe(&key("a")).await.unwrap());
 }
 
@@ -232,7 +232,7 @@ async fn a_lazy_backend_waits_for_its_first_attempt() {
 async fn connections_have_a_name() {
     let server = Server::start();
     let mut admin = server.admin().await;
-    let builder = RedisBackend::builder(server.url()).client_name("likes-service");
+    let builder = Subject::builder(server.url()).client_name("likes-service");
     let backend = builder.connect_timeout(PATIENCE).connect().await.unwrap();
     drop(backend.subscribe(&key("a")).await.unwrap());
     let list: String = admin.run(&["CLIENT", "LIST"]).await;

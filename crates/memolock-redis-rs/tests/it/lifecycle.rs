@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use memolock_core::{Backend, Capabilities, ErrorKind, PutMode, Renewal};
-use memolock_redis_rs::RedisBackend;
 
 use crate::server::{PATIENCE, Server, eventually, key, secs, token};
+use crate::subject::{NAME, Subject};
 
 fn tasks() -> usize {
     tokio::runtime::Handle::current()
@@ -25,7 +25,7 @@ async fn alone(server: &Server) {
 async fn it_says_what_it_is() {
     let server = Server::start();
     let backend = server.backend().await;
-    assert_eq!(backend.capabilities(), Capabilities::new("redis-rs"));
+    assert_eq!(backend.capabilities(), Capabilities::new(NAME));
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn close_ends_who_waits_for_a_connection() {
         .await
         .unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
-    let builder = RedisBackend::builder(url)
+    let builder = Subject::builder(url)
         .connect_timeout(PATIENCE)
         .command_timeout(PATIENCE);
     let backend = builder.connect_lazy().unwrap();
@@ -135,9 +135,9 @@ async fn a_connect_that_fails_or_is_dropped_leaves_nothing() {
     let server = Server::with_password(Some("hunter2"));
     let before = tasks();
     let wrong = format!("redis://:wrong@127.0.0.1:{}", server.port());
-    assert!(RedisBackend::connect(wrong).await.is_err());
+    assert!(Subject::connect(wrong).await.is_err());
     for micros in [0, 50, 200, 500, 1000, 2000] {
-        let connect = RedisBackend::connect(server.url());
+        let connect = Subject::connect(server.url());
         let _ = tokio::time::timeout(Duration::from_micros(micros), connect).await;
     }
     eventually("no task is left", || async { tasks() == before }).await;
@@ -173,7 +173,7 @@ async fn an_idle_backend_sends_nothing_before_its_first_heartbeat() {
     let backend = server.backend().await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(backend.stats().commands, 0);
-    let builder = RedisBackend::builder(server.url()).heartbeat(Duration::from_millis(20));
+    let builder = Subject::builder(server.url()).heartbeat(Duration::from_millis(20));
     let beating = builder.connect().await.unwrap();
     eventually("heartbeats are counted", || async {
         beating.stats().commands > 4

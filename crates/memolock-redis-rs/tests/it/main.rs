@@ -1,5 +1,6 @@
 //! `RedisBackend` against a real server: `redis-server` must be on the path. Each test has a server
-//! of its own, so they run in parallel.
+//! of its own, so they run in parallel. `memolock-fred` runs the same tests: only `subject.rs` knows
+//! which adapter it is.
 
 // Helpers are not test functions to the lint, and a failed one is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -11,4 +12,5 @@ mod outages;
 mod refusals;
 mod server;
 mod stale;
+mod subject;
 mod subscriptions;

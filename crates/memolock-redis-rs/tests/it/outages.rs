@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use memolock_core::{
     Acquired, Backend, BackendError, ErrorKind, Event, Message, PutMode, Subscription,
 };
-use memolock_redis_rs::RedisBackend;
 
 use crate::server::{PATIENCE, Server, eventually, heard, key, secs, token};
+use crate::subject::Subject;
 
 const SHORT: Duration = Duration::from_millis(300);
 
 /// Time-outs and heartbeats that let a test of a hang take a second.
-async fn brisk(server: &Server) -> RedisBackend {
-    let builder = RedisBackend::builder(server.url())
+async fn brisk(server: &Server) -> Subject {
+    let builder = Subject::builder(server.url())
         .connect_timeout(SHORT)
         .command_timeout(SHORT)
         .heartbeat(Duration::from_millis(50))
@@ -28,7 +28,7 @@ async fn brisk(server: &Server) -> RedisBackend {
     }
 }
 
-async fn subscribed(backend: &RedisBackend, id: &str) -> Subscription {
+async fn subscribed(backend: &Subject, id: &str) -> Subscription {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match backend.subscribe(&key(id)).await {
@@ -141,6 +141,40 @@ async fn under_load_a_kill_fails_only_what_was_in_flight() {
 }
 
 #[tokio::test]
+async fn a_command_in_flight_on_a_killed_connection_is_not_sent_again() {
+    let server = Server::start();
+    let backend = server.backend().await;
+    let mut admin = server.admin().await;
+    // Holds up scripts that write, and nothing else.
+    let _: () = admin.run(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
+    let putting = tokio::spawn({
+        let backend = backend.clone();
+        async move {
+            let key = key("a");
+            let put = backend.put(&key, "v".into(), secs(60), PutMode::Override);
+            put.await
+        }
+    });
+    eventually("it is held up", || async {
+        let mut admin = server.admin().await;
+        let info: String = admin.run(&["INFO", "clients"]).await;
+        info.contains("blocked_clients:1")
+    })
+    .await;
+    let _: i64 = admin.run(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    let error = putting.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.is_ambiguous());
+    let _: () = admin.run(&["CLIENT", "UNPAUSE"]).await;
+    // Over the new connection, behind whatever was sent there first.
+    eventually("it is back", || async {
+        backend.get(&key("a")).await.is_ok()
+    })
+    .await;
+    assert_eq!(backend.get(&key("a")).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_killed_subscription_connection_is_a_gap() {
     let server = Server::start();
     let backend = server.backend().await;
@@ -223,7 +257,7 @@ async fn a_hung_server_gives_bounded_errors_and_recovers() {
 async fn a_command_that_times_out_has_the_connections_checked_at_once() {
     let server = Server::start();
     // The heartbeat alone would notice in an hour.
-    let backend = RedisBackend::builder(server.url())
+    let backend = Subject::builder(server.url())
         .command_timeout(SHORT)
         .connect_timeout(SHORT)
         .heartbeat(secs(3600))
@@ -247,7 +281,7 @@ async fn a_command_that_times_out_has_the_connections_checked_at_once() {
 async fn a_slow_server_is_not_a_dead_one() {
     let server = Server::start();
     // The script takes a fraction of a second, or more where many tests share the processor.
-    let builder = RedisBackend::builder(server.url()).command_timeout(PATIENCE);
+    let builder = Subject::builder(server.url()).command_timeout(PATIENCE);
     let backend = builder
         .heartbeat(Duration::from_millis(20))
         .connect()

@@ -3,9 +3,8 @@
 use memolock_core::{Acquired, Backend, ErrorKind, Notice, PutMode, Renewal};
 use std::time::Duration;
 
-use memolock_redis_rs::RedisBackend;
-
 use crate::server::{Server, eventually, heard, key, secs, token};
+use crate::subject::{ALSO_NEEDED, Subject};
 
 #[tokio::test]
 async fn a_stranger_of_another_type_is_a_wrong_type() {
@@ -123,10 +122,11 @@ async fn a_user_who_may_no_more_than_is_needed_may_do_everything() {
     let user = "ACL SETUSER ann on >password ~likes:* ~likes/lock:* &likes/notif:* &likes/fail:* \
         +get +set +del +publish +pexpire +pttl +type +strlen +eval +evalsha +subscribe \
         +unsubscribe +ping +hello +client|setname +select";
-    let words: Vec<&str> = user.split_whitespace().collect();
+    let words = user.split_whitespace().chain(ALSO_NEEDED.iter().copied());
+    let words: Vec<&str> = words.collect();
     let _: () = admin.run(&words).await;
     let url = format!("redis://ann:password@127.0.0.1:{}/1", server.port());
-    let builder = RedisBackend::builder(url).heartbeat(Duration::from_millis(20));
+    let builder = Subject::builder(url).heartbeat(Duration::from_millis(20));
     let backend = builder.connect().await.unwrap();
 
     let key = key("a");

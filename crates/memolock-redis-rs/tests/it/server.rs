@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use memolock_core::{Event, Key, Keyspace, Layout, Subscription, Tag, Token};
-use memolock_redis_rs::RedisBackend;
 use redis::aio::MultiplexedConnection;
+
+use crate::subject::Subject;
 
 /// How long a test waits for what must come. It is never reached unless the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -113,8 +114,8 @@ impl Server {
         }
     }
 
-    pub(crate) async fn backend(&self) -> RedisBackend {
-        RedisBackend::connect(self.url()).await.unwrap()
+    pub(crate) async fn backend(&self) -> Subject {
+        Subject::connect(self.url()).await.unwrap()
     }
 
     pub(crate) async fn admin(&self) -> Admin {

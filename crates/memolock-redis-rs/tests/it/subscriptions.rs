@@ -1,11 +1,15 @@
 //! Listening.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use memolock_core::{Backend, ErrorKind, Event, Keyspace, Layout, Message, Notice, PutMode, Tag};
-use memolock_redis_rs::RedisBackend;
 
 use crate::server::{Server, eventually, heard, key, secs};
+use crate::subject::{COMMANDS_PER_CHANGE, Subject};
 
 fn value(bytes: &'static [u8]) -> Event {
     Event::Message(Message::Value(Bytes::from_static(bytes)))
@@ -27,7 +31,7 @@ async fn a_subscription_is_confirmed_before_it_is_returned() {
     }
     assert_eq!(
         backend.stats().commands,
-        50 + 50 - 1,
+        (50 + 50 - 1) * COMMANDS_PER_CHANGE,
         "subscribed 50, unsubscribed 49"
     );
 }
@@ -76,6 +80,46 @@ async fn a_listener_hears_its_own_key_only_and_nothing_from_before() {
     assert_eq!(heard(&mut early).await, value(b"1"));
     assert_eq!(heard(&mut early).await, value(b"2"));
     assert_eq!(heard(&mut late).await, value(b"2"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_stream_a_listener_hears_all_from_after_and_nothing_from_before() {
+    let server = Server::start();
+    let backend = server.backend().await;
+    // Keeps the channel subscribed, so that messages come whether or not the late one is confirmed.
+    let _early = backend.subscribe(&key("a")).await.unwrap();
+    let (begun, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let publisher = tokio::spawn({
+        let (mut admin, begun, done) = (server.admin().await, begun.clone(), done.clone());
+        async move {
+            for n in 1_u64.. {
+                begun.store(n, SeqCst);
+                admin
+                    .publish("likes/notif:a", n.to_string().as_bytes())
+                    .await;
+                done.store(n, SeqCst);
+                // A mailbox holds 32: leave time to read.
+                tokio::time::sleep(Duration::from_micros(200)).await;
+            }
+        }
+    });
+    for _ in 0..200 {
+        let before = done.load(SeqCst);
+        let mut late = backend.subscribe(&key("a")).await.unwrap();
+        let after = begun.load(SeqCst);
+        let Event::Message(Message::Value(first)) = heard(&mut late).await else {
+            panic!("not a value");
+        };
+        let first: u64 = std::str::from_utf8(&first).unwrap().parse().unwrap();
+        assert!(first > before, "{first} was published before {before}");
+        assert!(first <= after + 1, "{first} came, and not {after}");
+        assert_eq!(heard(&mut late).await, number(first + 1));
+    }
+    publisher.abort();
+}
+
+fn number(n: u64) -> Event {
+    Event::Message(Message::Value(n.to_string().into()))
 }
 
 #[tokio::test]
@@ -167,8 +211,7 @@ async fn coming_and_going_leaves_nothing_behind() {
                     if (i + round).is_multiple_of(3) {
                         // Dropped in the middle of asking.
                         let wish = backend.subscribe(&key);
-                        let _ =
-                            tokio::time::timeout(std::time::Duration::from_micros(200), wish).await;
+                        let _ = tokio::time::timeout(Duration::from_micros(200), wish).await;
                     } else {
                         drop(backend.subscribe(&key).await.unwrap());
                     }
@@ -227,7 +270,7 @@ async fn forbidden_channels_are_denied_and_allowed_ones_beside_them_are_not() {
     ];
     let _: () = admin.run(&user).await;
     let url = format!("redis://ann:pw@127.0.0.1:{}", server.port());
-    let backend = RedisBackend::connect(url).await.unwrap();
+    let backend = Subject::connect(url).await.unwrap();
 
     let keys: Vec<_> = ["ok1", "no1", "ok2", "no2", "ok3"].map(key).into();
     let wishes = keys.iter().map(|key| backend.subscribe(key));
@@ -262,7 +305,7 @@ async fn a_script_that_may_not_write_is_denied() {
     ];
     let _: () = admin.run(&user).await;
     let url = format!("redis://ann:pw@127.0.0.1:{}", server.port());
-    let backend = RedisBackend::connect(url).await.unwrap();
+    let backend = Subject::connect(url).await.unwrap();
     let put = backend
         .put(&key("a"), "v".into(), secs(5), PutMode::Override)
         .await;

@@ -29,8 +29,13 @@ fn is_of_the_line(error: &BackendError) -> bool {
 async fn mended(t: &Trial, client: &dyn Backend, key: &Key) -> Verdict {
     let since = Instant::now();
     loop {
-        match client.get(key).await {
-            Ok(_) => return Ok(()),
+        // Commands and subscriptions may have connections of their own, which are not back at once.
+        let outcome = match client.get(key).await {
+            Ok(_) => client.subscribe(key).await.map(drop),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => return Ok(()),
             Err(error) if since.elapsed() > t.patience => {
                 let why = format!("it did not recover within {:?}: {error}", t.patience);
                 return Err(Stop::failed(why));

@@ -3,7 +3,12 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use memolock_core::{Key, Message, Notice};
+
+use crate::{Key, Message, Notice};
+
+/// Keys per command that subscribes. A key is two channels; a longer command would hold up the
+/// server's other clients.
+pub const KEYS_PER_COMMAND: usize = 500;
 
 /// What is said on a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +22,13 @@ enum Role {
 /// A channel may speak of several keys: a hash-tagged `kristoff` and a classic `{kristoff}` have
 /// the same names. It is given up only with the last of them.
 #[derive(Debug, Default)]
-pub(crate) struct Routes {
+pub struct Routes {
     by_channel: HashMap<String, Vec<(Key, Role)>>,
 }
 
 impl Routes {
-    pub(crate) fn add(&mut self, key: &Key) {
+    /// The server has confirmed the channels of this key.
+    pub fn add(&mut self, key: &Key) {
         for (channel, role) in channels(key) {
             let keys = self.by_channel.entry(channel).or_default();
             if !keys.iter().any(|(k, r)| k == key && *r == role) {
@@ -32,7 +38,7 @@ impl Routes {
     }
 
     /// Forgets a key; returns the channels that speak of nothing any more.
-    pub(crate) fn remove(&mut self, key: &Key) -> Vec<String> {
+    pub fn remove(&mut self, key: &Key) -> Vec<String> {
         let mut silent = Vec::new();
         for (channel, role) in channels(key) {
             let Some(keys) = self.by_channel.get_mut(&channel) else {
@@ -48,7 +54,7 @@ impl Routes {
     }
 
     /// What a message on a channel means, for each key that it speaks of.
-    pub(crate) fn read<'a>(
+    pub fn read<'a>(
         &'a self,
         channel: &[u8],
         payload: &'a Bytes,
@@ -76,7 +82,7 @@ fn channels(key: &Key) -> [(String, Role); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use memolock_core::{Keyspace, Layout, Tag};
+    use crate::{Keyspace, Layout, Tag};
 
     fn key(layout: Layout, id: &str) -> Key {
         let space = Keyspace::new(Tag::new("likes").unwrap(), layout).unwrap();

@@ -1,13 +1,12 @@
-//! The conformance suite of the testkit: bare, in an `Arc` and boxed, on a real server.
-
-#![allow(clippy::unwrap_used)]
+//! How the suite is run over an adapter for Redis, whichever it is.
 
 use std::time::Duration;
 
 use memolock_core::{Backend, Key, async_trait};
-use memolock_redis_rs::{RedisBackend, RedisBackendBuilder};
 use memolock_testkit::suite::{Breakable, Damage, Harness, HarnessError, Report, Suite, Wrapping};
 use memolock_testkit::{Proxy, TestServer};
+
+use crate::subject::{Adapter, AdapterBuilder};
 
 /// One server for a run, which others may use too.
 struct Redis(TestServer);
@@ -19,8 +18,8 @@ const PATIENT: Duration = Duration::from_secs(10);
 const BRISK: Duration = Duration::from_secs(1);
 
 impl Redis {
-    fn builder(&self) -> RedisBackendBuilder {
-        RedisBackend::builder(self.0.url())
+    fn builder(&self) -> AdapterBuilder {
+        Adapter::builder(self.0.url())
             .connect_timeout(PATIENT)
             .command_timeout(PATIENT)
     }
@@ -45,7 +44,7 @@ impl Harness for Redis {
         let proxy = Proxy::start(target.ok_or("the server has no address")?).await?;
         let at = if user.is_empty() { "" } else { "@" };
         let url = format!("{scheme}://{user}{at}{}/{path}", proxy.address());
-        let client = RedisBackend::builder(url)
+        let client = Adapter::builder(url)
             .connect_timeout(PATIENT)
             .command_timeout(BRISK)
             .reconnect_delay(Duration::from_millis(5), Duration::from_millis(50))

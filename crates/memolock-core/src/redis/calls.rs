@@ -1,0 +1,209 @@
+//! Which script, with which keys and arguments, carries out an operation.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{Key, Notice, PutMode, Renewal, Token, millis, scripts};
+
+/// Locks per renewing call: a longer one would hold up the server's other clients.
+pub const LOCKS_PER_CALL: usize = 500;
+
+/// One of the [`scripts`], by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// [`scripts::ACQUIRE`]
+    Acquire,
+    /// [`scripts::FULFIL`]
+    Fulfil,
+    /// [`scripts::RENEW`]
+    Renew,
+    /// [`scripts::RELEASE`]
+    Release,
+    /// [`scripts::PUT`]
+    Put,
+    /// [`scripts::INVALIDATE`]
+    Invalidate,
+    /// [`scripts::INSPECT`]
+    Inspect,
+}
+
+impl Script {
+    /// All of them, each at the index that it has as a number: for tables of digests.
+    pub const ALL: [Self; 7] = [
+        Self::Acquire,
+        Self::Fulfil,
+        Self::Renew,
+        Self::Release,
+        Self::Put,
+        Self::Invalidate,
+        Self::Inspect,
+    ];
+
+    /// The Lua.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Acquire => scripts::ACQUIRE,
+            Self::Fulfil => scripts::FULFIL,
+            Self::Renew => scripts::RENEW,
+            Self::Release => scripts::RELEASE,
+            Self::Put => scripts::PUT,
+            Self::Invalidate => scripts::INVALIDATE,
+            Self::Inspect => scripts::INSPECT,
+        }
+    }
+}
+
+/// A script with its keys and arguments. What it answers, [`reply`](super::reply) reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The script.
+    pub script: Script,
+    /// Its `KEYS`.
+    pub keys: Vec<String>,
+    /// Its `ARGV`.
+    pub args: Vec<Bytes>,
+}
+
+impl Call {
+    fn new(script: Script, keys: impl Into<Vec<String>>, args: impl Into<Vec<Bytes>>) -> Self {
+        Self {
+            script,
+            keys: keys.into(),
+            args: args.into(),
+        }
+    }
+}
+
+/// [`Backend::acquire`](crate::Backend::acquire)
+#[must_use]
+pub fn acquire(key: &Key, token: Token, lease: Duration) -> Call {
+    let args = [token.to_wire().into(), time(lease)];
+    Call::new(Script::Acquire, names(key), args)
+}
+
+/// [`Backend::acquire_over`](crate::Backend::acquire_over)
+#[must_use]
+pub fn acquire_over(key: &Key, token: Token, lease: Duration, stale: &Bytes) -> Call {
+    let args = [token.to_wire().into(), time(lease), stale.clone()];
+    Call::new(Script::Acquire, names(key), args)
+}
+
+/// [`Backend::fulfil`](crate::Backend::fulfil)
+#[must_use]
+pub fn fulfil(key: &Key, token: Token, value: Bytes, ttl: Duration) -> Call {
+    let args = [
+        token.to_wire().into(),
+        time(ttl),
+        value,
+        key.notif_channel().into(),
+    ];
+    Call::new(Script::Fulfil, names(key), args)
+}
+
+/// [`Backend::renew`](crate::Backend::renew) of at most [`LOCKS_PER_CALL`] leases.
+#[must_use]
+pub fn renew(renewals: &[Renewal]) -> Call {
+    let locks: Vec<String> = renewals.iter().map(|r| r.key.lock_name()).collect();
+    let args = renewals
+        .iter()
+        .flat_map(|r| [r.token.to_wire().into(), time(r.lease)]);
+    let args: Vec<Bytes> = args.collect();
+    Call::new(Script::Renew, locks, args)
+}
+
+/// [`Backend::release`](crate::Backend::release)
+#[must_use]
+pub fn release(key: &Key, token: Token, notice: Option<&Notice>) -> Call {
+    // No notice encodes to the empty string, which the script takes for "tell nobody".
+    let notice = notice.map(Notice::encode).unwrap_or_default();
+    let args = [token.to_wire().into(), key.fail_channel().into(), notice];
+    Call::new(Script::Release, [key.lock_name()], args)
+}
+
+/// [`Backend::put`](crate::Backend::put)
+#[must_use]
+pub fn put(key: &Key, value: Bytes, ttl: Duration, mode: PutMode) -> Call {
+    let unlock = Bytes::from_static(match mode {
+        PutMode::Override => b"1",
+        PutMode::Resolve => b"0",
+    });
+    let args = [time(ttl), value, key.notif_channel().into(), unlock];
+    Call::new(Script::Put, names(key), args)
+}
+
+/// [`Backend::invalidate`](crate::Backend::invalidate)
+#[must_use]
+pub fn invalidate(key: &Key) -> Call {
+    let args = [key.fail_channel().into(), Notice::Invalidated.encode()];
+    Call::new(Script::Invalidate, names(key), args)
+}
+
+/// [`Backend::inspect`](crate::Backend::inspect)
+#[must_use]
+pub fn inspect(key: &Key) -> Call {
+    Call::new(Script::Inspect, names(key), [])
+}
+
+fn names(key: &Key) -> [String; 2] {
+    [key.value_name(), key.lock_name()]
+}
+
+fn time(duration: Duration) -> Bytes {
+    millis(duration).to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Keyspace, Layout, Tag};
+
+    fn key(id: &str) -> Key {
+        let space = Keyspace::new(Tag::new("likes").unwrap(), Layout::Classic).unwrap();
+        space.key(id).unwrap()
+    }
+
+    #[test]
+    fn each_script_stands_at_its_number() {
+        for (at, script) in Script::ALL.into_iter().enumerate() {
+            assert_eq!(script as usize, at);
+            assert!(script.text().starts_with("-- KEYS:"), "{script:?}");
+        }
+    }
+
+    #[test]
+    fn keys_and_arguments_are_those_of_the_scripts_heads() {
+        let second = Duration::from_secs(1);
+        let token = Token::from_bits(1);
+        let wire = token.to_wire();
+        let call = acquire(&key("a"), token, second);
+        assert_eq!(call.keys, ["likes:a", "likes/lock:a"]);
+        assert_eq!(call.args, [wire.as_bytes(), b"1000"]);
+        let call = fulfil(&key("a"), token, "v".into(), second);
+        let notif = b"likes/notif:a";
+        assert_eq!(call.args, [wire.as_bytes(), b"1000", b"v", notif]);
+        let call = release(&key("a"), token, None);
+        assert_eq!(call.keys, ["likes/lock:a"]);
+        assert_eq!(call.args, [wire.as_bytes(), b"likes/fail:a", b""]);
+        let call = put(&key("a"), "v".into(), second, PutMode::Resolve);
+        assert_eq!(call.args, [&b"1000"[..], b"v", notif, b"0"]);
+        let call = invalidate(&key("a"));
+        assert_eq!(call.args, [&b"likes/fail:a"[..], b"invalidated"]);
+        assert!(inspect(&key("a")).args.is_empty());
+    }
+
+    #[test]
+    fn renewals_travel_together_in_order() {
+        let renewals = [1, 2].map(|n| Renewal {
+            key: key(&n.to_string()),
+            token: Token::from_bits(n),
+            lease: Duration::from_millis(500),
+        });
+        let call = renew(&renewals);
+        assert_eq!(call.keys, ["likes/lock:1", "likes/lock:2"]);
+        let tokens = renewals.map(|r| r.token.to_wire());
+        let [one, two] = tokens.each_ref().map(String::as_bytes);
+        assert_eq!(call.args, [one, b"500", two, b"500"]);
+    }
+}

@@ -1,0 +1,267 @@
+//! What goes wrong inside an adapter, and the one way outward.
+
+use std::time::Duration;
+
+use super::Address;
+use crate::{BackendError, ErrorKind, Key, Operation};
+
+/// The longest detail that an error carries, in bytes: servers echo what they were sent.
+const MAX_DETAIL_BYTES: usize = 300;
+
+const RESP3_NEEDED: &str =
+    "the server does not speak RESP3: Redis 6.0 or later, or Valkey, is needed";
+
+/// A failure that does not know yet which operation it spoilt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    kind: ErrorKind,
+    detail: String,
+}
+
+impl Fault {
+    /// A failure; the detail is cut if it is long.
+    #[must_use]
+    pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        let mut detail: String = detail.into();
+        // Old servers answer an unknown HELLO by echoing its arguments, the password among them.
+        if let Some(echo) = detail.find("with args beginning") {
+            detail.truncate(echo);
+        }
+        let mut end = detail.len().min(MAX_DETAIL_BYTES);
+        while !detail.is_char_boundary(end) {
+            end -= 1;
+        }
+        detail.truncate(end);
+        let detail = detail.trim_end_matches([' ', ',']).to_owned();
+        Self { kind, detail }
+    }
+
+    /// The backend was closed.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "")
+    }
+
+    /// The connection is gone, and with it the answer.
+    #[must_use]
+    pub fn lost() -> Self {
+        Self::new(ErrorKind::Unavailable, "the connection was lost")
+    }
+
+    /// Waited for a first attempt to connect until the bound, and it has not ended.
+    #[must_use]
+    pub fn still_connecting() -> Self {
+        Self::new(ErrorKind::Unavailable, "still connecting")
+    }
+
+    /// No answer within the bound of a command.
+    #[must_use]
+    pub fn late(bound: Duration) -> Self {
+        Self::new(ErrorKind::Timeout, format!("after {bound:?}"))
+    }
+
+    /// The server does not speak the protocol that pushes need.
+    #[must_use]
+    pub fn no_resp3() -> Self {
+        Self::new(ErrorKind::Unsupported, RESP3_NEEDED)
+    }
+
+    /// A server's error reply: its line without the leading `-`.
+    #[must_use]
+    pub fn answered(line: &str) -> Self {
+        let (code, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let kind = match code {
+            "ERR" => return unnamed(rest),
+            "NOPROTO" => return Self::no_resp3(),
+            "MOVED" | "ASK" | "CROSSSLOT" => {
+                let detail = "the server is a node of a cluster, which this URL does not say";
+                return Self::new(ErrorKind::Unsupported, detail);
+            }
+            code => named(code).unwrap_or(ErrorKind::Protocol),
+        };
+        Self::new(kind, format!("{code} {rest}"))
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What was said of it; may be empty.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Whether asking again, perhaps over a new connection, can help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Refused | ErrorKind::Protocol
+        )
+    }
+
+    /// Whether the server has forgotten a script, and so did nothing.
+    #[must_use]
+    pub fn is_noscript(&self) -> bool {
+        self.detail.starts_with("NOSCRIPT")
+    }
+
+    /// As it is told to those who find the link down: they sent nothing, so nothing timed out.
+    #[must_use]
+    pub fn while_down(&self) -> Self {
+        let kind = match self.kind {
+            ErrorKind::Timeout | ErrorKind::Protocol => ErrorKind::Unavailable,
+            kind => kind,
+        };
+        Self::new(kind, self.detail.clone())
+    }
+
+    /// Says where it was, and takes the secret out of what a server may have echoed.
+    #[must_use]
+    pub fn at(self, address: &Address) -> Self {
+        let detail = match address.password() {
+            Some(secret) if !secret.is_empty() => self.detail.replace(secret, "***"),
+            _ => self.detail,
+        };
+        Self::new(self.kind, format!("{address}: {detail}"))
+    }
+
+    /// As callers see it.
+    #[must_use]
+    pub fn outward(self, operation: Operation) -> BackendError {
+        BackendError::new(self.kind, operation, self.detail)
+    }
+
+    /// As callers see it, with the key.
+    #[must_use]
+    pub fn on(self, operation: Operation, key: &Key) -> BackendError {
+        self.outward(operation).on(key)
+    }
+}
+
+fn named(code: &str) -> Option<ErrorKind> {
+    Some(match code {
+        "OOM" | "READONLY" | "LOADING" | "MISCONF" | "BUSY" | "NOREPLICAS" | "CLUSTERDOWN"
+        | "MASTERDOWN" | "TRYAGAIN" => ErrorKind::Refused,
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => ErrorKind::Denied,
+        "WRONGTYPE" => ErrorKind::WrongType,
+        _ => return None,
+    })
+}
+
+/// An `ERR`: the kind is in the words.
+fn unnamed(rest: &str) -> Fault {
+    let says = |words: &str| rest.contains(words);
+    let kind = if says("unknown command") && says("HELLO") {
+        return Fault::no_resp3();
+    } else if says("unknown command") {
+        ErrorKind::Unsupported
+    } else if says("max number of clients") {
+        ErrorKind::Refused
+    } else if says("invalid password")
+        || says("invalid username-password")
+        || says("no password is set")
+        || says("The user executing the script")
+    {
+        ErrorKind::Denied
+    } else if says("DB index") {
+        ErrorKind::Config
+    } else if says("running script") {
+        // Before 7.0 a script's error wraps the code of the command that failed in it.
+        let words = rest.split_whitespace();
+        let mut codes = words.filter_map(|word| named(word.trim_start_matches('-')));
+        codes.next().unwrap_or(ErrorKind::Protocol)
+    } else {
+        ErrorKind::Protocol
+    };
+    Fault::new(kind, format!("ERR {rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_line_of_a_server_has_its_kind() {
+        use ErrorKind::{Config, Denied, Protocol, Refused, Unsupported, WrongType};
+        for (line, kind) in [
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                Refused,
+            ),
+            (
+                "READONLY You can't write against a read only replica.",
+                Refused,
+            ),
+            ("LOADING Redis is loading the dataset in memory", Refused),
+            ("MISCONF Redis is configured to save RDB snapshots", Refused),
+            ("BUSY Redis is busy running a script.", Refused),
+            ("CLUSTERDOWN The cluster is down", Refused),
+            ("MASTERDOWN Link with MASTER is down", Refused),
+            (
+                "TRYAGAIN Multiple keys request during rehashing of slot",
+                Refused,
+            ),
+            ("ERR max number of clients reached", Refused),
+            ("NOAUTH Authentication required.", Denied),
+            (
+                "WRONGPASS invalid username-password pair or user is disabled.",
+                Denied,
+            ),
+            ("ERR invalid password", Denied),
+            ("NOPERM this user has no permissions", Denied),
+            (
+                "ERR The user executing the script can't run this command or subcommand",
+                Denied,
+            ),
+            (
+                "WRONGTYPE Operation against a key holding the wrong kind of value",
+                WrongType,
+            ),
+            (
+                "ERR Error running script (call to f_ab): @user_script:3: WRONGTYPE Operation against",
+                WrongType,
+            ),
+            (
+                "ERR Error running script (call to f_ab): @user_script:7: -OOM command not allowed",
+                Refused,
+            ),
+            (
+                "ERR Error running script (call to f_ab): @user_script:7: whatever",
+                Protocol,
+            ),
+            ("NOPROTO unsupported protocol version", Unsupported),
+            (
+                "ERR unknown command 'HELLO', with args beginning with: '3'",
+                Unsupported,
+            ),
+            ("ERR unknown command 'EVALSHA'", Unsupported),
+            ("MOVED 3999 127.0.0.1:6381", Unsupported),
+            ("ERR DB index is out of range", Config),
+            ("ERR something new", Protocol),
+            ("NEWCODE something new", Protocol),
+            ("ERR", Protocol),
+        ] {
+            assert_eq!(Fault::answered(line).kind(), kind, "{line}");
+        }
+    }
+
+    #[test]
+    fn details_are_short_and_hold_no_password() {
+        let echo =
+            Fault::answered("ERR unknown command `AUTH`, with args beginning with: `hunter2`, ");
+        assert_eq!(echo.detail(), "ERR unknown command `AUTH`");
+        let address = Address::parse("redis://:hunter2@h:1").unwrap();
+        let scrubbed = Fault::new(ErrorKind::Denied, "no hunter2").at(&address);
+        assert_eq!(scrubbed.detail(), "h:1: no ***");
+        assert!(
+            Fault::new(ErrorKind::Protocol, "ü".repeat(999))
+                .detail()
+                .len()
+                <= 300
+        );
+    }
+}

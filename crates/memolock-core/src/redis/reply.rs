@@ -1,0 +1,307 @@
+//! Reading replies. Anything may come back; what makes no sense is an error, never a panic.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Fault;
+use crate::{Acquired, ErrorKind, Fulfilled, Inspection, LockInfo, Remaining, ValueInfo, scripts};
+
+/// A lock that stays longer than this was not taken for a compute.
+const ABSURD_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An answer in a form that no client owns: adapters turn theirs into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing.
+    Nil,
+    /// A number.
+    Int(i64),
+    /// A string, however it was sent.
+    Bytes(Bytes),
+    /// A list.
+    Array(Vec<Reply>),
+    /// What no answer to us is made of: its kind, such as `a map`.
+    Other(&'static str),
+}
+
+/// The answer to `GET`.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn value(reply: Reply) -> Result<Option<Bytes>, Fault> {
+    match reply {
+        Reply::Nil => Ok(None),
+        reply => bytes(reply).map(Some),
+    }
+}
+
+/// The answer to [`scripts::ACQUIRE`].
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn acquired(reply: Reply) -> Result<Acquired, Fault> {
+    let mut items = array(reply)?.into_iter();
+    let code = int(next(&mut items)?)?;
+    match code {
+        scripts::ACQUIRE_VALUE => Ok(Acquired::Value(bytes(next(&mut items)?)?)),
+        scripts::ACQUIRE_GRANTED => Ok(Acquired::Granted),
+        scripts::ACQUIRE_HELD => Ok(Acquired::Held(remaining(int(next(&mut items)?)?))),
+        code => Err(senseless(&format!("the code {code}"))),
+    }
+}
+
+/// The answer to [`scripts::FULFIL`].
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn fulfilled(reply: Reply) -> Result<Fulfilled, Fault> {
+    Ok(match flag(reply)? {
+        true => Fulfilled::Stored,
+        false => Fulfilled::Lost,
+    })
+}
+
+/// The answer to [`scripts::RENEW`] of so many locks.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn renewed(reply: Reply, locks: usize) -> Result<Vec<bool>, Fault> {
+    let items = array(reply)?;
+    if items.len() != locks {
+        return Err(senseless(&format!(
+            "{} answers for {locks} locks",
+            items.len()
+        )));
+    }
+    items.into_iter().map(flag).collect()
+}
+
+/// 1 or 0, as [`scripts::RELEASE`] answers.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn flag(reply: Reply) -> Result<bool, Fault> {
+    match int(reply)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(senseless(&format!("the number {other}"))),
+    }
+}
+
+/// The answer to [`scripts::INSPECT`].
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn inspection(reply: Reply) -> Result<Inspection, Fault> {
+    let mut items = array(reply)?.into_iter();
+    let value_type = text(next(&mut items)?)?;
+    let length = int(next(&mut items)?)?;
+    let value_ttl = remaining(int(next(&mut items)?)?);
+    let lock_type = text(next(&mut items)?)?;
+    let holder = bytes(next(&mut items)?)?;
+    let lock_ttl = remaining(int(next(&mut items)?)?);
+
+    let mut found = Inspection::default();
+    if value_type != "none" {
+        if value_type != "string" {
+            found.oddities.push(format!(
+                "the value is a {value_type} and not a string: delete it or choose another tag"
+            ));
+        }
+        if value_ttl == Remaining::Forever {
+            found.oddities.push("the value never expires".to_owned());
+        }
+        found.value = Some(ValueInfo {
+            bytes: u64::try_from(length).unwrap_or(0),
+            remaining: value_ttl,
+        });
+    }
+    if lock_type != "none" {
+        if lock_type != "string" {
+            found.oddities.push(format!(
+                "the lock is a {lock_type} and not a string: nobody can take it until it is deleted"
+            ));
+        }
+        match lock_ttl {
+            Remaining::Forever => found.oddities.push(
+                "the lock never expires: nobody computes until it is released or deleted"
+                    .to_owned(),
+            ),
+            Remaining::Expires(ttl) if ttl > ABSURD_LEASE => found.oddities.push(format!(
+                "the lock expires only in {} hours: if its holder is gone, delete it",
+                ttl.as_secs() / 3600
+            )),
+            Remaining::Expires(_) => {}
+        }
+        found.lock = Some(LockInfo {
+            holder,
+            remaining: lock_ttl,
+        });
+    }
+    Ok(found)
+}
+
+/// A `PTTL`: -1 is without expiry, and -2 is gone.
+fn remaining(pttl: i64) -> Remaining {
+    match u64::try_from(pttl) {
+        Ok(millis) => Remaining::Expires(Duration::from_millis(millis)),
+        Err(_) if pttl == -1 => Remaining::Forever,
+        Err(_) => Remaining::Expires(Duration::ZERO),
+    }
+}
+
+fn bytes(reply: Reply) -> Result<Bytes, Fault> {
+    match reply {
+        Reply::Bytes(bytes) => Ok(bytes),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn text(reply: Reply) -> Result<String, Fault> {
+    Ok(String::from_utf8_lossy(&bytes(reply)?).into_owned())
+}
+
+fn int(reply: Reply) -> Result<i64, Fault> {
+    match reply {
+        Reply::Int(number) => Ok(number),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn array(reply: Reply) -> Result<Vec<Reply>, Fault> {
+    match reply {
+        Reply::Array(items) => Ok(items),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn next(items: &mut impl Iterator<Item = Reply>) -> Result<Reply, Fault> {
+    items.next().ok_or_else(|| senseless("too few items"))
+}
+
+/// Its kind only: what is in it may be a secret.
+fn unexpected(reply: &Reply) -> Fault {
+    senseless(match reply {
+        Reply::Nil => "nil",
+        Reply::Int(_) => "a number",
+        Reply::Bytes(_) => "a string",
+        Reply::Array(_) => "an array",
+        Reply::Other(kind) => kind,
+    })
+}
+
+fn senseless(got: &str) -> Fault {
+    Fault::new(ErrorKind::Protocol, format!("unexpected reply: {got}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Reply {
+        Reply::Bytes(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn inspect(items: [Reply; 6]) -> Inspection {
+        inspection(Reply::Array(items.into())).unwrap()
+    }
+
+    #[test]
+    fn the_empty_string_is_a_value_and_nil_is_none() {
+        assert_eq!(value(bulk("")).unwrap(), Some(Bytes::new()));
+        assert_eq!(value(Reply::Nil).unwrap(), None);
+    }
+
+    #[test]
+    fn acquire_has_three_answers() {
+        let of = |items: Vec<Reply>| acquired(Reply::Array(items)).unwrap();
+        assert_eq!(
+            of(vec![Reply::Int(1), bulk("v")]),
+            Acquired::Value("v".into())
+        );
+        assert_eq!(of(vec![Reply::Int(2)]), Acquired::Granted);
+        let held = |pttl| of(vec![Reply::Int(3), Reply::Int(pttl)]);
+        let expires = |millis| Acquired::Held(Remaining::Expires(Duration::from_millis(millis)));
+        assert_eq!(held(250), expires(250));
+        assert_eq!(held(i64::MAX), expires(i64::MAX.unsigned_abs()));
+        assert_eq!(held(-1), Acquired::Held(Remaining::Forever));
+        assert_eq!(held(-2), expires(0));
+    }
+
+    #[test]
+    fn nonsense_is_a_protocol_error() {
+        let nonsense = [
+            Reply::Nil,
+            bulk("OK"),
+            Reply::Int(7),
+            Reply::Array(vec![]),
+            Reply::Array(vec![Reply::Int(9)]),
+            Reply::Array(vec![Reply::Int(1)]),
+            Reply::Array(vec![Reply::Int(1), Reply::Array(vec![])]),
+            Reply::Array(vec![Reply::Nil; 6]),
+            Reply::Other("a map"),
+        ];
+        for reply in nonsense {
+            let faults = [
+                acquired(reply.clone()).err(),
+                fulfilled(reply.clone()).err(),
+                renewed(reply.clone(), 3).err(),
+                inspection(reply.clone()).err(),
+            ];
+            for fault in faults {
+                assert_eq!(
+                    fault.map(|f| f.kind()),
+                    Some(ErrorKind::Protocol),
+                    "{reply:?}"
+                );
+            }
+        }
+        assert!(value(Reply::Int(1)).is_err() && value(Reply::Array(vec![])).is_err());
+    }
+
+    #[test]
+    fn answers_to_renewals_are_counted() {
+        let two = Reply::Array(vec![Reply::Int(1), Reply::Int(0)]);
+        assert_eq!(renewed(two.clone(), 2).unwrap(), [true, false]);
+        assert!(renewed(two, 3).is_err());
+    }
+
+    #[test]
+    fn nothing_stored_is_nothing_odd() {
+        let nothing = [
+            bulk("none"),
+            Reply::Int(-1),
+            Reply::Int(-2),
+            bulk("none"),
+            bulk(""),
+            Reply::Int(-2),
+        ];
+        assert_eq!(inspect(nothing), Inspection::default());
+    }
+
+    #[test]
+    fn oddities_are_told() {
+        let found = inspect([
+            bulk("list"),
+            Reply::Int(-1),
+            Reply::Int(-1),
+            bulk("string"),
+            bulk("an ancestor's token"),
+            Reply::Int(100_000_000),
+        ]);
+        assert_eq!(found.oddities.len(), 3, "{:?}", found.oddities);
+        assert!(found.oddities[0].contains("list") && found.oddities[2].contains("27 hours"));
+        assert_eq!(found.lock.unwrap().holder, "an ancestor's token");
+        let found = inspect([
+            bulk("string"),
+            Reply::Int(3),
+            Reply::Int(5),
+            bulk("hash"),
+            bulk(""),
+            Reply::Int(-1),
+        ]);
+        assert_eq!(found.oddities.len(), 2, "{:?}", found.oddities);
+        assert_eq!(found.value.unwrap().bytes, 3);
+    }
+}

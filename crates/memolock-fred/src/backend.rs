@@ -1,0 +1,235 @@
+//! The backend: which command carries out which operation.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use memolock_core::redis::{Address, Call, Fault, Options, Reply, calls, reply};
+use memolock_core::{
+    Acquired, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Inspection, Key,
+    Notice, Operation, PutMode, Renewal, Subscription, Token, async_trait,
+};
+
+use crate::builder::FredBackendBuilder;
+use crate::command::Commands;
+use crate::counters::Counters;
+use crate::dial::Dialer;
+use crate::link::Doubt;
+use crate::subscriptions::{BACKLOG, Subscriptions};
+
+/// A Redis or Valkey server as a [`Backend`]. Cheap to clone; the clones share two connections, and
+/// with the last of them the connections and their tasks end.
+#[derive(Clone)]
+pub struct FredBackend {
+    rooms: Arc<Rooms>,
+}
+
+struct Rooms {
+    commands: Commands,
+    subscriptions: Subscriptions,
+    counters: Arc<Counters>,
+    address: Address,
+}
+
+impl FredBackend {
+    /// Connects with the default options, and fails fast if that is not possible: within about a
+    /// second. For the URL see the [crate's page](crate#urls).
+    ///
+    /// Cancellation: dropping the future ends the attempt and leaves nothing behind.
+    ///
+    /// # Errors
+    /// As [`FredBackendBuilder::connect`].
+    pub async fn connect(url: impl Into<String>) -> Result<Self, BackendError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Makes the backend with the default options and connects in the background, for ever: a
+    /// service can start before its Redis does. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// As [`FredBackendBuilder::connect_lazy`]: only for the URL, or if there is no runtime.
+    pub fn connect_lazy(url: impl Into<String>) -> Result<Self, BackendError> {
+        Self::builder(url).connect_lazy()
+    }
+
+    /// A builder, for other than the default options. The URL is looked at when it connects.
+    pub fn builder(url: impl Into<String>) -> FredBackendBuilder {
+        FredBackendBuilder::new(url.into())
+    }
+
+    /// Opens both links. Within a tokio runtime only.
+    pub(crate) fn open(address: &Address, options: &Options) -> Result<Self, Fault> {
+        let counters = Arc::new(Counters::default());
+        let doubt = Doubt::default();
+        let speaking = Dialer::new(address, options, "", 1)?;
+        let listening = Dialer::new(address, options, "-sub", BACKLOG)?;
+        let commands = Commands::open(speaking, options, &counters, doubt.clone());
+        let subscriptions = Subscriptions::open(listening, options, &counters, doubt);
+        Ok(Self {
+            rooms: Arc::new(Rooms {
+                commands,
+                subscriptions,
+                counters,
+                address: address.clone(),
+            }),
+        })
+    }
+
+    /// Waits until the first attempt to connect has ended, which is bounded by itself.
+    pub(crate) async fn ready(&self) -> Result<(), BackendError> {
+        match self.rooms.commands.link().first_attempt().await {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(fault.outward(Operation::Connect)),
+        }
+    }
+
+    async fn run(&self, call: Call) -> Result<Reply, Fault> {
+        self.rooms.commands.run(&call).await
+    }
+
+    /// Renewals that travel together.
+    async fn renew_some(&self, renewals: &[Renewal]) -> Result<Vec<bool>, Fault> {
+        let answer = self.run(calls::renew(renewals)).await?;
+        reply::renewed(answer, renewals.len())
+    }
+}
+
+#[async_trait]
+impl Backend for FredBackend {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new("fred")
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
+        let answer = self.rooms.commands.get(key.value_name()).await;
+        answer
+            .and_then(reply::value)
+            .map_err(|fault| fault.on(Operation::Get, key))
+    }
+
+    async fn acquire(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+    ) -> Result<Acquired, BackendError> {
+        let answer = self.run(calls::acquire(key, token, lease)).await;
+        answer
+            .and_then(reply::acquired)
+            .map_err(|fault| fault.on(Operation::Acquire, key))
+    }
+
+    async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        let answer = self
+            .run(calls::acquire_over(key, token, lease, stale))
+            .await;
+        answer
+            .and_then(reply::acquired)
+            .map_err(|fault| fault.on(Operation::Acquire, key))
+    }
+
+    async fn fulfil(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        let answer = self.run(calls::fulfil(key, token, value, ttl)).await;
+        answer
+            .and_then(reply::fulfilled)
+            .map_err(|fault| fault.on(Operation::Fulfil, key))
+    }
+
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
+        let mut answers = Vec::with_capacity(renewals.len());
+        for some in renewals.chunks(calls::LOCKS_PER_CALL) {
+            match self.renew_some(some).await {
+                Ok(some) => answers.extend(some),
+                Err(fault) => return Err(fault.outward(Operation::Renew)),
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn release(
+        &self,
+        key: &Key,
+        token: Token,
+        notice: Option<Notice>,
+    ) -> Result<bool, BackendError> {
+        let answer = self.run(calls::release(key, token, notice.as_ref())).await;
+        answer
+            .and_then(reply::flag)
+            .map_err(|fault| fault.on(Operation::Release, key))
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        value: Bytes,
+        ttl: Duration,
+        mode: PutMode,
+    ) -> Result<(), BackendError> {
+        let answer = self.run(calls::put(key, value, ttl, mode)).await;
+        answer
+            .map(drop)
+            .map_err(|fault| fault.on(Operation::Put, key))
+    }
+
+    async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
+        let answer = self.run(calls::invalidate(key)).await;
+        answer
+            .map(drop)
+            .map_err(|fault| fault.on(Operation::Invalidate, key))
+    }
+
+    async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
+        let answer = self.run(calls::inspect(key)).await;
+        answer
+            .and_then(reply::inspection)
+            .map_err(|fault| fault.on(Operation::Inspect, key))
+    }
+
+    async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
+        let listener = self.rooms.subscriptions.subscribe(key).await?;
+        Ok(Box::pin(listener))
+    }
+
+    fn stats(&self) -> BackendStats {
+        let mut stats = BackendStats::default();
+        stats.commands = self.rooms.counters.commands();
+        stats.reconnects = self.rooms.counters.reconnects();
+        stats.subscriptions = self.rooms.subscriptions.len() as u64;
+        stats
+    }
+
+    async fn close(&self) {
+        // First all that needs no waiting, so that a dropped close has closed too.
+        self.rooms.commands.link().close();
+        self.rooms.subscriptions.close();
+        self.rooms.commands.link().ended().await;
+        self.rooms.subscriptions.link().ended().await;
+    }
+}
+
+/// The address and the state of the links; never user or password.
+impl fmt::Debug for FredBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FredBackend")
+            .field("address", &format_args!("{}", self.rooms.address))
+            .field("commands", &self.rooms.commands.link().condition())
+            .field(
+                "subscriptions",
+                &self.rooms.subscriptions.link().condition(),
+            )
+            .finish_non_exhaustive()
+    }
+}

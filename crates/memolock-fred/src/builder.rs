@@ -1,0 +1,171 @@
+//! Options of the backend, their defaults and why.
+
+use std::fmt;
+use std::time::Duration;
+
+use memolock_core::redis::{Address, Fault, Options};
+use memolock_core::{BackendError, ErrorKind, Operation};
+
+use crate::backend::FredBackend;
+
+/// Makes a [`FredBackend`] with other than the default options.
+///
+/// ```no_run
+/// # use memolock_fred::FredBackend;
+/// # use std::time::Duration;
+/// # async fn example() -> Result<(), memolock_core::BackendError> {
+/// let backend = FredBackend::builder("redis://127.0.0.1:6379")
+///     .command_timeout(Duration::from_millis(300))
+///     .client_name("likes-service")
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until it connects"]
+pub struct FredBackendBuilder {
+    url: String,
+    options: Options,
+}
+
+impl FredBackendBuilder {
+    pub(crate) fn new(url: String) -> Self {
+        Self {
+            url,
+            options: Options::default(),
+        }
+    }
+
+    /// How long one attempt to connect may take: name resolution, TCP, TLS and authentication.
+    ///
+    /// Default: 1 s. A server that is near answers in milliseconds; one that hangs shall not hold up
+    /// the start of a service, nor the next attempt.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a command may take, the wait for a first attempt to reconnect included. A script
+    /// that the server has forgotten is sent twice, each time with this bound. Subscribing has the
+    /// same bound.
+    ///
+    /// Default: 1 s. Long enough for a server that saves or runs somebody's slow script, short
+    /// enough that callers who can compute the value themselves do not wait in vain.
+    pub fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.options.command_timeout = timeout;
+        self
+    }
+
+    /// How often each of the two connections is pinged.
+    ///
+    /// Default: 5 s. Connections that break say so; the ping is for servers and networks that hang
+    /// without a word, and bounds how long a listener may be deaf without knowing. A command that
+    /// times out has both connections checked at once, so shorter is rarely needed.
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.options.heartbeat = interval;
+        self
+    }
+
+    /// The least and the greatest delay between attempts to reconnect. The first attempt after a
+    /// break is immediate; then delays double, with jitter, and attempts never end.
+    ///
+    /// Default: 10 ms and 2 s. A server that restarts is back within milliseconds; one that stays
+    /// away sees one attempt every second or two, and is used again within 2 s of its return.
+    pub fn reconnect_delay(mut self, min: Duration, max: Duration) -> Self {
+        self.options.reconnect_min_delay = min;
+        self.options.reconnect_max_delay = max;
+        self
+    }
+
+    /// The name of the command connection in `CLIENT LIST`; that of the subscription connection has
+    /// `-sub` appended. Printable ASCII without spaces, as the server demands.
+    ///
+    /// Default: `memolock`, so that an operator sees whose connections they are.
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.options.client_name = Some(name.into());
+        self
+    }
+
+    /// Connects, and fails fast if that is not possible: within the
+    /// [bound](Self::connect_timeout) of one attempt.
+    ///
+    /// Cancellation: dropping the future ends the attempt and leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) or [`Unsupported`](ErrorKind::Unsupported) for the URL or an
+    /// option, [`Denied`](ErrorKind::Denied) for wrong credentials,
+    /// [`Unavailable`](ErrorKind::Unavailable) or [`Timeout`](ErrorKind::Timeout) if there is nobody,
+    /// [`Unsupported`](ErrorKind::Unsupported) if the server is too old.
+    pub async fn connect(self) -> Result<FredBackend, BackendError> {
+        let backend = self.connect_lazy()?;
+        backend.ready().await?;
+        Ok(backend)
+    }
+
+    /// Makes the backend and connects in the background, for ever: a service can start before its
+    /// Redis does. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) or [`Unsupported`](ErrorKind::Unsupported) for the URL or an
+    /// option, or if there is no runtime.
+    pub fn connect_lazy(self) -> Result<FredBackend, BackendError> {
+        let address = Address::parse(&self.url).map_err(refused)?;
+        self.options.check().map_err(refused)?;
+        if tokio::runtime::Handle::try_current().is_err() {
+            let detail = "there is no tokio runtime here";
+            return Err(refused(Fault::new(ErrorKind::Config, detail)));
+        }
+        FredBackend::open(&address, &self.options).map_err(refused)
+    }
+}
+
+fn refused(fault: Fault) -> BackendError {
+    fault.outward(Operation::Connect)
+}
+
+/// Without the URL: it may hold a password.
+impl fmt::Debug for FredBackendBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FredBackendBuilder")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lazy(builder: FredBackendBuilder) -> ErrorKind {
+        builder.connect_lazy().unwrap_err().kind()
+    }
+
+    #[tokio::test]
+    async fn options_that_cannot_work_are_refused() {
+        let builder = || FredBackend::builder("redis://127.0.0.1:1");
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            lazy(builder().connect_timeout(Duration::ZERO)),
+            ErrorKind::Config
+        );
+        assert_eq!(
+            lazy(builder().reconnect_delay(second, second / 2)),
+            ErrorKind::Config
+        );
+        assert_eq!(lazy(builder().client_name("a b")), ErrorKind::Config);
+    }
+
+    #[test]
+    fn without_a_runtime_it_says_so_and_does_not_panic() {
+        let error = FredBackend::connect_lazy("redis://127.0.0.1:1").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("tokio"), "{error}");
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let builder = FredBackend::builder("redis://:hunter2@h");
+        assert!(!format!("{builder:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,238 @@
+//! Sending commands and scripts over the command connection.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::interfaces::KeysInterface;
+use fred::types::Value;
+use memolock_core::ErrorKind;
+use memolock_core::redis::{Call, Fault, Options, Reply, Script};
+use tokio::time::Instant;
+
+use crate::counters::Counters;
+use crate::dial::{Dialer, Line, ask, ping};
+use crate::error::fault;
+use crate::link::{Doubt, Link, Tenant, heartbeat};
+use crate::reply;
+
+/// How long a command that met a dead connection waits for the link's task to notice. It takes
+/// microseconds; the bound is for a process that is short of processor time.
+const NOTICING: Duration = Duration::from_millis(100);
+
+/// A connection, and the how many-th it is: a dead one is told from its successor by that.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    client: Client,
+    nth: u64,
+}
+
+/// The command connection.
+pub(crate) struct Commands {
+    link: Link<Wire>,
+    counters: Arc<Counters>,
+    doubts: [Doubt; 2],
+    bound: Duration,
+}
+
+/// What is sent.
+enum Command<'a> {
+    /// fred's own `GET`: it alone may share a write with its neighbours.
+    Get(String),
+    Known(&'a Call),
+    Whole(&'a Call),
+}
+
+impl Commands {
+    /// Opens the link. `other` is the doubt of the subscription connection: a server that does not
+    /// answer here may not answer there.
+    pub(crate) fn open(
+        dialer: Dialer,
+        options: &Options,
+        counters: &Arc<Counters>,
+        other: Doubt,
+    ) -> Self {
+        let doubt = Doubt::default();
+        let tenant = Keeper {
+            counters: Arc::clone(counters),
+            doubt: doubt.clone(),
+            interval: options.heartbeat,
+            made: 0,
+        };
+        Self {
+            link: Link::open(dialer, tenant, options, counters),
+            counters: Arc::clone(counters),
+            doubts: [doubt, other],
+            bound: options.command_timeout,
+        }
+    }
+
+    pub(crate) fn link(&self) -> &Link<Wire> {
+        &self.link
+    }
+
+    /// `GET`.
+    pub(crate) async fn get(&self, name: String) -> Result<Reply, Fault> {
+        self.send(Command::Get(name)).await
+    }
+
+    /// Runs a script: by its digest, and by its text if the server has forgotten it, as it does
+    /// after a restart or a `SCRIPT FLUSH`. The one command that is ever sent again: the server said
+    /// that it did nothing.
+    pub(crate) async fn run(&self, call: &Call) -> Result<Reply, Fault> {
+        match self.send(Command::Known(call)).await {
+            Err(fault) if fault.is_noscript() => self.send(Command::Whole(call)).await,
+            outcome => outcome,
+        }
+    }
+
+    /// Sends one command and waits for its reply, within the bound. An error reply is an error.
+    async fn send(&self, command: Command<'_>) -> Result<Reply, Fault> {
+        match self.link.now() {
+            Some(Ok(wire)) => self.send_over(&wire, command).await,
+            Some(Err(fault)) => {
+                // It took no time. Who tries again in a loop must not keep the task that mends the
+                // link from running.
+                tokio::task::yield_now().await;
+                Err(fault)
+            }
+            None => self.send_later(command).await,
+        }
+    }
+
+    /// The first attempt to connect is under way: part of the bound goes by, the rest is the command's.
+    async fn send_later(&self, command: Command<'_>) -> Result<Reply, Fault> {
+        let since = Instant::now();
+        let settled = tokio::time::timeout(self.bound, self.link.settled()).await;
+        let wire = settled.map_err(|_| Fault::still_connecting())??;
+        let rest = self.bound.saturating_sub(since.elapsed());
+        let rest = rest.max(Duration::from_millis(1));
+        match tokio::time::timeout(rest, self.send_over(&wire, command)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    async fn send_over(&self, wire: &Wire, command: Command<'_>) -> Result<Reply, Fault> {
+        self.counters.command();
+        let outcome = match command {
+            Command::Get(name) => match wire.client.get::<Value, _>(name).await {
+                Ok(value) => Ok(reply::of_value(value)),
+                Err(error) => Err(fault(error)),
+            },
+            Command::Known(call) => {
+                let digest = DIGESTS[call.script as usize].as_str();
+                ask(&wire.client, "EVALSHA", words(digest, call)).await
+            }
+            Command::Whole(call) => {
+                ask(&wire.client, "EVAL", words(call.script.text(), call)).await
+            }
+        };
+        match outcome {
+            Ok(reply) => Ok(reply),
+            Err(fault) => Err(self.failed(wire.nth, fault).await),
+        }
+    }
+
+    async fn failed(&self, nth: u64, fault: Fault) -> Fault {
+        match fault.kind() {
+            ErrorKind::Timeout => self.late(),
+            ErrorKind::Unavailable => {
+                // The next command shall find the link connecting and wait, rather than fail on the
+                // same dead connection.
+                let noticed = self.link.noticed(|wire| wire.nth == nth);
+                let _ = tokio::time::timeout(NOTICING, noticed).await;
+                fault
+            }
+            _ => fault,
+        }
+    }
+
+    fn late(&self) -> Fault {
+        self.doubts.iter().for_each(Doubt::raise);
+        Fault::late(self.bound)
+    }
+}
+
+/// Keeps the command connection honest: it is in use elsewhere, and is checked here.
+struct Keeper {
+    counters: Arc<Counters>,
+    doubt: Doubt,
+    interval: Duration,
+    made: u64,
+}
+
+impl Tenant for Keeper {
+    type Handle = Wire;
+    const PURPOSE: &'static str = "commands";
+
+    fn handle(&mut self, line: &Line) -> Wire {
+        self.made += 1;
+        Wire {
+            client: line.client.clone(),
+            nth: self.made,
+        }
+    }
+
+    async fn serve(&mut self, mut line: Line) -> Fault {
+        let mut beat = heartbeat(self.interval);
+        loop {
+            tokio::select! {
+                () = line.life.ended() => return Fault::lost(),
+                _ = beat.tick() => {}
+                () = self.doubt.raised() => {}
+            }
+            self.counters.command();
+            // If the connection breaks meanwhile, the ping fails.
+            if let Err(fault) = ping(&line.client).await {
+                return fault;
+            }
+        }
+    }
+}
+
+/// The arguments of `EVAL` and `EVALSHA`.
+fn words(script: &str, call: &Call) -> Vec<Value> {
+    let Call { keys, args, .. } = call;
+    let mut words = Vec::with_capacity(2 + keys.len() + args.len());
+    words.push(Value::from(script));
+    words.push(Value::from(keys.len().to_string()));
+    words.extend(keys.iter().map(Value::from));
+    words.extend(args.iter().cloned().map(Value::Bytes));
+    words
+}
+
+/// The scripts' digests, computed once per process.
+static DIGESTS: LazyLock<[String; Script::ALL.len()]> =
+    LazyLock::new(|| Script::ALL.map(|script| fred::util::sha1_hash(script.text())));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_the_server() {
+        assert_eq!(
+            fred::util::sha1_hash("return 1"),
+            "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
+        );
+    }
+
+    #[test]
+    fn a_script_is_sent_with_its_keys_and_arguments_as_they_are() {
+        let call = Call {
+            script: Script::Put,
+            keys: vec!["k".into(), String::new()],
+            args: vec![b"\xff\0"[..].into(), "".into()],
+        };
+        let expected: Vec<Value> = vec![
+            "x".into(),
+            "2".into(),
+            "k".into(),
+            "".into(),
+            Value::Bytes(b"\xff\0"[..].into()),
+            Value::Bytes("".into()),
+        ];
+        assert_eq!(words("x", &call), expected);
+    }
+}

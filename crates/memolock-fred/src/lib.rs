@@ -1,0 +1,66 @@
+//! [memolock](https://docs.rs/memolock) over Redis or Valkey, with the [`fred`] crate.
+//!
+//! [`FredBackend`] implements [`memolock_core::Backend`], as the adapter for the `redis` crate does,
+//! and behaves as that one does. Which of them to choose, the README says. It speaks RESP3, so the
+//! server must be Redis 6.0 or later, or any Valkey. It never retries a command by itself (the one
+//! exception is a script that the server has forgotten), never polls, and never keeps a caller
+//! waiting without a bound in time.
+//!
+//! ```no_run
+//! use memolock_core::{Backend, Keyspace, Layout, Tag};
+//! use memolock_fred::FredBackend;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let backend = FredBackend::connect("redis://127.0.0.1:6379").await?;
+//! let likes = Keyspace::new(Tag::new("likes")?, Layout::Classic)?;
+//! println!("{:?}", backend.get(&likes.key("kristoff")?).await?);
+//! backend.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Connections
+//!
+//! Two, each a fred client of its own and kept alive by one task: one for commands, multiplexed, and
+//! one for subscriptions. They are separate because a connection that subscribes falls in the
+//! server's `pubsub` output-buffer class, where a large reply would get it killed. A quiet connection
+//! is pinged once per [heartbeat](FredBackendBuilder::heartbeat), so that a server which hangs
+//! without closing its connections is noticed too. fred's own reconnection is not used.
+//!
+//! # When the server goes away
+//!
+//! * A command that was in flight fails as [`Unavailable`](memolock_core::ErrorKind::Unavailable) or
+//!   [`Timeout`](memolock_core::ErrorKind::Timeout): whether it took effect is unknown.
+//! * Commands that come while the first attempt to reconnect is under way wait for it, within their
+//!   [bound](FredBackendBuilder::command_timeout): a killed connection is not an outage.
+//! * Once an attempt has failed, commands fail at once with the reason, until the link is back.
+//!   Attempts go on for ever, with exponential delays and jitter.
+//! * Listeners hear [`Event::Gap`](memolock_core::Event::Gap), and
+//!   [`Event::Resumed`](memolock_core::Event::Resumed) when the server has confirmed them again.
+//!
+//! # URLs
+//!
+//! `redis://[user:pass@]host[:port][/db]`, `rediss://…` for TLS (public certificate authorities),
+//! `redis+unix:///path.sock[?db=1&user=…&pass=…]`. A password with `@`, `/` or `#` in it is
+//! percent-encoded. Unknown query options are ignored. No error, event or `Debug` shows a password.
+
+mod backend;
+mod builder;
+mod command;
+mod counters;
+mod dial;
+mod error;
+mod fence;
+mod link;
+mod reply;
+mod session;
+mod subscriptions;
+mod url;
+
+pub use backend::FredBackend;
+pub use builder::FredBackendBuilder;
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,278 @@
+//! The self-healing connection: one task dials, serves, and dials again.
+
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use memolock_core::redis::{Backoff, Fault, Options};
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::counters::Counters;
+use crate::dial::{Dialer, Line};
+
+/// What is known of a link.
+#[derive(Debug, Clone)]
+enum State<H> {
+    /// The first attempt, at the start or after a break, has not ended yet.
+    Connecting,
+    Up(H),
+    /// The last attempt failed; others follow.
+    Down(Fault),
+    Closed,
+}
+
+/// What a connection is for.
+pub(crate) trait Tenant: Send + 'static {
+    /// What users of the link get while it is up.
+    type Handle: Clone + Send + Sync + 'static;
+
+    /// For reports.
+    const PURPOSE: &'static str;
+
+    /// What users get for this line.
+    fn handle(&mut self, line: &Line) -> Self::Handle;
+
+    /// Uses the connection until it is lost, and says why it was.
+    fn serve(&mut self, line: Line) -> impl Future<Output = Fault> + Send;
+}
+
+/// A link, seen by its users. Dropping it ends the task and the connection.
+pub(crate) struct Link<H> {
+    state: Arc<watch::Sender<State<H>>>,
+    abort: AbortHandle,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl<H: Clone + Send + Sync + 'static> Link<H> {
+    /// Starts the task. Needs a tokio runtime.
+    pub(crate) fn open<T: Tenant<Handle = H>>(
+        dialer: Dialer,
+        tenant: T,
+        options: &Options,
+        counters: &Arc<Counters>,
+    ) -> Self {
+        let state = Arc::new(watch::Sender::new(State::Connecting));
+        let supervisor = Supervisor {
+            dialer,
+            tenant,
+            state: Arc::clone(&state),
+            backoff: Backoff::new(options.reconnect_min_delay, options.reconnect_max_delay),
+            counters: Arc::clone(counters),
+        };
+        let task = tokio::spawn(supervisor.run());
+        Self {
+            state,
+            abort: task.abort_handle(),
+            task: Mutex::new(Some(task)),
+        }
+    }
+
+    /// The handle, or why there is none. `None` while the first attempt is under way.
+    pub(crate) fn now(&self) -> Option<Result<H, Fault>> {
+        verdict(&self.state.borrow())
+    }
+
+    /// The handle, or why there is none, once the first attempt has ended.
+    pub(crate) async fn settled(&self) -> Result<H, Fault> {
+        let mut states = self.state.subscribe();
+        let settled = states.wait_for(|state| !matches!(state, State::Connecting));
+        match settled.await {
+            Ok(state) => verdict(&state).unwrap_or_else(|| Err(Fault::closed())),
+            // Cannot be: we hold the sender ourselves.
+            Err(_) => Err(Fault::closed()),
+        }
+    }
+
+    /// How the first attempt to connect ends, told as it was.
+    pub(crate) async fn first_attempt(&self) -> Result<(), Fault> {
+        let mut states = self.state.subscribe();
+        let settled = states.wait_for(|state| !matches!(state, State::Connecting));
+        match settled.await.as_deref() {
+            Ok(State::Up(_)) => Ok(()),
+            Ok(State::Down(fault)) => Err(fault.clone()),
+            _ => Err(Fault::closed()),
+        }
+    }
+
+    /// Waits until there is no use in waiting: an attempt has failed, or the link was closed.
+    pub(crate) async fn hopeless(&self) -> Fault {
+        let mut states = self.state.subscribe();
+        let gone = states.wait_for(|state| matches!(state, State::Down(_) | State::Closed));
+        match gone.await.as_deref() {
+            Ok(State::Down(fault)) => fault.while_down(),
+            _ => Fault::closed(),
+        }
+    }
+
+    /// Waits until the link's task has put away a handle that a user found dead.
+    pub(crate) async fn noticed(&self, is_it: impl Fn(&H) -> bool) {
+        let mut states = self.state.subscribe();
+        // It only ends early with the sender, which we hold ourselves.
+        let _ = states
+            .wait_for(|state| !matches!(state, State::Up(handle) if is_it(handle)))
+            .await;
+    }
+
+    /// A word for `Debug`.
+    pub(crate) fn condition(&self) -> &'static str {
+        match &*self.state.borrow() {
+            State::Connecting => "connecting",
+            State::Up(_) => "up",
+            State::Down(_) => "down",
+            State::Closed => "closed",
+        }
+    }
+
+    /// Ends the task and the connection, for good.
+    pub(crate) fn close(&self) {
+        self.state.send_replace(State::Closed);
+        self.abort.abort();
+    }
+
+    /// Waits until the task has ended, after [`close`](Self::close).
+    pub(crate) async fn ended(&self) {
+        if let Some(task) = self.task.lock().await.take() {
+            // An error only says that it was aborted, as we wished.
+            let _ = task.await;
+        }
+    }
+}
+
+impl<H> Drop for Link<H> {
+    fn drop(&mut self) {
+        self.state.send_replace(State::Closed);
+        self.abort.abort();
+    }
+}
+
+fn verdict<H: Clone>(state: &State<H>) -> Option<Result<H, Fault>> {
+    match state {
+        State::Connecting => None,
+        State::Up(handle) => Some(Ok(handle.clone())),
+        State::Down(fault) => Some(Err(fault.while_down())),
+        State::Closed => Some(Err(Fault::closed())),
+    }
+}
+
+struct Supervisor<T: Tenant> {
+    dialer: Dialer,
+    tenant: T,
+    state: Arc<watch::Sender<State<T::Handle>>>,
+    backoff: Backoff,
+    counters: Arc<Counters>,
+}
+
+impl<T: Tenant> Supervisor<T> {
+    /// Never returns; it is aborted.
+    async fn run(mut self) {
+        let mut line = self.redial().await;
+        loop {
+            let handle = self.tenant.handle(&line);
+            self.publish(State::Up(handle));
+            let since = Instant::now();
+            let fault = self.tenant.serve(line).await;
+            // From here on commands wait: it may have been one killed connection.
+            self.publish(State::Connecting);
+            self.backoff.lived(since.elapsed());
+            warn!(
+                address = %self.dialer.address(),
+                purpose = T::PURPOSE,
+                reason = fault.detail(),
+                "connection lost, reconnecting"
+            );
+            line = self.redial().await;
+            self.counters.reconnect();
+        }
+    }
+
+    async fn redial(&mut self) -> Line {
+        let mut failures = 0_u64;
+        loop {
+            let delay = self.backoff.next(random());
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            match self.dialer.dial().await {
+                Ok(line) => {
+                    debug!(
+                        address = %self.dialer.address(),
+                        purpose = T::PURPOSE,
+                        failures,
+                        "connected"
+                    );
+                    return line;
+                }
+                Err(fault) => {
+                    failures += 1;
+                    match failures {
+                        1 => warn!(
+                            purpose = T::PURPOSE,
+                            reason = fault.detail(),
+                            "cannot connect"
+                        ),
+                        _ => debug!(
+                            purpose = T::PURPOSE,
+                            reason = fault.detail(),
+                            failures,
+                            "still cannot connect"
+                        ),
+                    }
+                    self.publish(State::Down(fault));
+                }
+            }
+        }
+    }
+
+    fn publish(&self, new: State<T::Handle>) {
+        self.state.send_if_modified(|state| {
+            // Closed is for good, even if the task is late to notice.
+            let open = !matches!(state, State::Closed);
+            if open {
+                *state = new;
+            }
+            open
+        });
+    }
+}
+
+/// A wish to have a link's connection checked now, rather than at its next heartbeat.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Doubt(Arc<Notify>);
+
+impl Doubt {
+    /// Many doubts before the check are one check.
+    pub(crate) fn raise(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) async fn raised(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// The heartbeat of a connection: the first beat comes one interval after it was made.
+pub(crate) fn heartbeat(interval: Duration) -> tokio::time::Interval {
+    let mut beat = tokio::time::interval_at(Instant::now() + interval, interval);
+    // After a pause of the process one beat is enough.
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    beat
+}
+
+/// A random number, good enough for jitter: the standard library seeds its hashers.
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::random;
+
+    #[test]
+    fn jitter_differs() {
+        assert_ne!(random(), random());
+    }
+}

@@ -1,0 +1,203 @@
+//! One life of the subscription connection: messages and confirmations, in order, by one task.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+
+use fred::types::Message;
+use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Routes};
+use memolock_core::{ErrorKind, Key, Operation};
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tracing::debug;
+
+use crate::dial::{Line, ping};
+use crate::fence::{Fence, Outcome};
+use crate::link::heartbeat;
+use crate::reply;
+use crate::subscriptions::Owner;
+
+/// What the server is asked, one thing at a time, so that answers are never mistaken. Meanwhile
+/// other wishes gather in the switchboard and go together in the next command.
+#[derive(Debug)]
+enum Request {
+    Subscribe(Vec<Key>),
+    Unsubscribe(Vec<String>),
+    Ping,
+}
+
+type Answer = (Request, Result<Outcome, Fault>);
+type Asking = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// One connection's life.
+pub(crate) struct Session<'a> {
+    owner: &'a Owner,
+    line: Line,
+    fence: Fence,
+    routes: Routes,
+    queue: VecDeque<Request>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(owner: &'a Owner, line: Line) -> Self {
+        Self {
+            owner,
+            line,
+            fence: Fence::default(),
+            routes: Routes::default(),
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Until the connection is lost.
+    pub(crate) async fn run(mut self) -> Fault {
+        let mut beat = heartbeat(self.owner.interval);
+        let mut asking: Option<Asking> = None;
+        loop {
+            if asking.is_none() {
+                asking = self.queue.pop_front().map(|request| self.ask(request));
+            }
+            tokio::select! {
+                biased;
+                message = self.line.messages.recv() => match message {
+                    Ok(message) => self.hear(message),
+                    Err(RecvError::Lagged(missed)) => return behind(missed),
+                    Err(RecvError::Closed) => return Fault::lost(),
+                },
+                () = self.line.life.ended() => return Fault::lost(),
+                (request, outcome) = settle(&mut asking) => {
+                    asking = None;
+                    if let Err(fault) = self.answered(request, outcome) {
+                        return fault;
+                    }
+                }
+                changes = self.owner.board.changes(), if asking.is_none() => {
+                    self.plan(&changes.subscribe, &changes.unsubscribe);
+                }
+                // While something is asked, its answer is as good as a ping's.
+                _ = beat.tick(), if asking.is_none() => self.queue.push_back(Request::Ping),
+                () = self.owner.doubt.raised(), if asking.is_none() => {
+                    self.queue.push_back(Request::Ping);
+                }
+            }
+        }
+    }
+
+    /// Turns wishes into commands: first what is given up, for a channel may be asked for again in
+    /// the same breath under another key of the same name.
+    fn plan(&mut self, subscribe: &[Key], unsubscribe: &[Key]) {
+        let silent: Vec<String> = unsubscribe
+            .iter()
+            .flat_map(|key| self.routes.remove(key))
+            .collect();
+        for channels in silent.chunks(2 * KEYS_PER_COMMAND) {
+            self.queue
+                .push_back(Request::Unsubscribe(channels.to_vec()));
+        }
+        for keys in subscribe.chunks(KEYS_PER_COMMAND) {
+            self.queue.push_back(Request::Subscribe(keys.to_vec()));
+        }
+    }
+
+    fn ask(&mut self, request: Request) -> Asking {
+        self.owner.counters.command();
+        let client = self.line.client.clone();
+        if matches!(request, Request::Ping) {
+            return Box::pin(async move {
+                let outcome = ping(&client).await;
+                (request, outcome.map(|()| Outcome::Done))
+            });
+        }
+        // The fence is a command too.
+        self.owner.counters.command();
+        let fence = self.fence.clone();
+        Box::pin(async move {
+            let outcome = match &request {
+                Request::Subscribe(keys) => {
+                    let channels = keys
+                        .iter()
+                        .flat_map(|k| [k.notif_channel(), k.fail_channel()]);
+                    fence.subscribe(&client, channels.collect()).await
+                }
+                Request::Unsubscribe(channels) => {
+                    fence.unsubscribe(&client, channels.clone()).await
+                }
+                Request::Ping => Ok(Outcome::Done),
+            };
+            (request, outcome)
+        })
+    }
+
+    /// The server has answered a request. An error ends the session if it may pass.
+    fn answered(&mut self, request: Request, outcome: Result<Outcome, Fault>) -> Result<(), Fault> {
+        // What was published before the server confirmed was put in the channel before its answer
+        // was given: a new listener shall not hear it.
+        self.catch_up()?;
+        match (request, outcome?) {
+            (_, Outcome::Refused(fault)) if fault.is_passing() => Err(fault),
+            (Request::Subscribe(keys), Outcome::Refused(fault)) => {
+                self.refused(keys, fault);
+                Ok(())
+            }
+            (_, Outcome::Refused(fault)) => {
+                debug!(reason = fault.detail(), "refused to unsubscribe");
+                Ok(())
+            }
+            (Request::Subscribe(keys), Outcome::Done) => {
+                for key in keys {
+                    self.routes.add(&key);
+                    self.owner.board.confirm(&key);
+                }
+                Ok(())
+            }
+            (_, Outcome::Done) => Ok(()),
+        }
+    }
+
+    /// Delivers what has arrived already.
+    fn catch_up(&mut self) -> Result<(), Fault> {
+        loop {
+            match self.line.messages.try_recv() {
+                Ok(message) => self.hear(message),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Lagged(missed)) => return Err(behind(missed)),
+                Err(TryRecvError::Closed) => return Err(Fault::lost()),
+            }
+        }
+    }
+
+    /// One forbidden channel has the server refuse the whole command: ask for each key by itself.
+    fn refused(&mut self, keys: Vec<Key>, fault: Fault) {
+        match keys.as_slice() {
+            [key] => {
+                let error = fault.on(Operation::Subscribe, key);
+                self.owner.board.refuse(key, &error);
+            }
+            _ => {
+                let singles = keys.into_iter().map(|key| Request::Subscribe(vec![key]));
+                self.queue.extend(singles);
+            }
+        }
+    }
+
+    fn hear(&self, message: Message) {
+        let Some(payload) = reply::bytes(message.value) else {
+            return;
+        };
+        for (key, message) in self.routes.read(message.channel.as_bytes(), &payload) {
+            self.owner.board.deliver(key, &message);
+        }
+    }
+}
+
+/// Messages were dropped unread. The switchboard's gap means a new connection, so there will be one.
+fn behind(missed: u64) -> Fault {
+    let detail = format!("{missed} messages came faster than they were read");
+    Fault::new(ErrorKind::Unavailable, detail)
+}
+
+/// The answer to what is being asked, or never.
+async fn settle(asking: &mut Option<Asking>) -> Answer {
+    match asking {
+        Some(answer) => answer.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,124 @@
+//! The subscription connection: one task owns it and drives the core's switchboard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use memolock_core::redis::{Fault, Options};
+use memolock_core::{BackendError, ErrorKind, Key, Listener, Operation, Switchboard};
+
+use crate::counters::Counters;
+use crate::dial::{Dialer, Line};
+use crate::link::{Doubt, Link, Tenant};
+use crate::session::Session;
+
+/// Messages that may wait to be read. fred keeps a slot for each, in each of its eight channels; who
+/// falls further behind starts over with a new connection.
+pub(crate) const BACKLOG: usize = 1024;
+
+/// The subscriptions of a backend.
+pub(crate) struct Subscriptions {
+    link: Link<()>,
+    board: Arc<Switchboard>,
+    doubt: Doubt,
+    bound: Duration,
+}
+
+impl Subscriptions {
+    /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
+    pub(crate) fn open(
+        dialer: Dialer,
+        options: &Options,
+        counters: &Arc<Counters>,
+        doubt: Doubt,
+    ) -> Self {
+        let board = Arc::new(Switchboard::new());
+        let owner = Owner {
+            board: Arc::clone(&board),
+            counters: Arc::clone(counters),
+            doubt: doubt.clone(),
+            interval: options.heartbeat,
+        };
+        Self {
+            link: Link::open(dialer, owner, options, counters),
+            board,
+            doubt,
+            bound: options.command_timeout,
+        }
+    }
+
+    /// Listens to a key, once the server has confirmed. Dropping the future takes the wish back.
+    pub(crate) async fn subscribe(&self, key: &Key) -> Result<Listener, BackendError> {
+        if let Some(Err(fault)) = self.link.now() {
+            // It took no time: see `Commands::send`.
+            tokio::task::yield_now().await;
+            return Err(fault.on(Operation::Subscribe, key));
+        }
+        let mut listener = self.board.listen(key);
+        let confirmed = tokio::time::timeout(self.bound, listener.confirmed());
+        let fault = tokio::select! {
+            biased;
+            outcome = confirmed => match outcome {
+                Ok(outcome) => return outcome.map(|()| listener),
+                Err(_) => self.unconfirmed(),
+            },
+            fault = self.link.hopeless() => fault,
+        };
+        Err(fault.on(Operation::Subscribe, key))
+    }
+
+    fn unconfirmed(&self) -> Fault {
+        match self.link.now() {
+            None => Fault::still_connecting(),
+            Some(_) => {
+                self.doubt.raise();
+                Fault::new(
+                    ErrorKind::Timeout,
+                    format!("not confirmed after {:?}", self.bound),
+                )
+            }
+        }
+    }
+
+    /// Keys that are listened to, or still being unsubscribed.
+    pub(crate) fn len(&self) -> usize {
+        self.board.len()
+    }
+
+    pub(crate) fn link(&self) -> &Link<()> {
+        &self.link
+    }
+
+    /// Ends every listener and the connection.
+    pub(crate) fn close(&self) {
+        self.link.close();
+        self.board.close();
+    }
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The task's part.
+pub(crate) struct Owner {
+    pub(crate) board: Arc<Switchboard>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) doubt: Doubt,
+    pub(crate) interval: Duration,
+}
+
+impl Tenant for Owner {
+    type Handle = ();
+    const PURPOSE: &'static str = "subscriptions";
+
+    fn handle(&mut self, _line: &Line) {}
+
+    async fn serve(&mut self, line: Line) -> Fault {
+        let fault = Session::new(self, line).run().await;
+        // Every listener hears of the gap, and every key comes out of `changes` again.
+        self.board.gap();
+        fault
+    }
+}

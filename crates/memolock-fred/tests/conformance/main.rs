@@ -1,0 +1,7 @@
+//! The conformance suite of the testkit, run as `memolock-redis-rs` runs it.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../../memolock-redis-rs/tests/conformance/run.rs"]
+mod run;
+mod subject;

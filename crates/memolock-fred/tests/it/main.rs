@@ -1,0 +1,25 @@
+//! `FredBackend` against a real server: `redis-server` must be on the path. These are the tests of
+//! `memolock-redis-rs`, word for word, so that the two cannot drift apart; `fences.rs` is about what
+//! only this adapter does.
+
+// Helpers are not test functions to the lint, and a failed one is a failed test.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../../memolock-redis-rs/tests/it/connecting.rs"]
+mod connecting;
+mod fences;
+#[path = "../../../memolock-redis-rs/tests/it/lifecycle.rs"]
+mod lifecycle;
+#[path = "../../../memolock-redis-rs/tests/it/operations.rs"]
+mod operations;
+#[path = "../../../memolock-redis-rs/tests/it/outages.rs"]
+mod outages;
+#[path = "../../../memolock-redis-rs/tests/it/refusals.rs"]
+mod refusals;
+#[path = "../../../memolock-redis-rs/tests/it/server.rs"]
+mod server;
+#[path = "../../../memolock-redis-rs/tests/it/stale.rs"]
+mod stale;
+mod subject;
+#[path = "../../../memolock-redis-rs/tests/it/subscriptions.rs"]
+mod subscriptions;
