@@ -13,6 +13,8 @@ cargo xtask CHORE
                          documentation, dependencies. Does not stop at the first failure.
   tidy                   The rules of the house: file length, headings, unwraps, who may depend on
                          whom, the core's purity, scripts and their documentation.
+  conformance            Run the conformance suite over every backend, and print one table: cases by
+                         room and backend.
   image [--name NAME]    Make the Docker image of the container tests from this machine's redis-server,
                          for where no registry can be reached (default memolock-test-redis:local).
   help                   This.

@@ -1,6 +1,7 @@
 //! The chores of this workspace: `cargo xtask help` lists them.
 
 mod ci;
+mod conformance;
 mod help;
 mod image;
 mod machine;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "ci" => ci::run(rest),
         "tidy" => tidy::run(rest),
+        "conformance" => conformance::run(rest),
         "image" => image::run(rest),
         "help" | "--help" | "-h" => {
             print!("{}", help::TEXT);

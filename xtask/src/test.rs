@@ -22,7 +22,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         Some((dashes, rest)) if dashes == "--" => rest.iter().map(String::as_str).collect(),
         Some((other, _)) => return Err(Usage::unknown("test", other)),
     };
-    server()?;
+    prepare()?;
     let nextest = machine::cargo_has("nextest");
     match (nextest, filter.is_empty()) {
         (true, true) => {
@@ -34,6 +34,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         (false, true) => run_command(cargo(&["test", "--no-fail-fast"]).args(WHOLE)),
         (false, false) => run_command(cargo(&["test", "--all-features"]).args(filter)),
     }
+}
+
+/// Sees to it that the tests will find what they need.
+pub(crate) fn prepare() -> Result<()> {
+    server()
 }
 
 /// Sees to it that the test kit will find a server, and says which.

@@ -11,6 +11,8 @@ use crate::run::{capture, cargo};
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
+    /// Where cargo builds.
+    pub(crate) target: PathBuf,
     pub(crate) packages: Vec<Package>,
 }
 
@@ -64,6 +66,9 @@ impl Workspace {
         packages.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self {
             root: root.into(),
+            target: text(&metadata, "target_directory")
+                .context("cargo metadata names no target directory")?
+                .into(),
             packages,
         })
     }
@@ -148,7 +153,7 @@ mod tests {
 
     #[test]
     fn metadata_is_read() {
-        let json = r#"{"workspace_root": "/w", "packages": [
+        let json = r#"{"workspace_root": "/w", "target_directory": "/w/target", "packages": [
             {"name": "b", "manifest_path": "/w/tests/Cargo.toml", "publish": [], "dependencies": []},
             {"name": "a", "manifest_path": "/w/crates/a/Cargo.toml", "publish": null,
              "features": {"default": ["x"], "x": []}, "keywords": ["k"], "license": "MIT",

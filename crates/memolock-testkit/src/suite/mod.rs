@@ -27,6 +27,7 @@ mod ttl;
 mod value;
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +95,16 @@ impl Wrapping {
             Self::InArc => Arc::new(Arc::<dyn Backend>::from(client)),
             Self::Boxed => Arc::new(client),
         }
+    }
+}
+
+impl fmt::Display for Wrapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bare => "bare",
+            Self::InArc => "in an Arc",
+            Self::Boxed => "boxed",
+        })
     }
 }
 
@@ -191,6 +202,7 @@ impl Suite {
         };
         Report {
             backend,
+            wrapping: self.wrapping,
             entries,
             took: since.elapsed(),
         }

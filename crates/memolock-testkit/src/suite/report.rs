@@ -1,12 +1,20 @@
 //! What came of a run: a table for people, and an assertion for tests.
 
-use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use std::{env, fmt, fs, io, process};
+
+use super::Wrapping;
+
+/// Where reports are kept as well, if it is set: a directory.
+const DIRECTORY: &str = "MEMOLOCK_TEST_REPORTS";
 
 /// How each case of a run ended, in the order of the suite. Its `Display` is a table.
 #[derive(Debug, Clone)]
 pub struct Report {
     pub(crate) backend: String,
+    pub(crate) wrapping: Wrapping,
     pub(crate) entries: Vec<Entry>,
     pub(crate) took: Duration,
 }
@@ -58,10 +66,18 @@ impl Report {
 
     /// Nothing failed. What was skipped is printed, so that it is not passed over in silence.
     ///
+    /// Where `MEMOLOCK_TEST_REPORTS` names a directory, the table is kept in a file there, whichever way
+    /// it went: several runs together make one overview (`cargo xtask conformance` does, in the workspace
+    /// of memolock).
+    ///
     /// # Panics
-    /// With the table, if a case failed, or if none ran at all.
+    /// With the table, if a case failed, if none ran at all, or if the directory cannot be written to.
     #[track_caller]
     pub fn assert_ok(&self) {
+        if let Some(directory) = env::var_os(DIRECTORY).filter(|name| !name.is_empty()) {
+            let kept = self.keep(directory.as_ref());
+            assert!(kept.is_ok(), "cannot keep the report: {kept:?}");
+        }
         assert!(self.failed().next().is_none(), "\n{self}");
         assert!(self.passed().next().is_some(), "no case ran\n{self}");
         eprintln!("{}", self.summary());
@@ -77,10 +93,20 @@ impl Report {
         entries.filter_map(move |entry| which(&entry.outcome).then_some(entry.name.as_str()))
     }
 
+    /// A file of its own, whatever runs beside.
+    fn keep(&self, directory: &Path) -> io::Result<()> {
+        static KEPT: AtomicU32 = AtomicU32::new(0);
+        let count = KEPT.fetch_add(1, Ordering::Relaxed);
+        fs::create_dir_all(directory)?;
+        let file = format!("{}-{count}.txt", process::id());
+        fs::write(directory.join(file), format!("{self}\n"))
+    }
+
     fn summary(&self) -> String {
         format!(
-            "{}: {} passed, {} failed, {} skipped, in {:.1} s",
+            "{}, {}: {} passed, {} failed, {} skipped, in {:.1} s",
             self.backend,
+            self.wrapping,
             self.passed().count(),
             self.failed().count(),
             self.skipped().count(),
@@ -122,6 +148,7 @@ mod tests {
         };
         Report {
             backend: "paper".into(),
+            wrapping: Wrapping::InArc,
             entries: outcomes.iter().map(entry).collect(),
             took: Duration::from_secs(1),
         }
@@ -140,8 +167,22 @@ mod tests {
             "ok      room::case      3 ms\n\
              FAILED  room::case      3 ms  no value\n\
              skipped room::case      3 ms  no hook\n\
-             paper: 1 passed, 1 failed, 1 skipped, in 1.0 s"
+             paper, in an Arc: 1 passed, 1 failed, 1 skipped, in 1.0 s"
         );
+    }
+
+    #[test]
+    fn a_report_is_kept_as_it_is_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let report = report(&[Outcome::Passed]);
+        report.keep(&directory.path().join("new")).unwrap();
+        report.keep(&directory.path().join("new")).unwrap();
+        let files = fs::read_dir(directory.path().join("new")).unwrap();
+        let kept: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        assert_eq!(kept.len(), 2);
+        for file in kept {
+            assert_eq!(fs::read_to_string(file).unwrap(), format!("{report}\n"));
+        }
     }
 
     #[test]
