@@ -1,5 +1,21 @@
 //! What the tests against real servers share.
 
+mod adapter;
+mod case;
+pub mod faults;
+pub mod hang;
+pub mod interop;
+mod languages;
+pub mod model;
+mod peer;
+#[cfg(target_os = "linux")]
+pub mod soak;
+
+pub use adapter::{Adapter, Call, Ours, end_of};
+pub use case::{Case, matrix};
+pub use languages::{Language, python};
+pub use peer::{Event, Peer, Style};
+
 use std::time::Duration;
 
 use memolock::core::Key;

@@ -8,9 +8,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::help::Usage;
+use crate::languages::Effort;
 use crate::run::{cargo, run as run_command};
-use crate::test;
 use crate::tidy::workspace::{Package, Workspace};
+use crate::{postgres, test};
 
 /// The name that a crate gives to its run of the suite.
 const TEST: &str = "conformance";
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         return Err(Usage::unknown(TEST, other));
     }
     test::prepare()?;
+    postgres::prepare_if_possible(Effort::Whole);
     let workspace = Workspace::load()?;
     let kept = workspace.target.join(TEST);
     match fs::remove_dir_all(&kept) {
@@ -31,7 +33,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         }
         _ => {}
     }
-    let mut command = cargo(&["test", "--all-features", "--no-fail-fast", "--test", TEST]);
+    // An adapter that can be had in two ways has two such tests.
+    let tests = format!("{TEST}*");
+    let mut command = cargo(&["test", "--all-features", "--no-fail-fast", "--test", &tests]);
     for package in workspace
         .packages
         .iter()

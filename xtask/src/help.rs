@@ -15,12 +15,37 @@ cargo xtask CHORE
                          whom, the core's purity, scripts and their documentation.
   conformance            Run the conformance suite over every backend, and print one table: cases by
                          room and backend.
-  image [--name NAME]    Make the Docker image of the container tests from this machine's redis-server,
-                         for where no registry can be reached (default memolock-test-redis:local).
+  interop                Have every ordered pair of adapters meet in every scenario, on a spawned server
+                         and, with Docker, on three releases; print the tables.
+  faults [NAME...]       Kill, stop, pause, flush, fill, demote, lock out and unplug servers under callers of
+                         every adapter; print what they saw. NAMEs choose faults by parts of theirs.
+  model [NAME...]        Go through every interleaving of small fleets over one key, with each fault at every
+                         point; print states, steps and seconds. NAMEs choose scenarios by parts of theirs.
+  fuzz [TARGET...]       Have libFuzzer (cargo-fuzz) look for inputs that break the targets of tests/fuzzing;
+       [--seconds S]     60 s each if not said.
+  shuttle [--schedules N]
+                         Run flights and switchboards under random interleavings of threads; print how many.
+  simulate [ARGS]        Simulate fleets of the real client over a store that fails, seed after seed, for
+                         --seconds S (60) or --schedules N; `--seed N --trace` shows one again.
+  mutants [NAME...]      Plant one fault at a time and see whether the simulation finds it, else the model;
+                         print the table. NAMEs choose faults by parts of theirs.
+  soak --minutes M [--seed N] [--processes P] [--callers N] [--json FILE]
+                         Processes with random callers over a server with random faults, every few seconds one;
+                         a checker that knows every value ever made; print what happened and what should not have.
+  image [--name NAME]    Make the Docker images of the container tests: from this machine's redis-server
+                         (memolock-test-redis:local; NAME for that one alone), and of Redis 7.0, Redis
+                         8.0 and Valkey 8.1, official ones or of Debian's packages.
+  languages              Prepare what the tests with peers in other languages need (Python from PyPI, Go from
+                         Debian), as `test` does; fails if one is not there.
+  postgres               Prepare what the tests of memolock-postgres need (Debian's postgresql), as `test`
+                         does; fails if it is not there.
   help                   This.
 
 Servers for tests come from MEMOLOCK_TEST_URL, Docker (MEMOLOCK_TEST_IMAGE), or redis-server or
-valkey-server on the PATH; MEMOLOCK_TEST_PROVIDER=url|docker|local insists on one.
+valkey-server on the PATH; MEMOLOCK_TEST_PROVIDER=url|docker|local insists on one. Peers in other
+languages come from MEMOLOCK_TEST_PYTHON and MEMOLOCK_TEST_GO_PEER, which `test` sets if they are not;
+MEMOLOCK_TEST_LANGUAGES_REQUIRED=1 makes their absence a failure, as MEMOLOCK_TEST_POSTGRES_REQUIRED=1
+does for a PostgreSQL, which comes from MEMOLOCK_TEST_POSTGRES_URL, the PATH or Debian's package.
 ";
 
 /// A chore was called in a way it does not know.

@@ -1,21 +1,23 @@
-//! `cargo xtask image`: the image of the container tests, from this machine's own server program.
+//! `cargo xtask image`: the images of the container tests, the first from this machine's own server program.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use anyhow::{Context, Result, bail};
 
 use crate::help::Usage;
 use crate::machine::{self, LOCAL_IMAGE};
+use crate::releases;
 use crate::run::{capture, program};
 use crate::test;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let name = match args {
-        [] => LOCAL_IMAGE,
-        [flag, name] if flag == "--name" => name,
+        [] => None,
+        [flag, name] if flag == "--name" => Some(name.as_str()),
         [flag] if flag == "--name" => return Err(Usage::missing("image", "the NAME of --name")),
         [other, ..] => return Err(Usage::unknown("image", other)),
     };
@@ -29,29 +31,47 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         test::install()?;
     }
     let server = machine::server().context("there is no server program to pack")?;
-    let root = Root::new()?;
-    for file in files(&server)? {
-        root.add(&file)?;
+    pack(Path::new("/"), &server, name.unwrap_or(LOCAL_IMAGE))?;
+    // One name is a wish for one image.
+    match name {
+        Some(_) => Ok(()),
+        None => releases::make(&server),
+    }
+}
+
+/// Makes an image of a server program and the libraries it loads, as they stand below `base`.
+pub(crate) fn pack(base: &Path, server: &Path, name: &str) -> Result<()> {
+    let root = Scratch::new()?;
+    for file in files(base, server)? {
+        root.add(base, &file)?;
     }
     for dir in ["data", "tmp"] {
         fs::create_dir_all(root.0.join(dir))?;
     }
-    import(&root.0, &server, name)?;
-    let size = capture(&mut program(
-        "docker",
-        &["image", "inspect", "--format", "{{.Size}}", name],
-    ))?;
+    import(&root.0, server, name)?;
+    let inspect = ["image", "inspect", "--format", "{{.Size}}", name];
+    let size = capture(&mut program("docker", &inspect))?;
     let megabytes = size.trim().parse::<f64>().unwrap_or_default() / 1e6;
-    let version = capture(&mut program(&server, &["--version"]))?;
+    let version = capture(inside(base, server).arg("--version"))?;
     println!("{name}: {megabytes:.1} MB, {}", version.trim());
     Ok(())
 }
 
+/// A program below `base`, to be run there.
+fn inside(base: &Path, program_path: &Path) -> std::process::Command {
+    if base == Path::new("/") {
+        return program(program_path, &[]);
+    }
+    let mut command = program("chroot", &[]);
+    command.arg(base).arg(program_path);
+    command
+}
+
 /// The program and the libraries it loads.
-fn files(server: &Path) -> Result<BTreeSet<PathBuf>> {
+fn files(base: &Path, server: &Path) -> Result<BTreeSet<PathBuf>> {
     // Where it stands in the image: symbolic links are followed for the contents only.
     let mut files = BTreeSet::from([server.to_owned()]);
-    let listed = capture(program("ldd", &[]).arg(server));
+    let listed = capture(inside(base, Path::new("/usr/bin/ldd")).arg(server));
     match listed {
         Ok(listed) => files.extend(libraries(&listed)?),
         Err(error) if error.to_string().contains("not a dynamic executable") => {}
@@ -119,17 +139,19 @@ fn capture_from(
     Ok(())
 }
 
-/// A directory that becomes the image's root, and is removed again.
-struct Root(PathBuf);
+/// A directory of a moment, such as one that becomes an image's root. It is removed again.
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
-impl Root {
-    fn new() -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("memolock-image-{}", std::process::id()));
+impl Scratch {
+    pub(crate) fn new() -> Result<Self> {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let (process, nth) = (std::process::id(), MADE.fetch_add(1, Relaxed));
+        let dir = std::env::temp_dir().join(format!("memolock-image-{process}-{nth}"));
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         Ok(Self(dir))
     }
 
-    fn add(&self, file: &Path) -> Result<()> {
+    fn add(&self, base: &Path, file: &Path) -> Result<()> {
         let relative = file
             .strip_prefix("/")
             .with_context(|| format!("{} is not absolute", file.display()))?;
@@ -137,12 +159,13 @@ impl Root {
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::copy(file, &target).with_context(|| format!("cannot copy {}", file.display()))?;
+        fs::copy(base.join(relative), &target)
+            .with_context(|| format!("cannot copy {}", file.display()))?;
         Ok(())
     }
 }
 
-impl Drop for Root {
+impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             eprintln!("cannot remove {}: {error}", self.0.display());

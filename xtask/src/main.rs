@@ -2,10 +2,21 @@
 
 mod ci;
 mod conformance;
+mod faults;
+mod fuzz;
 mod help;
 mod image;
+mod interop;
+mod languages;
 mod machine;
+mod model;
+mod mutants;
+mod postgres;
+mod releases;
 mod run;
+mod shuttle;
+mod simulate;
+mod soak;
 mod test;
 mod tidy;
 
@@ -22,7 +33,17 @@ fn main() -> ExitCode {
         "ci" => ci::run(rest),
         "tidy" => tidy::run(rest),
         "conformance" => conformance::run(rest),
+        "fuzz" => fuzz::run(rest),
+        "shuttle" => shuttle::run(rest),
+        "faults" => faults::run(rest),
         "image" => image::run(rest),
+        "model" => model::run(rest),
+        "simulate" => simulate::run(rest),
+        "mutants" => mutants::run(rest),
+        "interop" => interop::run(rest),
+        "languages" => languages::run(rest),
+        "soak" => soak::run(rest),
+        "postgres" => postgres::run(rest),
         "help" | "--help" | "-h" => {
             print!("{}", help::TEXT);
             return ExitCode::SUCCESS;

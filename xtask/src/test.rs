@@ -1,4 +1,4 @@
-//! `cargo xtask test`: a Redis for the tests, then the tests.
+//! `cargo xtask test`: what the tests need, a Redis above all; then the tests.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,8 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::help::Usage;
-use crate::machine;
+use crate::languages::{self, Effort};
 use crate::run::{cargo, program, run as run_command};
+use crate::{machine, postgres};
 
 /// One feature set for tests, clippy and documentation, so that dependencies are built once.
 pub(crate) const WHOLE: [&str; 2] = ["--workspace", "--all-features"];
@@ -23,16 +24,28 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         Some((other, _)) => return Err(Usage::unknown("test", other)),
     };
     prepare()?;
+    // A few tests are not worth packages of the system.
+    let effort = match filter.is_empty() {
+        true => Effort::Whole,
+        false => Effort::Light,
+    };
+    let languages = languages::prepare(effort)?;
+    postgres::prepare_if_possible(effort);
+    let tests = |args: &[&str]| {
+        let mut command = cargo(args);
+        command.envs(languages.iter().cloned());
+        command
+    };
     let nextest = machine::cargo_has("nextest");
     match (nextest, filter.is_empty()) {
         (true, true) => {
             // First, so that the last lines are those of the larger run.
-            run_command(cargo(&["test", "--doc"]).args(WHOLE))?;
-            run_command(cargo(&["nextest", "run", "--no-fail-fast"]).args(WHOLE))
+            run_command(tests(&["test", "--doc"]).args(WHOLE))?;
+            run_command(tests(&["nextest", "run", "--no-fail-fast"]).args(WHOLE))
         }
-        (true, false) => run_command(cargo(&["nextest", "run", "--all-features"]).args(filter)),
-        (false, true) => run_command(cargo(&["test", "--no-fail-fast"]).args(WHOLE)),
-        (false, false) => run_command(cargo(&["test", "--all-features"]).args(filter)),
+        (true, false) => run_command(tests(&["nextest", "run", "--all-features"]).args(filter)),
+        (false, true) => run_command(tests(&["test", "--no-fail-fast"]).args(WHOLE)),
+        (false, false) => run_command(tests(&["test", "--all-features"]).args(filter)),
     }
 }
 
@@ -68,17 +81,29 @@ fn server() -> Result<()> {
 
 /// Installs redis-server where we may, and says how where we may not.
 pub(crate) fn install() -> Result<()> {
-    let advice = "the tests need a Redis or Valkey; run this and try again: \
-                  sudo apt-get install -y redis-server";
+    apt_install(&["redis-server"], "a Redis or Valkey")?;
+    match machine::server() {
+        Some(program) => {
+            eprintln!("tests find {}", program.display());
+            Ok(())
+        }
+        None => bail!("redis-server is installed and not on the PATH"),
+    }
+}
+
+/// Installs Debian's `packages` where we may, for the sake of `what`, and says how where we may not.
+pub(crate) fn apt_install(packages: &[&str], what: &str) -> Result<()> {
+    let packages_named = packages.join(" ");
+    let advice = format!(
+        "the tests need {what}; run this and try again: sudo apt-get install -y {packages_named}"
+    );
     if machine::find("apt-get").is_none() {
-        bail!(
-            "the tests need a Redis or Valkey: install redis-server or valkey-server with this system's packages"
-        );
+        bail!("the tests need {what}: install what Debian calls {packages_named}");
     }
     if !machine::is_root() {
         bail!(advice);
     }
-    eprintln!("no Redis or Valkey here: installing redis-server");
+    eprintln!("no {what} here: installing {packages_named}");
     let quiet = NoServices::new(Path::new(POLICY))?;
     let apt = |args: &[&str]| {
         let mut command = program("apt-get", args);
@@ -89,25 +114,14 @@ pub(crate) fn install() -> Result<()> {
         run_command(&mut command)
     };
     // An index that is there already may do; a bare machine has none.
-    let wanted = [
-        "install",
-        "-y",
-        "-q",
-        "--no-install-recommends",
-        "redis-server",
-    ];
+    let mut wanted = vec!["install", "-y", "-q", "--no-install-recommends"];
+    wanted.extend(packages);
     if apt(&wanted).is_err() {
-        apt(&["update", "-q"]).context(advice)?;
+        apt(&["update", "-q"]).with_context(|| advice.clone())?;
         apt(&wanted).context(advice)?;
     }
     drop(quiet);
-    match machine::server() {
-        Some(program) => {
-            eprintln!("tests find {}", program.display());
-            Ok(())
-        }
-        None => bail!("redis-server is installed and not on the PATH"),
-    }
+    Ok(())
 }
 
 /// While it lives, packages do not start their services: the tests start their own servers.

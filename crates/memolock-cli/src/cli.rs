@@ -76,9 +76,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
-    /// The backend; by default redis-rs if there is a URL, else memory
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) backend: Option<BackendName>,
+    /// The backend (herd: or a list, dealt to its processes); by default redis-rs if there is a URL, else memory
+    #[arg(long, global = true, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) backend: Vec<BackendName>,
     // Not a doc comment: rustdoc would make links of it.
     #[arg(long, global = true, env = "MEMOLOCK_URL", hide_env_values = true, help = URL_HELP)]
     pub(crate) url: Option<String>,

@@ -1,12 +1,17 @@
 //! Which backend to use, and opening it. Another adapter is a name and two match arms here.
 
+use std::fmt;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+#[cfg(feature = "deadpool")]
+use memolock::core::Operation;
 use memolock::core::{Backend, BackendError, ErrorKind};
 #[cfg(feature = "fred")]
 use memolock::fred::FredBackend;
 use memolock::memory::MemoryBackend;
+#[cfg(feature = "postgres")]
+use memolock::postgres::PgBackend;
 use memolock::redis_rs::RedisBackend;
 use serde::{Deserialize, Serialize};
 
@@ -21,21 +26,49 @@ pub(crate) enum BackendName {
     // No doc comments: clap would make the help of every command twice as long.
     Memory,
     RedisRs,
+    #[cfg(feature = "deadpool")]
+    RedisRsPooled,
     #[cfg(feature = "fred")]
     Fred,
+    #[cfg(feature = "postgres")]
+    Postgres,
 }
 
 /// A backend and its address.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Target {
     Memory,
     RedisRs {
+        url: String,
+    },
+    #[cfg(feature = "deadpool")]
+    RedisRsPooled {
         url: String,
     },
     #[cfg(feature = "fred")]
     Fred {
         url: String,
     },
+    #[cfg(feature = "postgres")]
+    Postgres {
+        url: String,
+    },
+}
+
+/// The backend alone: its URL may hold a password.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "Memory",
+            Self::RedisRs { .. } => "RedisRs",
+            #[cfg(feature = "deadpool")]
+            Self::RedisRsPooled { .. } => "RedisRsPooled",
+            #[cfg(feature = "fred")]
+            Self::Fred { .. } => "Fred",
+            #[cfg(feature = "postgres")]
+            Self::Postgres { .. } => "Postgres",
+        })
+    }
 }
 
 /// Why a backend was not opened.
@@ -49,10 +82,31 @@ pub(crate) enum Refusal {
 impl Target {
     /// What the command line asks for. Without a URL that is the embedded backend.
     pub(crate) fn choose(common: &Common) -> Result<Self, Failure> {
+        match common.backend.as_slice() {
+            [] => Self::named(common, None),
+            [name] => Self::named(common, Some(*name)),
+            _ => Err(Failure::usage("--backend takes one name here, not a list")),
+        }
+    }
+
+    /// The same for a herd, whose processes may be of several kinds. At least one.
+    pub(crate) fn choose_many(common: &Common) -> Result<Vec<Self>, Failure> {
+        match common.backend.as_slice() {
+            [] => Ok(vec![Self::named(common, None)?]),
+            names => names
+                .iter()
+                .map(|n| Self::named(common, Some(*n)))
+                .collect(),
+        }
+    }
+
+    fn named(common: &Common, name: Option<BackendName>) -> Result<Self, Failure> {
         // An empty variable is how shells unset one in passing.
         let url = common.url.as_deref().filter(|url| !url.is_empty());
-        let name = match (common.backend, url) {
+        let name = match (name, url) {
             (Some(name), _) => name,
+            #[cfg(feature = "postgres")]
+            (None, Some(url)) if is_postgres(url) => BackendName::Postgres,
             (None, Some(_)) => BackendName::RedisRs,
             (None, None) => BackendName::Memory,
         };
@@ -67,9 +121,17 @@ impl Target {
             BackendName::RedisRs => Self::RedisRs {
                 url: server("redis-rs")?,
             },
+            #[cfg(feature = "deadpool")]
+            BackendName::RedisRsPooled => Self::RedisRsPooled {
+                url: server("redis-rs-pooled")?,
+            },
             #[cfg(feature = "fred")]
             BackendName::Fred => Self::Fred {
                 url: server("fred")?,
+            },
+            #[cfg(feature = "postgres")]
+            BackendName::Postgres => Self::Postgres {
+                url: server("postgres")?,
             },
         })
     }
@@ -82,8 +144,18 @@ impl Target {
                 Ok(backend) => Ok(Arc::new(backend)),
                 Err(error) => Err(self.refusal(error)),
             },
+            #[cfg(feature = "deadpool")]
+            Self::RedisRsPooled { url } => match pooled(url).await {
+                Ok(backend) => Ok(Arc::new(backend)),
+                Err(error) => Err(self.refusal(error)),
+            },
             #[cfg(feature = "fred")]
             Self::Fred { url } => match FredBackend::connect(url).await {
+                Ok(backend) => Ok(Arc::new(backend)),
+                Err(error) => Err(self.refusal(error)),
+            },
+            #[cfg(feature = "postgres")]
+            Self::Postgres { url } => match with_table(url).await {
                 Ok(backend) => Ok(Arc::new(backend)),
                 Err(error) => Err(self.refusal(error)),
             },
@@ -98,6 +170,10 @@ impl Target {
             (Self::RedisRs { url }, ErrorKind::Unsupported) => {
                 RedisBackend::connect_lazy(url).is_err()
             }
+            #[cfg(feature = "deadpool")]
+            (Self::RedisRsPooled { url }, ErrorKind::Unsupported) => {
+                RedisBackend::connect_lazy(url).is_err()
+            }
             #[cfg(feature = "fred")]
             (Self::Fred { url }, ErrorKind::Unsupported) => FredBackend::connect_lazy(url).is_err(),
             _ => false,
@@ -106,6 +182,40 @@ impl Target {
             true => Refusal::Address(error),
             false => Refusal::Server(error),
         }
+    }
+}
+
+/// Over a pool, as an application that owns one would have it.
+#[cfg(feature = "deadpool")]
+async fn pooled(url: &str) -> Result<RedisBackend, BackendError> {
+    use memolock::redis_rs::deadpool_redis::{Config, PoolConfig, Runtime};
+
+    const CONNECTIONS: usize = 32;
+    // What is wrong with a URL the adapter says better, and without the password.
+    RedisBackend::connect_lazy(url)?;
+    let mut config = Config::from_url(url);
+    config.pool = Some(PoolConfig::new(CONNECTIONS));
+    let pool = config.create_pool(Some(Runtime::Tokio1)).map_err(|_| {
+        let detail = "the pool cannot be made of this URL";
+        BackendError::new(ErrorKind::Config, Operation::Connect, detail)
+    })?;
+    RedisBackend::builder(url).pool(pool).connect().await
+}
+
+#[cfg(feature = "postgres")]
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Where there is no table yet, it is made: who runs a command wants it to work.
+#[cfg(feature = "postgres")]
+async fn with_table(url: &str) -> Result<PgBackend, BackendError> {
+    match PgBackend::connect(url).await {
+        Err(error) if error.detail().contains("there is no table") => {
+            PgBackend::builder(url).create_table().await?;
+            PgBackend::connect(url).await
+        }
+        outcome => outcome,
     }
 }
 

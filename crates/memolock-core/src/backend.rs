@@ -158,7 +158,7 @@ impl Capabilities {
 }
 
 /// The answer to [`Backend::acquire`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Acquired {
     /// There is a value; no lease was taken.
     Value(Bytes),
@@ -169,7 +169,7 @@ pub enum Acquired {
 }
 
 /// How long something stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Remaining {
     /// It expires this far from now.
     Expires(Duration),
@@ -178,7 +178,7 @@ pub enum Remaining {
 }
 
 /// The answer to [`Backend::fulfil`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fulfilled {
     /// Stored, unlocked, told.
     Stored,

@@ -82,7 +82,7 @@ impl ErrorKind {
 
 /// Why an operation of a [`Backend`](crate::Backend) failed. One line, and never a password: authors
 /// of backends strip credentials from `detail`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BackendError {
     kind: ErrorKind,
     operation: Operation,
@@ -99,7 +99,8 @@ impl BackendError {
             kind,
             operation,
             key: None,
-            detail: detail.replace(['\n', '\r'], " "),
+            // Some of it is what a server said, and goes in somebody's log.
+            detail: detail.replace(char::is_control, " "),
         }
     }
 
@@ -189,7 +190,8 @@ mod tests {
             .unwrap()
             .key("kristoff")
             .unwrap();
-        let error = BackendError::new(ErrorKind::Denied, Operation::Acquire, "NOPERM\nx").on(&key);
+        let error =
+            BackendError::new(ErrorKind::Denied, Operation::Acquire, "NOPERM\u{1b}x").on(&key);
         assert_eq!(
             error.to_string(),
             "cannot acquire likes:kristoff: access denied, check user, password and ACL (NOPERM x)"

@@ -12,8 +12,9 @@
 //! * [`Backend`]: the one trait that a store implements, with its [`Event`]s and [`BackendError`];
 //! * [`Machine`]: the protocol, as a state machine that is fed one [`Input`] and says one [`Output`];
 //! * [`Switchboard`]: routing of notifications to listeners, for authors of backends;
+//! * [`connection`]: what backends over a connection share: options, faults, delays;
 //! * [`scripts`]: the Lua that every Redis adapter sends, so that it is written once;
-//! * [`redis`]: the rest that adapters for Redis and Valkey share: addresses, calls, replies, faults.
+//! * [`redis`]: the rest that adapters for Redis and Valkey share: addresses, calls, replies.
 //!
 //! Applications want the `memolock` crate; this one is for authors of backends and adapters.
 //!
@@ -51,6 +52,7 @@
 //! ```
 
 mod backend;
+pub mod connection;
 mod error;
 mod event;
 mod key;
@@ -59,6 +61,7 @@ mod notice;
 pub mod redis;
 pub mod scripts;
 mod switchboard;
+mod sync;
 mod tag;
 mod time;
 mod token;
@@ -77,7 +80,7 @@ pub use machine::{
     Outcome, Output, Phase, Policy, Storage,
 };
 pub use notice::{MAX_MESSAGE_BYTES, Notice};
-pub use switchboard::{Listener, Switchboard};
+pub use switchboard::{Changes, Listener, Switchboard};
 pub use tag::{MAX_TAG_BYTES, Tag, TagError};
 pub use time::{MAX_TTL, Timestamp, millis};
 pub use token::Token;

@@ -20,14 +20,15 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// A failure notice, its message cut to [`MAX_MESSAGE_BYTES`] at a character's boundary and made one line.
+    /// A failure notice, its message cut to [`MAX_MESSAGE_BYTES`] at a character's boundary and made one line
+    /// without control characters: whoever may publish writes in somebody's log.
     #[must_use]
     pub fn failed(message: &str) -> Self {
         let mut cut = message.len().min(MAX_MESSAGE_BYTES);
         while !message.is_char_boundary(cut) {
             cut -= 1;
         }
-        Self::Failed(message[..cut].replace(['\n', '\r'], " "))
+        Self::Failed(message[..cut].replace(char::is_control, " "))
     }
 
     /// The payload as it is published.
@@ -95,5 +96,10 @@ mod tests {
             panic!("not a failure");
         };
         assert!(foreign.len() <= MAX_MESSAGE_BYTES);
+        let coloured = b"failed:\x1b[2J\x07a\xc2\x9bb\x00";
+        assert_eq!(
+            Notice::decode(coloured),
+            Notice::Failed(" [2J a b ".to_owned())
+        );
     }
 }

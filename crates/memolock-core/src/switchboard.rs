@@ -6,9 +6,10 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
+use crate::sync::{Mutex, MutexGuard};
 use crate::{BackendError, Key, Message};
 
 pub use listener::Listener;
@@ -21,7 +22,8 @@ use listener::{Ear, Stage};
 /// 1. [`subscribe`](Switchboard::listen) calls `listen` and awaits [`Listener::confirmed`];
 /// 2. the task that owns the connection awaits [`changes`](Switchboard::changes), asks the store to
 ///    subscribe and unsubscribe what it says, and reports each confirmation with
-///    [`confirm`](Switchboard::confirm), each message with [`deliver`](Switchboard::deliver);
+///    [`confirm`](Switchboard::confirm), each message with [`deliver`](Switchboard::deliver), each that
+///    does not fit with [`missed`](Switchboard::missed);
 /// 3. when the connection breaks it calls [`gap`](Switchboard::gap). All keys then come out of
 ///    `changes` again, and each confirmation tells its listeners [`Event::Resumed`](crate::Event::Resumed).
 ///
@@ -167,6 +169,16 @@ impl Switchboard {
     pub fn deliver(&self, key: &Key, message: &Message) {
         let wakers: Vec<_> = match self.lock().routes.get(key) {
             Some(route) => route.ears.iter().filter_map(|e| e.hear(message)).collect(),
+            None => return,
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Something happened to `key` that no message can carry, such as a value that is too large for the
+    /// store's messages: its listeners hear a gap that is over at once, and look.
+    pub fn missed(&self, key: &Key) {
+        let wakers: Vec<_> = match self.lock().routes.get(key) {
+            Some(route) => route.ears.iter().filter_map(|e| e.miss()).collect(),
             None => return,
         };
         wakers.into_iter().for_each(Waker::wake);

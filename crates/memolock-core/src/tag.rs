@@ -6,14 +6,15 @@ use std::sync::Arc;
 /// The longest tag, in bytes. Every key of a tag repeats it, so a long one is surely a mistake.
 pub const MAX_TAG_BYTES: usize = 1024;
 
-/// Endings that would make one tag's value keys another tag's lock keys or channels.
-const RESERVED_ENDINGS: [&str; 3] = ["/lock", "/notif", "/fail"];
+/// What before a colon, or at the end, would make one tag's value keys another tag's lock keys or channels.
+const RESERVED: [&str; 3] = ["/lock", "/notif", "/fail"];
 
 /// A validated tag. Cheap to clone.
 ///
 /// A tag may hold any UTF-8, `:` and `/` included. Note that ids are joined to it by `:`, so the
-/// tag `a` with id `b:c` and the tag `a:b` with id `c` name the same key: keep tags of one store
-/// prefix-free.
+/// tag `a` with id `b:c` and the tag `a:b` with id `c` name the same key, and with id `b/lock:c` the value
+/// of the one is the lock of the other: no tag of a store should be another one and a colon and more. Where
+/// none is, no two pairs of tag and id share a name, whatever the ids are.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(Arc<str>);
 
@@ -21,8 +22,8 @@ impl Tag {
     /// Validates `tag`.
     ///
     /// # Errors
-    /// [`TagError`] if it is empty, longer than [`MAX_TAG_BYTES`], or ends in `/lock`, `/notif` or
-    /// `/fail`, which name the lock keys and channels of another tag.
+    /// [`TagError`] if it is empty, longer than [`MAX_TAG_BYTES`], or has `/lock`, `/notif` or
+    /// `/fail` at its end or before a colon, which name the lock keys and channels of another tag.
     pub fn new(tag: &str) -> Result<Self, TagError> {
         if tag.is_empty() {
             return Err(TagError::Empty);
@@ -30,7 +31,8 @@ impl Tag {
         if tag.len() > MAX_TAG_BYTES {
             return Err(TagError::TooLong { bytes: tag.len() });
         }
-        if let Some(ending) = RESERVED_ENDINGS.iter().find(|e| tag.ends_with(**e)) {
+        let names = |ending: &str| tag.split(':').any(|part| part.ends_with(ending));
+        if let Some(ending) = RESERVED.iter().find(|ending| names(ending)) {
             return Err(TagError::Reserved {
                 tag: tag.to_owned(),
                 ending,
@@ -92,8 +94,10 @@ pub enum TagError {
         /// Its length in bytes.
         bytes: usize,
     },
-    /// The tag ends like the names of locks or channels do.
-    #[error("the tag {tag:?} ends in {ending:?}, which names locks or channels of another tag")]
+    /// The tag, or what is before a colon in it, ends like the names of locks or channels do.
+    #[error(
+        "the tag {tag:?} has a part that ends in {ending:?}, which names locks or channels of another tag"
+    )]
     Reserved {
         /// The refused tag.
         tag: String,
@@ -120,7 +124,14 @@ mod tests {
 
     #[test]
     fn names_of_locks_and_channels_are_refused() {
-        for tag in ["likes/lock", "likes/notif", "likes/fail", "/lock"] {
+        for tag in [
+            "likes/lock",
+            "likes/notif",
+            "likes/fail",
+            "/lock",
+            "likes/lock:x",
+            "a:b/fail:c",
+        ] {
             assert!(
                 matches!(Tag::new(tag), Err(TagError::Reserved { .. })),
                 "{tag}"

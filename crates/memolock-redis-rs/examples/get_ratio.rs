@@ -1,7 +1,8 @@
 //! Compares `RedisBackend::get` with the raw client's GET, in one run.
 //!
 //! `cargo run --release --example get_ratio [URL]`, by default `redis://127.0.0.1:6379`. It writes
-//! 1,000 keys of the tag `get_ratio` that expire after ten minutes.
+//! 1,000 keys of the tag `get_ratio` that expire after ten minutes. With `--features deadpool` the backend
+//! over a pool of 16 connections is measured too, against the backend over its own connection.
 
 // An example may end with a panic where a service may not.
 #![allow(clippy::unwrap_used)]
@@ -37,23 +38,51 @@ async fn main() {
 
     println!("tasks   raw op/s   backend op/s   ratio (median of {ROUNDS}, with min and max)");
     for tasks in [1, 64, 512] {
-        let mut rounds = Vec::new();
-        for _ in 0..ROUNDS {
-            let theirs = measure(tasks, |task| {
-                by_client(raw.clone(), Arc::clone(&keys), task)
-            })
-            .await;
-            let ours = measure(tasks, |task| {
-                by_backend(backend.clone(), Arc::clone(&keys), task)
-            })
-            .await;
-            rounds.push((ours / theirs, theirs, ours));
-        }
-        rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (ratio, theirs, ours) = rounds[ROUNDS / 2];
-        let (least, most) = (rounds[0].0, rounds[ROUNDS - 1].0);
-        println!("{tasks:5} {theirs:10.0} {ours:14.0}   {ratio:.2} ({least:.2} .. {most:.2})");
+        let raw = |task| by_client(raw.clone(), Arc::clone(&keys), task);
+        let ours = |task| by_backend(backend.clone(), Arc::clone(&keys), task);
+        compare(tasks, raw, ours).await;
     }
+    #[cfg(feature = "deadpool")]
+    {
+        let pooled = pooled(&url).await;
+        println!(
+            "\ntasks   own op/s    pooled op/s   ratio (median of {ROUNDS}, with min and max)"
+        );
+        for tasks in [1, 64, 512] {
+            let own = |task| by_backend(backend.clone(), Arc::clone(&keys), task);
+            let pooled = |task| by_backend(pooled.clone(), Arc::clone(&keys), task);
+            compare(tasks, own, pooled).await;
+        }
+    }
+}
+
+/// The backend as an application has it that owns a pool.
+#[cfg(feature = "deadpool")]
+async fn pooled(url: &str) -> RedisBackend {
+    use memolock_redis_rs::deadpool_redis::{Config, PoolConfig, Runtime};
+    let mut config = Config::from_url(url);
+    config.pool = Some(PoolConfig::new(16));
+    let pool = config.create_pool(Some(Runtime::Tokio1)).unwrap();
+    let builder = RedisBackend::builder(url).pool(pool);
+    builder.connect().await.unwrap()
+}
+
+/// Both by turns, and a line of the table.
+async fn compare<A, B>(tasks: usize, one: impl Fn(usize) -> A, other: impl Fn(usize) -> B)
+where
+    A: Future<Output = u64> + Send + 'static,
+    B: Future<Output = u64> + Send + 'static,
+{
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let theirs = measure(tasks, &one).await;
+        let ours = measure(tasks, &other).await;
+        rounds.push((ours / theirs, theirs, ours));
+    }
+    rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (ratio, theirs, ours) = rounds[ROUNDS / 2];
+    let (least, most) = (rounds[0].0, rounds[ROUNDS - 1].0);
+    println!("{tasks:5} {theirs:10.0} {ours:14.0}   {ratio:.2} ({least:.2} .. {most:.2})");
 }
 
 /// The raw client at its best: RESP3 and no delay, as the backend has it; its default time-out.

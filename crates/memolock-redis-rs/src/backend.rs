@@ -12,11 +12,12 @@ use memolock_core::{
 };
 use redis::Cmd;
 
-use crate::builder::RedisBackendBuilder;
-use crate::command::Commands;
+use crate::builder::{RedisBackendBuilder, Way};
 use crate::counters::Counters;
 use crate::dial::Dialer;
+use crate::dice::Dice;
 use crate::link::Doubt;
+use crate::road::Road;
 use crate::subscriptions::Subscriptions;
 
 /// A Redis or Valkey server as a [`Backend`]. Cheap to clone; the clones share two connections, and
@@ -27,7 +28,7 @@ pub struct RedisBackend {
 }
 
 struct Rooms {
-    commands: Commands,
+    road: Road,
     subscriptions: Subscriptions,
     counters: Arc<Counters>,
     address: Address,
@@ -59,17 +60,22 @@ impl RedisBackend {
         RedisBackendBuilder::new(url.into())
     }
 
-    /// Opens both links. Within a tokio runtime only.
-    pub(crate) fn open(address: &Address, options: &Options) -> Result<Self, Fault> {
+    /// Opens the subscription link, and paves the road for commands. Within a tokio runtime only.
+    pub(crate) fn open(
+        address: &Address,
+        options: &Options,
+        Way { connector, dice }: Way,
+        pave: impl FnOnce(Dialer, Dice, &Arc<Counters>, Doubt) -> Road,
+    ) -> Result<Self, Fault> {
         let counters = Arc::new(Counters::default());
         let doubt = Doubt::default();
-        let speaking = Dialer::new(address, options, "")?;
-        let listening = Dialer::new(address, options, "-sub")?;
-        let commands = Commands::open(speaking, options, &counters, doubt.clone());
-        let subscriptions = Subscriptions::open(listening, options, &counters, doubt);
+        let speaking = Dialer::new(address, options, connector.clone(), "")?;
+        let listening = Dialer::new(address, options, connector, "-sub")?;
+        let road = pave(speaking, dice.clone(), &counters, doubt.clone());
+        let subscriptions = Subscriptions::open(listening, options, dice, &counters, doubt);
         Ok(Self {
             rooms: Arc::new(Rooms {
-                commands,
+                road,
                 subscriptions,
                 counters,
                 address: address.clone(),
@@ -79,19 +85,19 @@ impl RedisBackend {
 
     /// Waits until the first attempt to connect has ended, which is bounded by itself.
     pub(crate) async fn ready(&self) -> Result<(), BackendError> {
-        match self.rooms.commands.link().first_attempt().await {
+        match self.rooms.road.first_attempt().await {
             Ok(()) => Ok(()),
             Err(fault) => Err(fault.outward(Operation::Connect)),
         }
     }
 
-    async fn run(&self, call: Call) -> Result<Reply, Fault> {
-        self.rooms.commands.run(&call).await
+    async fn run(&self, key: &Key, call: Call) -> Result<Reply, Fault> {
+        self.rooms.road.run(Some(key), &call).await
     }
 
     /// Renewals that travel together.
     async fn renew_some(&self, renewals: &[Renewal]) -> Result<Vec<bool>, Fault> {
-        let answer = self.run(calls::renew(renewals)).await?;
+        let answer = self.rooms.road.run(None, &calls::renew(renewals)).await?;
         reply::renewed(answer, renewals.len())
     }
 }
@@ -99,14 +105,14 @@ impl RedisBackend {
 #[async_trait]
 impl Backend for RedisBackend {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("redis-rs")
+        Capabilities::new(self.rooms.road.name())
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
         let name = key.value_name();
         let mut command = Cmd::with_capacity(2, 3 + name.len());
         command.arg("GET").arg(name);
-        let answer = self.rooms.commands.send(&command).await;
+        let answer = self.rooms.road.send(key, command).await;
         answer
             .and_then(reply::value)
             .map_err(|fault| fault.on(Operation::Get, key))
@@ -118,7 +124,7 @@ impl Backend for RedisBackend {
         token: Token,
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
-        let answer = self.run(calls::acquire(key, token, lease)).await;
+        let answer = self.run(key, calls::acquire(key, token, lease)).await;
         answer
             .and_then(reply::acquired)
             .map_err(|fault| fault.on(Operation::Acquire, key))
@@ -132,7 +138,7 @@ impl Backend for RedisBackend {
         stale: &Bytes,
     ) -> Result<Acquired, BackendError> {
         let answer = self
-            .run(calls::acquire_over(key, token, lease, stale))
+            .run(key, calls::acquire_over(key, token, lease, stale))
             .await;
         answer
             .and_then(reply::acquired)
@@ -146,7 +152,7 @@ impl Backend for RedisBackend {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
-        let answer = self.run(calls::fulfil(key, token, value, ttl)).await;
+        let answer = self.run(key, calls::fulfil(key, token, value, ttl)).await;
         answer
             .and_then(reply::fulfilled)
             .map_err(|fault| fault.on(Operation::Fulfil, key))
@@ -169,7 +175,9 @@ impl Backend for RedisBackend {
         token: Token,
         notice: Option<Notice>,
     ) -> Result<bool, BackendError> {
-        let answer = self.run(calls::release(key, token, notice.as_ref())).await;
+        let answer = self
+            .run(key, calls::release(key, token, notice.as_ref()))
+            .await;
         answer
             .and_then(reply::flag)
             .map_err(|fault| fault.on(Operation::Release, key))
@@ -182,21 +190,21 @@ impl Backend for RedisBackend {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
-        let answer = self.run(calls::put(key, value, ttl, mode)).await;
+        let answer = self.run(key, calls::put(key, value, ttl, mode)).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Put, key))
     }
 
     async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
-        let answer = self.run(calls::invalidate(key)).await;
+        let answer = self.run(key, calls::invalidate(key)).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Invalidate, key))
     }
 
     async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
-        let answer = self.run(calls::inspect(key)).await;
+        let answer = self.run(key, calls::inspect(key)).await;
         answer
             .and_then(reply::inspection)
             .map_err(|fault| fault.on(Operation::Inspect, key))
@@ -217,9 +225,9 @@ impl Backend for RedisBackend {
 
     async fn close(&self) {
         // First all that needs no waiting, so that a dropped close has closed too.
-        self.rooms.commands.link().close();
+        self.rooms.road.close();
         self.rooms.subscriptions.close();
-        self.rooms.commands.link().ended().await;
+        self.rooms.road.ended().await;
         self.rooms.subscriptions.link().ended().await;
     }
 }
@@ -229,7 +237,7 @@ impl fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisBackend")
             .field("address", &format_args!("{}", self.rooms.address))
-            .field("commands", &self.rooms.commands.link().condition())
+            .field("commands", &self.rooms.road.condition())
             .field(
                 "subscriptions",
                 &self.rooms.subscriptions.link().condition(),

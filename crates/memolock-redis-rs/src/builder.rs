@@ -1,12 +1,20 @@
 //! Options of the backend, their defaults and why.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
-use memolock_core::redis::{Address, Fault, Options};
-use memolock_core::{BackendError, ErrorKind, Operation};
+use memolock_core::redis::{Address, Endpoint, Fault, Options};
+use memolock_core::{BackendError, Entropy, ErrorKind, Operation};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::backend::RedisBackend;
+use crate::command::Commands;
+use crate::dice::Dice;
+#[cfg(feature = "deadpool")]
+use crate::pooled::Pooled;
+use crate::road::Road;
+use crate::stream::Connector;
 
 /// Makes a [`RedisBackend`] with other than the default options.
 ///
@@ -27,6 +35,17 @@ use crate::backend::RedisBackend;
 pub struct RedisBackendBuilder {
     url: String,
     options: Options,
+    way: Way,
+    #[cfg(feature = "deadpool")]
+    pool: Option<deadpool_redis::Pool>,
+}
+
+/// How connections are made, beyond the options that adapters share.
+#[derive(Clone, Default)]
+pub(crate) struct Way {
+    /// None: over TCP, or whatever the URL says.
+    pub(crate) connector: Option<Connector>,
+    pub(crate) dice: Dice,
 }
 
 impl RedisBackendBuilder {
@@ -34,7 +53,29 @@ impl RedisBackendBuilder {
         Self {
             url,
             options: Options::default(),
+            way: Way::default(),
+            #[cfg(feature = "deadpool")]
+            pool: None,
         }
+    }
+
+    /// Sends commands through this pool of the application's, and not over a connection of our own;
+    /// subscriptions have theirs, made from the URL, all the same. Default: none.
+    ///
+    /// For applications that own a pool already and count their connections. It costs: the pool checks a
+    /// connection with two more commands before each use, and a connection carries one command at a time;
+    /// the crate's README has measured ratios. Calls on one key keep their order. A wait for a free
+    /// connection counts towards the [command time-out](Self::command_timeout), whatever the pool's own
+    /// time-outs are. Closing the backend leaves the pool open. The pool's client should have `TCP_NODELAY`
+    /// set, which the redis crate does not do by itself.
+    ///
+    /// The pool and the URL must lead to the same server and database, or notifications would not be heard:
+    /// [`connect`](Self::connect) compares them as far as the server says who it is;
+    /// [`connect_lazy`](Self::connect_lazy) cannot.
+    #[cfg(feature = "deadpool")]
+    pub fn pool(mut self, pool: deadpool_redis::Pool) -> Self {
+        self.pool = Some(pool);
+        self
     }
 
     /// How long one attempt to connect may take: name resolution, TCP, TLS and authentication.
@@ -87,6 +128,41 @@ impl RedisBackendBuilder {
         self
     }
 
+    /// Makes connections over streams of the application's own: a tunnel, another TLS, a simulated network.
+    /// It is called whenever a connection is wanted, one for commands and one for subscriptions, and has
+    /// the [bound](Self::connect_timeout) of one attempt to connect. Default: none, a stream is made as the
+    /// URL says.
+    ///
+    /// User, password and database are the URL's all the same; its host is but a name in reports. A
+    /// `rediss://` URL is refused: what protects the stream is the stream's affair.
+    ///
+    /// ```no_run
+    /// # use memolock_redis_rs::RedisBackend;
+    /// # async fn example() -> Result<(), memolock_core::BackendError> {
+    /// let backend = RedisBackend::builder("redis://behind-the-tunnel")
+    ///     .connector(|| tokio::net::TcpStream::connect("127.0.0.1:7000"))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connector<F, Fut, S>(mut self, connect: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.way.connector = Some(Connector::new(connect));
+        self
+    }
+
+    /// Where the jitter of reconnecting comes from. Default: the standard library's random state. For
+    /// simulations that must repeat.
+    pub fn entropy(mut self, entropy: impl Entropy + Send + 'static) -> Self {
+        self.way.dice = Dice::of(entropy);
+        self
+    }
+
     /// Connects, and fails fast if that is not possible: within the
     /// [bound](Self::connect_timeout) of one attempt.
     ///
@@ -112,11 +188,30 @@ impl RedisBackendBuilder {
     pub fn connect_lazy(self) -> Result<RedisBackend, BackendError> {
         let address = Address::parse(&self.url).map_err(refused)?;
         self.options.check().map_err(refused)?;
+        let tls = matches!(address.endpoint(), Endpoint::Tls { .. });
+        if tls && self.way.connector.is_some() {
+            let detail = "over a connector's stream TLS is the stream's affair: use redis://";
+            return Err(refused(Fault::new(ErrorKind::Config, detail)));
+        }
         if tokio::runtime::Handle::try_current().is_err() {
             let detail = "there is no tokio runtime here";
             return Err(refused(Fault::new(ErrorKind::Config, detail)));
         }
-        RedisBackend::open(&address, &self.options).map_err(refused)
+        let options = &self.options;
+        let opened = RedisBackend::open(
+            &address,
+            options,
+            self.way,
+            |dialer, dice, counters, doubt| {
+                #[cfg(feature = "deadpool")]
+                if let Some(pool) = self.pool {
+                    let pooled = Pooled::new(pool, dialer, options, counters, doubt);
+                    return Road::Pooled(Box::new(pooled));
+                }
+                Road::Own(Commands::open(dialer, options, dice, counters, doubt))
+            },
+        );
+        opened.map_err(refused)
     }
 }
 
@@ -161,6 +256,13 @@ mod tests {
         let error = RedisBackend::connect_lazy("redis://127.0.0.1:1").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("tokio"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn tls_is_not_forgotten_over_a_connector() {
+        let stream = || async { Ok(tokio::io::empty()) };
+        let builder = RedisBackend::builder("rediss://h").connector(stream);
+        assert_eq!(lazy(builder), ErrorKind::Config);
     }
 
     #[test]

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Call, Fault, Options, Reply, Script};
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
 use crate::counters::Counters;
-use crate::dial::{Dialer, Line, is_end, ping};
+use crate::dial::{Dialer, Line, ping};
+use crate::dice::Dice;
 use crate::error::fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply::neutral;
+use crate::stream::Connection;
 
 /// How long a command that met a dead connection waits for the link's task to notice. It takes
 /// microseconds; the bound is for a process that is short of processor time.
@@ -22,7 +23,7 @@ const NOTICING: Duration = Duration::from_millis(100);
 /// A connection, and the how many-th it is: a dead one is told from its successor by that.
 #[derive(Clone)]
 pub(crate) struct Wire {
-    connection: MultiplexedConnection,
+    connection: Connection,
     nth: u64,
 }
 
@@ -40,6 +41,7 @@ impl Commands {
     pub(crate) fn open(
         dialer: Dialer,
         options: &Options,
+        dice: Dice,
         counters: &Arc<Counters>,
         other: Doubt,
     ) -> Self {
@@ -51,7 +53,7 @@ impl Commands {
             made: 0,
         };
         Self {
-            link: Link::open(dialer, tenant, options, counters),
+            link: Link::open(dialer, tenant, options, dice, counters),
             counters: Arc::clone(counters),
             doubts: [doubt, other],
             bound: options.command_timeout,
@@ -83,11 +85,8 @@ impl Commands {
     /// after a restart or a `SCRIPT FLUSH`. The one command that is ever sent again: the server said
     /// that it did nothing.
     pub(crate) async fn run(&self, call: &Call) -> Result<Reply, Fault> {
-        let known = packed("EVALSHA", &DIGESTS[call.script as usize], call);
-        match self.send(&known).await {
-            Err(fault) if fault.is_noscript() => {
-                self.send(&packed("EVAL", call.script.text(), call)).await
-            }
+        match self.send(&by_digest(call)).await {
+            Err(fault) if fault.is_noscript() => self.send(&by_text(call)).await,
             outcome => outcome,
         }
     }
@@ -154,9 +153,11 @@ impl Tenant for Keeper {
         let mut beat = heartbeat(self.interval);
         loop {
             tokio::select! {
-                push = line.pushes.recv() => match is_end(push.as_ref()) {
-                    true => return Fault::lost(),
-                    false => continue,
+                // In the same order in every run, for simulations.
+                biased;
+                push = line.pushes.recv() => match push {
+                    Err(fault) => return fault,
+                    Ok(_) => continue,
                 },
                 _ = beat.tick() => {}
                 () = self.doubt.raised() => {}
@@ -168,6 +169,16 @@ impl Tenant for Keeper {
             }
         }
     }
+}
+
+/// A script for a server that knows it.
+pub(crate) fn by_digest(call: &Call) -> Cmd {
+    packed("EVALSHA", &DIGESTS[call.script as usize], call)
+}
+
+/// A script for a server that has forgotten it.
+pub(crate) fn by_text(call: &Call) -> Cmd {
+    packed("EVAL", call.script.text(), call)
 }
 
 /// A script with its keys and arguments, in one allocation.

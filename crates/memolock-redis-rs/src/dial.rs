@@ -5,10 +5,11 @@ use std::time::Duration;
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, Fault, Options};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, PushInfo, PushKind};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use redis::{AsyncConnectionConfig, RedisResult};
 
 use crate::error::fault;
+use crate::pushes::{self, Pushes};
+use crate::stream::{Connection, Connector};
 use crate::url::client;
 
 /// Commands that may queue for the socket before callers wait for room. The library's default of 50
@@ -22,6 +23,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 /// Makes connections for one purpose.
 pub(crate) struct Dialer {
     client: redis::Client,
+    connector: Option<Connector>,
     address: Address,
     name: Option<String>,
     connect_timeout: Duration,
@@ -30,15 +32,21 @@ pub(crate) struct Dialer {
 
 /// One connection: the end that sends, and the pushes that come back.
 pub(crate) struct Line {
-    pub(crate) connection: MultiplexedConnection,
-    pub(crate) pushes: UnboundedReceiver<PushInfo>,
+    pub(crate) connection: Connection,
+    pub(crate) pushes: Pushes,
 }
 
 impl Dialer {
     /// `suffix` tells this connection from the backend's other one in `CLIENT LIST`.
-    pub(crate) fn new(address: &Address, options: &Options, suffix: &str) -> Result<Self, Fault> {
+    pub(crate) fn new(
+        address: &Address,
+        options: &Options,
+        connector: Option<Connector>,
+        suffix: &str,
+    ) -> Result<Self, Fault> {
         Ok(Self {
             client: client(address)?,
+            connector,
             address: address.clone(),
             name: options
                 .client_name
@@ -66,7 +74,7 @@ impl Dialer {
     }
 
     async fn connect(&self) -> Result<Line, Fault> {
-        let (sender, pushes) = unbounded_channel();
+        let (sender, pushes) = pushes::channel();
         // The one bound of every command. That of connecting is `dial`'s, for it covers the name too.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
@@ -74,13 +82,8 @@ impl Dialer {
             .set_pipeline_buffer_size(QUEUED_COMMANDS)
             .set_write_backpressure_boundary(WRITE_BYTES)
             .set_push_sender(sender);
-        let mut connection = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(fault)?;
-        // It holds a push sender: as long as it lives, the end of `pushes` tells nothing.
-        drop(config);
+        // The configuration holds a push sender: as long as it lives, the end of `pushes` tells nothing.
+        let mut connection = self.over(config).await.map_err(fault)?;
         if let Some(name) = &self.name {
             let mut command = redis::cmd("CLIENT");
             command.arg("SETNAME").arg(name);
@@ -90,11 +93,16 @@ impl Dialer {
         }
         Ok(Line { connection, pushes })
     }
-}
 
-/// Whether a push says that the connection is gone. `None` says so too: its driver has ended.
-pub(crate) fn is_end(push: Option<&PushInfo>) -> bool {
-    push.is_none_or(|push| push.kind == PushKind::Disconnection)
+    async fn over(&self, config: AsyncConnectionConfig) -> RedisResult<Connection> {
+        if let Some(connector) = &self.connector {
+            let info = self.client.get_connection_info();
+            return connector.connect(info.redis_settings(), config).await;
+        }
+        let client = &self.client;
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        Ok(connection.await?.into())
+    }
 }
 
 /// Asks for a sign of life. Any reply is one, an error too.

@@ -21,6 +21,9 @@ pub(crate) fn fault(error: RedisError) -> Fault {
             return Fault::lost();
         }
         Said::Io => ErrorKind::Unavailable,
+        // A reply that broke off: what makes no sense of it is the end of the connection. The client tells it
+        // from garbage by these words alone.
+        Said::Parse if error.to_string().contains("end of input") => return Fault::lost(),
         // "No address found for host" comes as this kind too, but addresses come and go.
         Said::InvalidClientConfig if error.to_string().contains("address") => {
             ErrorKind::Unavailable
@@ -59,6 +62,17 @@ mod tests {
         ] {
             assert_eq!(of_line(line), Fault::answered(line), "{line}");
         }
+    }
+
+    /// A caller could not try again, and would not compute locally, over an answer that makes no sense.
+    #[test]
+    fn a_reply_that_broke_off_is_a_lost_connection() {
+        use redis::parse_redis_value as parse;
+        for torn in [&b"$5\r\nab"[..], b"$", b"*2\r\n:1\r\n", b"+O"] {
+            assert_eq!(fault(parse(torn).unwrap_err()), Fault::lost(), "{torn:?}");
+        }
+        let garbage = fault(parse(b"HTTP/1.1 400\r\n").unwrap_err());
+        assert_eq!(garbage.kind(), ErrorKind::Protocol, "{garbage:?}");
     }
 
     #[test]

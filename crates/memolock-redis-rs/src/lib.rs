@@ -26,6 +26,9 @@
 //! [heartbeat](RedisBackendBuilder::heartbeat), so that a server which hangs without closing its
 //! connections is noticed too.
 //!
+//! An application that owns a `deadpool_redis::Pool` may lend it for commands: feature `deadpool`,
+//! `RedisBackendBuilder::pool`.
+//!
 //! # When the server goes away
 //!
 //! * A command that was in flight fails as [`Unavailable`](memolock_core::ErrorKind::Unavailable) or
@@ -48,14 +51,23 @@ mod builder;
 mod command;
 mod counters;
 mod dial;
+mod dice;
 mod error;
 mod link;
+#[cfg(feature = "deadpool")]
+mod pooled;
+mod pushes;
 mod reply;
+mod road;
+mod stream;
 mod subscriptions;
 mod url;
 
 pub use backend::RedisBackend;
 pub use builder::RedisBackendBuilder;
+/// The pool that [`RedisBackendBuilder::pool`] takes.
+#[cfg(feature = "deadpool")]
+pub use deadpool_redis;
 
 /// The code of the README compiles.
 #[cfg(doctest)]

@@ -1,7 +1,6 @@
 //! The self-healing connection: one task dials, serves, and dials again.
 
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use tracing::{debug, warn};
 
 use crate::counters::Counters;
 use crate::dial::{Dialer, Line};
+use crate::dice::Dice;
 
 /// What is known of a link.
 #[derive(Debug, Clone)]
@@ -53,6 +53,7 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
         dialer: Dialer,
         tenant: T,
         options: &Options,
+        dice: Dice,
         counters: &Arc<Counters>,
     ) -> Self {
         let state = Arc::new(watch::Sender::new(State::Connecting));
@@ -61,6 +62,7 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
             tenant,
             state: Arc::clone(&state),
             backoff: Backoff::new(options.reconnect_min_delay, options.reconnect_max_delay),
+            dice,
             counters: Arc::clone(counters),
         };
         let task = tokio::spawn(supervisor.run());
@@ -163,6 +165,7 @@ struct Supervisor<T: Tenant> {
     tenant: T,
     state: Arc<watch::Sender<State<T::Handle>>>,
     backoff: Backoff,
+    dice: Dice,
     counters: Arc<Counters>,
 }
 
@@ -192,7 +195,7 @@ impl<T: Tenant> Supervisor<T> {
     async fn redial(&mut self) -> Line {
         let mut failures = 0_u64;
         loop {
-            let delay = self.backoff.next(random());
+            let delay = self.backoff.next(self.dice.roll());
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
@@ -260,19 +263,4 @@ pub(crate) fn heartbeat(interval: Duration) -> tokio::time::Interval {
     // After a pause of the process one beat is enough.
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     beat
-}
-
-/// A random number, good enough for jitter: the standard library seeds its hashers.
-fn random() -> u64 {
-    RandomState::new().hash_one(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::random;
-
-    #[test]
-    fn jitter_differs() {
-        assert_ne!(random(), random());
-    }
 }

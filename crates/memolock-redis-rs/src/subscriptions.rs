@@ -13,7 +13,8 @@ use redis::{PushInfo, PushKind};
 use tracing::debug;
 
 use crate::counters::Counters;
-use crate::dial::{Dialer, Line, is_end, ping};
+use crate::dial::{Dialer, Line, ping};
+use crate::dice::Dice;
 use crate::error::fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply;
@@ -31,6 +32,7 @@ impl Subscriptions {
     pub(crate) fn open(
         dialer: Dialer,
         options: &Options,
+        dice: Dice,
         counters: &Arc<Counters>,
         doubt: Doubt,
     ) -> Self {
@@ -42,7 +44,7 @@ impl Subscriptions {
             interval: options.heartbeat,
         };
         Self {
-            link: Link::open(dialer, owner, options, counters),
+            link: Link::open(dialer, owner, options, dice, counters),
             board,
             doubt,
             bound: options.command_timeout,
@@ -170,8 +172,8 @@ impl<'a> Session<'a> {
             tokio::select! {
                 biased;
                 push = self.line.pushes.recv() => match push {
-                    Some(push) if !is_end(Some(&push)) => self.hear(push),
-                    _ => return Fault::lost(),
+                    Ok(push) => self.hear(push),
+                    Err(fault) => return fault,
                 },
                 (request, outcome) = settle(&mut asking) => {
                     asking = None;
@@ -223,10 +225,7 @@ impl<'a> Session<'a> {
     /// The server has answered a request. An error ends the session if it may pass.
     fn answered(&mut self, request: Request, outcome: Result<(), Fault>) -> Result<(), Fault> {
         // Confirmations come as pushes, and were put in the channel before the answer was.
-        while let Ok(push) = self.line.pushes.try_recv() {
-            if is_end(Some(&push)) {
-                return Err(Fault::lost());
-            }
+        while let Some(push) = self.line.pushes.try_recv()? {
             self.hear(push);
         }
         match (request, outcome) {

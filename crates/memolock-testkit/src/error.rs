@@ -16,6 +16,15 @@ pub enum ServerError {
         /// Each way that was tried, and why it failed.
         tried: String,
     },
+    /// There is no PostgreSQL.
+    #[error(
+        "no PostgreSQL for tests ({why}): install one (apt-get install postgresql), or set \
+         MEMOLOCK_TEST_POSTGRES_URL=postgres://user@host:port/database"
+    )]
+    NoPostgres {
+        /// What was tried, and why it failed.
+        why: String,
+    },
     /// An environment variable holds what cannot be used.
     #[error("{name} is not usable: {why}")]
     Setting {

@@ -14,6 +14,8 @@
 //! tests that kill, pause or count: it gives a server that nobody else uses. Nothing is left running,
 //! not even when the test panics or is itself killed.
 //!
+//! [`PgServer`] is the same in small for backends over PostgreSQL.
+//!
 //! # Example
 //!
 //! ```no_run
@@ -49,7 +51,9 @@ mod unique;
 pub use connection::Connection;
 pub use error::ServerError;
 pub use monitor::{Monitor, Observed};
-pub use proxy::Proxy;
+pub use proxy::{Arrivals, End, Faults, Flow, Limit, Pace, Proxy, Tally, Way};
 pub use resp::Value;
+#[cfg(unix)]
+pub use server::PgServer;
 pub use server::{DEFAULT_IMAGE, PUBLIC_IMAGE, Provider, TestServer};
 pub use unique::unique_tag;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use memolock_core::{Backend, Entropy, FailurePolicy, Keyspace, Layout, OutagePol
 use tokio::runtime::Handle;
 
 use crate::hub::Hub;
-use crate::{DefaultCodec, Error, Memolock, OsEntropy};
+use crate::remembered::{self, Limits, Remembered};
+use crate::shared::{Shared, Terms};
+use crate::store::Store;
+use crate::{CircuitBreaker, DefaultCodec, Error, Memolock, OsEntropy};
 
 /// Below this a lease is lost to an ordinary pause of a process.
 const SHORTEST_LEASE: Duration = Duration::from_millis(50);
@@ -27,6 +31,8 @@ pub struct Builder<T, C = DefaultCodec> {
     policy: Policy,
     renews: bool,
     local_computes: usize,
+    breaker: CircuitBreaker,
+    stale: Limits,
     entropy: Box<dyn Entropy + Send>,
     values: PhantomData<fn() -> T>,
 }
@@ -43,6 +49,8 @@ impl<T> Builder<T> {
             policy: Policy::default(),
             renews: true,
             local_computes: 64,
+            breaker: CircuitBreaker::new(),
+            stale: remembered::DEFAULT,
             entropy: Box::new(OsEntropy),
             values: PhantomData,
         }
@@ -62,6 +70,8 @@ impl<T, C> Builder<T, C> {
             policy: self.policy,
             renews: self.renews,
             local_computes: self.local_computes,
+            breaker: self.breaker,
+            stale: self.stale,
             entropy: self.entropy,
             values: PhantomData,
         }
@@ -108,10 +118,31 @@ impl<T, C> Builder<T, C> {
         self
     }
 
+    /// How many values are remembered for [`OutagePolicy::Serve`]; the one not asked for the longest goes
+    /// first. Default: 1,000, since they are held in memory decoded. At least 1.
+    pub fn stale_entries(mut self, most: NonZero<usize>) -> Self {
+        self.stale.most = most;
+        self
+    }
+
+    /// How old a value may be that [`OutagePolicy::Serve`] serves, counted from when it was last known to be
+    /// good. Default: 1 h, which is longer than most outages.
+    pub fn stale_age(mut self, age: Duration) -> Self {
+        self.stale.age = age;
+        self
+    }
+
     /// How many computes may run at once without a lease while the store is failing. Default: 64, so
     /// that what is behind the cache is not hit by the whole load at once. At least 1.
     pub fn local_computes(mut self, most: usize) -> Self {
         self.local_computes = most;
+        self
+    }
+
+    /// When to stop asking a store that does not answer. Default: [`CircuitBreaker::new`], so that a store
+    /// that hangs costs the first few calls a time-out and not every call.
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.breaker = breaker;
         self
     }
 
@@ -146,8 +177,9 @@ impl<T, C> Builder<T, C> {
             .map_err(|_| Error::Config("a memolock is built inside a tokio runtime".into()))?;
         let layout = self.layout.unwrap_or(self.backend.capabilities().layout);
         let space = Keyspace::new(Tag::new(&self.tag)?, layout)?;
+        let serves = self.policy.outage == OutagePolicy::Serve;
         let hub = Hub::new(
-            self.backend,
+            Store::new(self.backend, self.breaker),
             space,
             self.policy,
             self.renews,
@@ -155,12 +187,13 @@ impl<T, C> Builder<T, C> {
             self.entropy,
             runtime,
         );
-        Ok(Memolock::assemble(
-            hub,
-            self.codec,
-            self.ttl,
-            self.wait_timeout,
-        ))
+        let terms = Terms {
+            ttl: self.ttl,
+            wait_timeout: self.wait_timeout,
+        };
+        let remembered = serves.then(|| Remembered::new(self.stale));
+        let shared = Shared::new(hub, self.codec, terms, remembered);
+        Ok(Memolock::assemble(shared))
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -171,6 +204,9 @@ impl<T, C> Builder<T, C> {
         if self.policy.lease < SHORTEST_LEASE {
             let lease = self.policy.lease;
             return refuse(format!("a lease of {lease:?}: at least {SHORTEST_LEASE:?}"));
+        }
+        if let Err(what) = self.breaker.check() {
+            return refuse(what);
         }
         let most = tokio::sync::Semaphore::MAX_PERMITS;
         if !(1..=most).contains(&self.local_computes) {

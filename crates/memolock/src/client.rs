@@ -13,11 +13,11 @@ use crate::called::Called;
 use crate::crew::{Passenger, Pilot, Ride};
 use crate::driver;
 use crate::entry::Entry;
-use crate::flight::{Flight, Left};
-use crate::hub::{Hub, far};
+use crate::hub::far;
 use crate::landing::encoded;
 use crate::settled::Settled;
-use crate::table::{Boarding, Table};
+use crate::shared::{Lane, Shared, Terms};
+use crate::table::Boarding;
 use crate::work::{Read, Work};
 use crate::{DefaultCodec, Error, Lease, Memo, Stats};
 
@@ -32,30 +32,6 @@ pub struct Memolock<T, C = DefaultCodec> {
     shared: Arc<Shared<T, C>>,
 }
 
-/// What clones share.
-pub(crate) struct Shared<T, C> {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) codec: C,
-    pub(crate) ttl: Duration,
-    pub(crate) wait_timeout: Duration,
-    reads: Table<T>,
-    computes: Table<T>,
-}
-
-/// Which flights may be shared: a look never waits for a compute.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Lane {
-    Read,
-    Compute,
-}
-
-/// What one call may differ in from the memolock's settings.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
-    pub(crate) ttl: Duration,
-    pub(crate) wait_timeout: Duration,
-}
-
 impl<T> Memolock<T> {
     /// Begins to build a memolock for `tag` over `backend`, with JSON as its codec:
     /// [`Builder::codec`] takes another. Share one backend among memolocks by cloning it, or as an
@@ -66,16 +42,9 @@ impl<T> Memolock<T> {
 }
 
 impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
-    pub(crate) fn assemble(hub: Arc<Hub>, codec: C, ttl: Duration, wait_timeout: Duration) -> Self {
+    pub(crate) fn assemble(shared: Shared<T, C>) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                hub,
-                codec,
-                ttl,
-                wait_timeout,
-                reads: Table::new(),
-                computes: Table::new(),
-            }),
+            shared: Arc::new(shared),
         }
     }
 
@@ -139,7 +108,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     pub async fn invalidate(&self, id: &str) -> Result<(), Error> {
         let key = self.key(id)?;
         let _retire = self.retire(id);
-        self.bounded(self.shared.hub.backend.invalidate(&key)).await
+        self.bounded(self.shared.hub.store.invalidate(&key)).await
     }
 
     /// What the store has for `id`: value and lock, seen from outside.
@@ -148,14 +117,14 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// [`Error::Backend`], [`Error::Closed`], [`Error::Key`].
     pub async fn inspect(&self, id: &str) -> Result<Inspection, Error> {
         let key = self.key(id)?;
-        self.bounded(self.shared.hub.backend.inspect(&key)).await
+        self.bounded(self.shared.hub.store.inspect(&key)).await
     }
 
     /// Counters since the memolock was built.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let hub = &self.shared.hub;
-        hub.counters.read(hub.backend.stats())
+        hub.counters.read(&hub.store)
     }
 
     /// What is under way now: zero everywhere means that nothing was left behind.
@@ -222,10 +191,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     }
 
     pub(crate) fn terms(&self) -> Terms {
-        Terms {
-            ttl: self.shared.ttl,
-            wait_timeout: self.shared.wait_timeout,
-        }
+        self.shared.terms
     }
 
     pub(crate) fn key(&self, id: &str) -> Result<Key, KeyError> {
@@ -250,8 +216,8 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
             Err(error) => return Err(Error::Codec { key, error }),
         };
         let _retire = self.retire(id);
-        let backend = &self.shared.hub.backend;
-        self.bounded(backend.put(&key, bytes, ttl, mode)).await
+        let store = &self.shared.hub.store;
+        self.bounded(store.put(&key, bytes, ttl, mode)).await
     }
 
     /// The road of every call: lead a flight or join one, and take over when its leader is gone.
@@ -333,28 +299,7 @@ struct Retire<'a, T, C> {
 
 impl<T, C> Drop for Retire<'_, T, C> {
     fn drop(&mut self) {
-        self.shared.reads.retire(self.id);
-        self.shared.computes.retire(self.id);
-    }
-}
-
-impl<T, C> Shared<T, C> {
-    pub(crate) fn table(&self, lane: Lane) -> &Table<T> {
-        match lane {
-            Lane::Read => &self.reads,
-            Lane::Compute => &self.computes,
-        }
-    }
-
-    /// Somebody left a flight; if nobody is left in it, it is taken off and cleaned up.
-    pub(crate) fn left(&self, lane: Lane, flight: &Arc<Flight<T>>, left: Left<T>)
-    where
-        T: Send + Sync + 'static,
-    {
-        if let Left::Orphaned(engine) = left {
-            self.table(lane).remove(flight);
-            driver::clean_up(&self.hub, flight.key(), engine);
-        }
+        self.shared.retire(self.id);
     }
 }
 
@@ -370,7 +315,7 @@ impl<T, C> fmt::Debug for Memolock<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memolock")
             .field("tag", self.shared.hub.space.tag())
-            .field("backend", &self.shared.hub.backend)
+            .field("backend", &self.shared.hub.store.backend())
             .finish_non_exhaustive()
     }
 }

@@ -8,12 +8,12 @@ use memolock_core::Mode;
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::client::{Lane, Shared};
 use crate::driver;
 use crate::engine::Engine;
 use crate::flight::Flight;
 use crate::hub::until;
 use crate::settled::Settled;
+use crate::shared::{Lane, Shared};
 
 /// The caller that has the seat. Dropped before landing, it hands the engine to a passenger, or to
 /// clean-up if there is none.
@@ -88,7 +88,10 @@ impl<T: Send + Sync + 'static, C> Pilot<T, C> {
     /// Ends the flight for everybody aboard, and sends what clean-up remains to the background.
     pub(crate) fn land(mut self, settled: Settled<T>) -> Settled<T> {
         // Out of the table first: who asks after the end begins anew.
-        self.shared.table(self.lane).remove(&self.flight);
+        if !self.shared.table(self.lane).remove(&self.flight) {
+            // Taken out by who put or invalidated: what was remembered of this flight is older than that.
+            self.shared.forget(self.flight.key().id());
+        }
         self.flight.settle(settled.clone());
         if let Some(engine) = self.engine.take() {
             driver::clean_up(&self.shared.hub, self.flight.key(), engine);

@@ -21,17 +21,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use memolock_codec::Codec;
 use memolock_core::{
-    Acquired, BackendError, Event, Held, Input, Key, Message, Notice, Output, Phase, Token,
+    Acquired, BackendError, Completion, Event, Held, Input, Key, Message, Notice, Output, Phase,
+    Token,
 };
 use tokio::time::Instant;
 
 use crate::Lease;
-use crate::client::Shared;
 use crate::crew::{Controls, Pilot};
 use crate::engine::Engine;
 use crate::hub::{Hub, until};
 use crate::landing::{completion, settle};
 use crate::settled::{Product, Settled};
+use crate::shared::Shared;
 use crate::work::{Ended, Work};
 
 /// Drives a flight to its end. Without a result the caller's time ran out, in the phase that is named;
@@ -59,6 +60,9 @@ where
         if engine.has_outcome() {
             let settled = settle(shared, key, engine);
             return Ok(pilot.land(settled));
+        }
+        if serve_last(shared, key, engine) {
+            continue;
         }
         let crowded = place.is_none() && matches!(engine.output(), Output::Compute { lease: None });
         let phase = if crowded {
@@ -94,6 +98,21 @@ where
     }
 }
 
+/// Where a compute would run without a lease, and there is something to serve in its place, serves it.
+fn serve_last<T, C>(shared: &Shared<T, C>, key: &Key, engine: &mut Engine<T>) -> bool {
+    let hub = &*shared.hub;
+    let Some(cause) = engine.cause() else {
+        return false;
+    };
+    let Some(value) = shared.last(key) else {
+        return false;
+    };
+    hub.outage(cause);
+    engine.produced(Product::Last(value));
+    engine.handle(hub, key, Input::Computed(Completion::Unstored));
+    true
+}
+
 /// One output becomes one input.
 async fn step<T, C, W>(
     shared: &Shared<T, C>,
@@ -108,10 +127,10 @@ where
     W: Work<T>,
 {
     let hub = &*shared.hub;
-    let backend = &*hub.backend;
+    let store = &*hub.store;
     match engine.output() {
         Output::Probe => {
-            let mut reply = backend.get(key).await;
+            let mut reply = store.get(key).await;
             if matches!(&reply, Ok(Some(value)) if !passes(shared, key, engine, value)) {
                 reply = Ok(None);
             }
@@ -125,7 +144,7 @@ where
         Output::Acquire { token, lease } => {
             Input::Acquired(acquire(shared, key, engine, token, lease).await)
         }
-        Output::Subscribe => match backend.subscribe(key).await {
+        Output::Subscribe => match store.subscribe(key).await {
             Ok(subscription) => {
                 engine.subscribed(subscription);
                 Input::Subscribed(Ok(()))
@@ -137,6 +156,10 @@ where
                 if !passes(shared, key, engine, &value) =>
             {
                 Input::Heard(Event::Message(Message::Notice(Notice::Released)))
+            }
+            input @ Input::Heard(Event::Message(Message::Notice(Notice::Invalidated))) => {
+                shared.forget(key.id());
+                input
             }
             input => input,
         },
@@ -171,10 +194,10 @@ where
             }
         }
         Output::Fulfil { token, value, ttl } => {
-            Input::Fulfilled(backend.fulfil(key, token, value, ttl).await)
+            Input::Fulfilled(store.fulfil(key, token, value, ttl).await)
         }
         Output::Release { token, notice } => {
-            Input::Released(backend.release(key, token, notice).await)
+            Input::Released(store.release(key, token, notice).await)
         }
         // At rest there is nothing to do, and nobody asks.
         _ => Input::Abandoned,
@@ -194,12 +217,12 @@ where
     T: Send + Sync + 'static,
     C: Codec<T>,
 {
-    let backend = &*shared.hub.backend;
+    let store = &*shared.hub.store;
     loop {
         let stale = engine.sieve().stale().cloned();
         let reply = match &stale {
-            None => backend.acquire(key, token, lease).await,
-            Some(stale) => backend.acquire_over(key, token, lease, stale).await,
+            None => store.acquire(key, token, lease).await,
+            Some(stale) => store.acquire_over(key, token, lease, stale).await,
         };
         match reply {
             // The very value that it was to be acquired over: this backend cannot, and callers get the error.
@@ -242,13 +265,14 @@ where
         loop {
             let input = match engine.output() {
                 Output::Fulfil { token, value, ttl } => {
-                    Input::Fulfilled(hub.backend.fulfil(&key, token, value, ttl).await)
+                    Input::Fulfilled(hub.store.fulfil_behind(&key, token, value, ttl).await)
                 }
                 Output::Release { token, notice } => {
-                    Input::Released(hub.backend.release(&key, token, notice).await)
+                    Input::Released(hub.store.release_behind(&key, token, notice).await)
                 }
                 // An outage: whoever closes meanwhile need not wait for its end.
                 Output::Pause => tokio::select! {
+                    biased;
                     () = hub.closing.cancelled() => return,
                     input = engine.pause(hub) => input,
                 },
@@ -263,5 +287,5 @@ where
 
 fn lease_handle<T>(hub: &Hub, key: &Key, engine: &Engine<T>, held: Option<Held>) -> Lease {
     let held = held.map(|h| (h.token, Arc::clone(&hub.heartbeat)));
-    Lease::new(key.clone(), held, engine.lost(), Arc::clone(&hub.backend))
+    Lease::new(key.clone(), held, engine.lost(), Arc::clone(&hub.store))
 }

@@ -50,6 +50,11 @@ impl<T> Engine<T> {
         self.machine.phase()
     }
 
+    /// Why the work runs without a lease, if it does.
+    pub(crate) fn cause(&self) -> Option<&BackendError> {
+        self.machine.cause()
+    }
+
     /// Whether callers can go.
     pub(crate) fn has_outcome(&self) -> bool {
         self.machine.outcome().is_some()
@@ -65,10 +70,13 @@ impl<T> Engine<T> {
     /// Feeds one input and brings the heartbeat into line with the new state.
     pub(crate) fn handle(&mut self, hub: &Hub, key: &Key, input: Input) {
         let from = self.machine.state_name();
+        // What was lost is watched anew if it is taken anew, even at the very same moment: else it would be
+        // lost again at once, and so on for as long as the clock stands still.
+        let lost = matches!(input, Input::LeaseLost);
         self.machine.handle(hub.now(), input, &mut &*hub);
         tracing::debug!(%key, from, to = self.machine.state_name(), "transition");
         let held = self.machine.held();
-        if held != self.held {
+        if held != self.held || lost {
             // The old watch ends first: the new one may be of the same token, taken again.
             self.kept = None;
             self.kept = held.map(|h| {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use memolock_codec::Codec;
 use memolock_core::PutMode;
 
-use crate::client::{Lane, Terms};
 use crate::hub::Hub;
+use crate::shared::{Lane, Terms};
 use crate::work::{Compute, Trigger, Work, caught};
 use crate::{Computed, Error, Lease, Memo, Memolock};
 

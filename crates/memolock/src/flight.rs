@@ -14,13 +14,13 @@
 //! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`.
 
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::PoisonError;
 
 use memolock_core::Key;
-use tokio::sync::Notify;
 
 use crate::engine::Engine;
 use crate::settled::Settled;
+use crate::sync::{Mutex, MutexGuard, Notify, OnceLock};
 
 /// One flight, shared by its callers.
 pub(crate) struct Flight<T> {

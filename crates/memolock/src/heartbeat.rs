@@ -1,15 +1,16 @@
 //! The heartbeat: keeps every lease of a memolock alive while its work lives.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use memolock_core::{Backend, Key, Renewal, Token};
-use tokio::sync::Notify;
+use memolock_core::{Key, Renewal, Token};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::{far, until};
+use crate::store::Store;
+use crate::sync::{Mutex, MutexGuard, Notify};
 
 /// Renewals due within this part of a lease travel with the first one.
 const TOGETHER: u32 = 12;
@@ -100,12 +101,14 @@ impl Heartbeat {
     }
 
     /// Renews what is due, for ever.
-    pub(crate) async fn run(self: Arc<Self>, backend: Arc<dyn Backend>) {
+    pub(crate) async fn run(self: Arc<Self>, store: Arc<Store>) {
         loop {
             let next = self.schedule();
             tokio::select! {
-                () = self.earlier.notified() => continue,
+                biased;
+                // First: what is due is done, however often something earlier comes in.
                 () = until(next) => {}
+                () = self.earlier.notified() => continue,
             }
             let now = Instant::now();
             if self.renews {
@@ -113,7 +116,7 @@ impl Heartbeat {
                 if due.is_empty() {
                     continue;
                 }
-                let reply = backend.renew(&due).await;
+                let reply = store.renew(&due).await;
                 self.answered(&due, reply.ok().as_deref(), now);
             } else {
                 self.expire(now);

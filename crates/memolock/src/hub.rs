@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use memolock_core::{Backend, BackendError, Entropy, Keyspace, Policy, Timestamp};
+use memolock_core::{BackendError, Entropy, Keyspace, Policy, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -14,10 +14,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::heartbeat::Heartbeat;
 use crate::stats::Counters;
+use crate::store::Store;
 
-/// Backend, settings and services. It ends its tasks when it is dropped.
+/// Store, settings and services. It ends its tasks when it is dropped.
 pub(crate) struct Hub {
-    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) store: Arc<Store>,
     pub(crate) space: Keyspace,
     pub(crate) policy: Policy,
     pub(crate) heartbeat: Arc<Heartbeat>,
@@ -36,7 +37,7 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn new(
-        backend: Arc<dyn Backend>,
+        store: Store,
         space: Keyspace,
         policy: Policy,
         renews: bool,
@@ -53,19 +54,22 @@ impl Hub {
             entropy: Mutex::new(entropy),
             origin: Instant::now(),
             failing: AtomicBool::new(false),
-            backend,
+            store: Arc::new(store),
             space,
             policy,
             runtime,
         });
-        let beating = Arc::clone(&hub.heartbeat).run(Arc::clone(&hub.backend));
+        let store = Arc::clone(&hub.store);
+        let beating = Arc::clone(&hub.heartbeat).run(Arc::clone(&store));
         let closing = hub.closing.clone();
         // Detached on purpose: it ends with the close.
         drop(hub.tracker.spawn_on(
             async move {
                 tokio::select! {
+                    biased;
                     () = closing.cancelled() => {}
                     () = beating => {}
+                    () = store.watch() => {}
                 }
             },
             &hub.runtime,

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use memolock_codec::{Codec, CodecError};
 use memolock_core::{Completion, Key, Origin, Outcome, Storage};
 
-use crate::client::Shared;
 use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::settled::{Product, Settled};
+use crate::shared::Shared;
 use crate::work::Ended;
 use crate::{Computed, Source};
 
@@ -79,10 +79,11 @@ where
                 }
             };
             match engine.sieve().value(&shared.codec, &value) {
-                Ok(value) => Settled::Value {
-                    value: Arc::new(value),
-                    source,
-                },
+                Ok(value) => {
+                    let value = Arc::new(value);
+                    shared.remember(key, &value);
+                    Settled::Value { value, source }
+                }
                 Err(error) => Settled::Codec(error),
             }
         }
@@ -91,19 +92,32 @@ where
                 engine.note_loss(hub);
             }
             stored(hub, key, &storage);
+            match (&product, storage) {
+                // Somebody has put or invalidated meanwhile: this is older than that.
+                (_, Storage::LeaseLost) => shared.forget(key.id()),
+                // What is not to be kept is not kept here either.
+                (_, Storage::Declined) => {}
+                (Settled::Value { value, .. }, _) => shared.remember(key, value),
+                _ => {}
+            }
             product
         }
         (Some(Outcome::Failed | Outcome::Panicked), Some(product)) => product,
         (Some(Outcome::Absent), _) => {
             hub.in_order();
+            shared.forget(key.id());
             Settled::Absent
         }
         (Some(Outcome::Remote(message)), _) => Settled::Remote(message.into()),
         (Some(Outcome::Backend(error)), _) => {
-            if error.is_outage() {
-                hub.outage(&error);
+            if !error.is_outage() {
+                return Settled::Backend(error);
             }
-            Settled::Backend(error)
+            hub.outage(&error);
+            match shared.last(key) {
+                Some(value) => Product::Last(value).into_settled(Source::Stale),
+                None => Settled::Backend(error),
+            }
         }
         // Abandoned flights have no callers, and work that ended left its product.
         _ => Settled::Closed,

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memolock_core::{Backend, Key, Renewal, Token};
+use memolock_core::{Key, Renewal, Token};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::heartbeat::Heartbeat;
+use crate::store::Store;
 
 /// The lease under which a compute runs. Cheap to clone; it may be moved into tasks.
 ///
@@ -23,7 +24,7 @@ struct Inner {
     /// None while the store is failing: there is nothing to lose then.
     held: Option<(Token, Arc<Heartbeat>)>,
     lost: CancellationToken,
-    backend: Arc<dyn Backend>,
+    store: Arc<Store>,
 }
 
 impl Lease {
@@ -31,13 +32,13 @@ impl Lease {
         key: Key,
         held: Option<(Token, Arc<Heartbeat>)>,
         lost: CancellationToken,
-        backend: Arc<dyn Backend>,
+        store: Arc<Store>,
     ) -> Self {
         Self(Arc::new(Inner {
             key,
             held,
             lost,
-            backend,
+            store,
         }))
     }
 
@@ -62,7 +63,7 @@ impl Lease {
             key,
             held,
             lost,
-            backend,
+            store,
         } = &*self.0;
         let Some((token, heartbeat)) = held else {
             return Ok(());
@@ -77,7 +78,7 @@ impl Lease {
             return Err(Error::LeaseLost { key: key.clone() });
         }
         let sent = Instant::now();
-        if backend.renew(&[renewal]).await?.first() == Some(&true) {
+        if store.renew(&[renewal]).await?.first() == Some(&true) {
             heartbeat.renewed(*token, sent, lease);
             return Ok(());
         }

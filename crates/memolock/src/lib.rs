@@ -30,8 +30,10 @@
 //!
 //! Over Redis or Valkey, with the feature `redis-rs`, the backend is
 //! `memolock::redis_rs::RedisBackend::connect("redis://127.0.0.1:6379").await?`; with the feature `fred`
-//! it is `memolock::fred::FredBackend`.
+//! it is `memolock::fred::FredBackend`, and with `postgres`, for those without a Redis,
+//! `memolock::postgres::PgBackend`.
 
+mod breaker;
 mod builder;
 mod called;
 mod client;
@@ -45,15 +47,22 @@ mod error;
 mod flight;
 mod heartbeat;
 mod hub;
+#[cfg(all(test, memolock_shuttle))]
+mod interleavings;
 mod landing;
 mod lease;
 mod memo;
+mod remembered;
 mod settled;
+mod shared;
 mod sieve;
 mod stats;
+mod store;
+mod sync;
 mod table;
 mod work;
 
+pub use breaker::CircuitBreaker;
 pub use builder::Builder;
 pub use client::{InFlight, Memolock};
 pub use computed::Computed;
@@ -75,6 +84,10 @@ pub use memolock_codec as codec;
 pub use memolock_core as core;
 #[doc(no_inline)]
 pub use memolock_core::{Backend, FailurePolicy, Layout, OutagePolicy, Phase};
+
+/// The backend over PostgreSQL.
+#[cfg(feature = "postgres")]
+pub use memolock_postgres as postgres;
 
 /// The backend over the `fred` crate.
 #[cfg(feature = "fred")]

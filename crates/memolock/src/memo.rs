@@ -23,6 +23,9 @@ pub enum Source {
     Computed,
     /// The call waited while somebody else made it: another task, process or program.
     Awaited,
+    /// The store is failing, and this is the last value that this process saw:
+    /// [`OutagePolicy::Serve`](memolock_core::OutagePolicy::Serve).
+    Stale,
 }
 
 impl<T> Memo<T> {

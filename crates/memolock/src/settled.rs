@@ -102,6 +102,8 @@ impl<T> Settled<T> {
 #[derive(Debug)]
 pub(crate) enum Product<T> {
     Value(Arc<T>),
+    /// Not made now: the last one that this process saw.
+    Last(Arc<T>),
     Failed {
         error: Arc<dyn Any + Send + Sync>,
         message: Arc<str>,
@@ -114,6 +116,10 @@ impl<T> Product<T> {
     pub(crate) fn into_settled(self, source: Source) -> Settled<T> {
         match self {
             Self::Value(value) => Settled::Value { value, source },
+            Self::Last(value) => Settled::Value {
+                value,
+                source: Source::Stale,
+            },
             Self::Failed { error, message } => Settled::Failed { error, message },
             Self::Panicked(message) => Settled::Panicked(message),
         }

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use memolock_core::BackendStats;
 
+use crate::store::Store;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Counters since the memolock was built. They are read one by one, so a snapshot taken under
@@ -12,6 +14,10 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
+            /// Commands that were not sent, because the circuit breaker was open.
+            pub spared: u64,
+            /// Whether the circuit breaker is open now: the store did not answer, and is not asked until it does.
+            pub circuit_open: bool,
             /// The backend's own counters. A backend shared by several memolocks counts for all of them.
             pub backend: BackendStats,
         }
@@ -22,8 +28,13 @@ macro_rules! counters {
         }
 
         impl Counters {
-            pub(crate) fn read(&self, backend: BackendStats) -> Stats {
-                Stats { $($name: self.$name.get(),)* backend }
+            pub(crate) fn read(&self, store: &Store) -> Stats {
+                Stats {
+                    $($name: self.$name.get(),)*
+                    spared: store.spared(),
+                    circuit_open: store.circuit_open(),
+                    backend: store.stats(),
+                }
             }
         }
     };
@@ -50,6 +61,8 @@ counters! {
     lost_leases,
     /// Computes run without a lease because the store was failing.
     degraded,
+    /// Flights that ended with the last value that this process saw, because the store was failing.
+    served_stale,
     /// Computed values that could not be stored. Their callers have them all the same.
     unstored,
     /// Calls that ended with a time-out.
@@ -65,7 +78,7 @@ impl Counter {
         self.0.fetch_add(1, Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }

@@ -1,12 +1,14 @@
 //! The flights of this process, by id: at most one a key that new callers join.
 
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
+use hashbrown::hash_table::{HashTable, OccupiedEntry};
 use memolock_core::{Key, KeyError};
 
 use crate::flight::Flight;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Enough that threads rarely meet in one.
 const SHARDS: usize = 64;
@@ -81,13 +83,12 @@ impl<T> Table<T> {
         Ok(Boarding::Lead(flight))
     }
 
-    /// Removes a flight that has ended. One that has been replaced is left alone.
-    pub(crate) fn remove(&self, flight: &Arc<Flight<T>>) {
+    /// Removes a flight that has ended; whether it was still there. One that has been replaced is left alone.
+    pub(crate) fn remove(&self, flight: &Arc<Flight<T>>) -> bool {
         let hash = self.hash(flight.key().id());
         let mut shard = self.shard(hash);
-        if let Ok(found) = shard.flights.find_entry(hash, |f| Arc::ptr_eq(f, flight)) {
-            found.remove();
-        }
+        let found = shard.flights.find_entry(hash, |f| Arc::ptr_eq(f, flight));
+        found.map(OccupiedEntry::remove).is_ok()
     }
 
     /// Keeps later callers from joining the flight to `id`; it goes on for those aboard.
@@ -105,7 +106,8 @@ impl<T> Table<T> {
         }
     }
 
-    /// Refuses later callers and takes out every flight.
+    /// Refuses later callers and takes out every flight, in the order of ids: two runs of a simulation
+    /// shall close alike.
     pub(crate) fn close(&self) -> Vec<Arc<Flight<T>>> {
         let mut all = Vec::new();
         for shard in &self.shards {
@@ -114,6 +116,7 @@ impl<T> Table<T> {
             all.extend(shard.flights.drain());
             all.extend(shard.retired.drain(..).filter_map(|f| f.upgrade()));
         }
+        all.sort_by(|a, b| a.key().id().cmp(b.key().id()));
         all
     }
 

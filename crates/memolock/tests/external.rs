@@ -209,6 +209,10 @@ async fn a_computing_joiner_takes_over_from_a_dropped_trigger() {
     assert!(futures_util::poll!(&mut joiner).is_pending());
     drop(leader);
     assert_eq!(*joiner.await.unwrap(), "computed");
-    assert_eq!(spy.count(Operation::Acquire), 1);
+    assert_eq!(
+        spy.count(Operation::Acquire),
+        2,
+        "with the look after the subscription"
+    );
     nothing_left(&spy, &[&here]).await;
 }

@@ -15,7 +15,12 @@ struct Rule {
 }
 
 const CORE: &str = "memolock-core";
-const ADAPTERS: &[&str] = &["memolock-memory", "memolock-redis-rs", "memolock-fred"];
+const ADAPTERS: &[&str] = &[
+    "memolock-memory",
+    "memolock-redis-rs",
+    "memolock-fred",
+    "memolock-postgres",
+];
 const KIT: &[&str] = &["memolock-testkit"];
 /// Top crates: whatever is below them.
 const EVERYTHING: &[&str] = &[
@@ -25,10 +30,11 @@ const EVERYTHING: &[&str] = &[
     "memolock-memory",
     "memolock-redis-rs",
     "memolock-fred",
+    "memolock-postgres",
     "memolock-testkit",
 ];
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 14] = [
     Rule {
         name: CORE,
         uses: &[],
@@ -59,6 +65,12 @@ const RULES: [Rule; 11] = [
         chooses: &[],
         tests_use: KIT,
     },
+    Rule {
+        name: "memolock-postgres",
+        uses: &[CORE],
+        chooses: &[],
+        tests_use: KIT,
+    },
     // Its own tests run the suite against the reference.
     Rule {
         name: "memolock-testkit",
@@ -83,6 +95,20 @@ const RULES: [Rule; 11] = [
         uses: EVERYTHING,
         chooses: &[],
         tests_use: EVERYTHING,
+    },
+    // What others can put before us: bytes, names, and the machine's inputs.
+    Rule {
+        name: "memolock-fuzzing",
+        uses: &[CORE, "memolock-codec"],
+        chooses: &[],
+        tests_use: &[],
+    },
+    // What is simulated is what ships, and nothing beside it.
+    Rule {
+        name: "memolock-sim",
+        uses: &["memolock"],
+        chooses: &[],
+        tests_use: &[],
     },
     Rule {
         name: "memolock-benches",

@@ -29,21 +29,26 @@ use tally::{Share, Tally};
 pub(crate) async fn herd(common: &Common, args: &HerdArgs) -> Outcome {
     let plan = plan(common, args)?;
     // Opened here also for a fleet: what is wrong with it is then said once.
-    let backend = plan.target.open().await?;
-    let name = backend.capabilities().name;
+    let mut backends = Vec::new();
+    for target in &plan.targets {
+        backends.push(target.open().await?);
+    }
+    let names: Vec<_> = backends.iter().map(|b| b.capabilities().name).collect();
     let progress = Progress::begin(u64::from(plan.tasks) * u64::from(args.repeat));
     let tally = if plan.processes == 1 {
-        let attacker = Attacker::new(plan.clone(), 0, backend).await?;
+        let attacker = Attacker::new(plan.clone(), 0, backends.swap_remove(0)).await?;
         rounds(&plan, args.repeat, &mut Solo(attacker), &progress).await
     } else {
-        shared(backend, "a herd of several processes")?
-            .close()
-            .await;
+        for backend in backends {
+            shared(backend, "a herd of several processes")?
+                .close()
+                .await;
+        }
         let mut fleet = Fleet::muster(&plan, common.verbose).await?;
         rounds(&plan, args.repeat, &mut fleet, &progress).await
     };
     progress.end();
-    let report = Report::new(&plan, name, args.repeat, tally?);
+    let report = Report::new(&plan, names.join(","), args.repeat, tally?);
     match common.json {
         true => output::json(&report)?,
         false => output::bytes(report.table().as_bytes())?,
@@ -63,9 +68,16 @@ fn plan(common: &Common, args: &HerdArgs) -> Result<Plan, Failure> {
             )));
         }
     }
+    let targets = Target::choose_many(common)?;
+    if targets.len() > args.processes as usize {
+        let (kinds, processes) = (targets.len(), args.processes);
+        return Err(Failure::usage(format!(
+            "{kinds} backends with --processes {processes}: each must have a process"
+        )));
+    }
     let herd = common.id.as_deref().unwrap_or("herd");
     Ok(Plan {
-        target: Target::choose(common)?,
+        targets,
         tag: common.tag.clone(),
         // Fresh keys: a herd that finds values would show nothing.
         prefix: format!("{herd}-{:016x}", OsEntropy.bits() as u64),

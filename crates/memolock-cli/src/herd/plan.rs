@@ -10,7 +10,8 @@ use crate::connect::Target;
 /// A herd's figures.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Plan {
-    pub(super) target: Target,
+    /// Dealt to the processes in turn; at least one.
+    pub(super) targets: Vec<Target>,
     pub(super) tag: String,
     /// What this herd's ids begin with, and no other's.
     pub(super) prefix: String,
@@ -35,6 +36,11 @@ impl Plan {
         begin(process)..begin(process + 1)
     }
 
+    /// The backend of one process.
+    pub(super) fn target_of(&self, process: u32) -> &Target {
+        &self.targets[process as usize % self.targets.len()]
+    }
+
     /// The key that a task asks for: dealt in turn over the whole herd.
     pub(super) fn key_of(&self, task: u32) -> u32 {
         task % self.keys
@@ -57,7 +63,7 @@ mod tests {
 
     fn plan(tasks: u32, processes: u32) -> Plan {
         Plan {
-            target: Target::Memory,
+            targets: vec![Target::Memory],
             tag: "t".into(),
             prefix: "p".into(),
             tasks,

@@ -11,7 +11,7 @@ use crate::output::{Millis, counted, number, span};
 /// A herd's figures; over all rounds where it was repeated.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    backend: &'static str,
+    backend: String,
     processes: u32,
     tasks: u32,
     keys: u32,
@@ -40,7 +40,7 @@ struct Latency {
 }
 
 impl Report {
-    pub(super) fn new(plan: &Plan, backend: &'static str, repeat: u32, tally: Tally) -> Self {
+    pub(super) fn new(plan: &Plan, backend: String, repeat: u32, tally: Tally) -> Self {
         let [p50, p99, max] = tally.latencies([50, 99, 100]).map(Millis);
         Self {
             backend,
@@ -122,7 +122,7 @@ impl Report {
             n => format!("{} of ", counted(n.into(), "herd")),
         };
         let compute = humantime::format_duration(self.compute_ms.0);
-        let backend = self.backend;
+        let backend = &self.backend;
         format!("{herds}{tasks} on {keys} in {processes}, {compute} a compute, backend {backend}")
     }
 

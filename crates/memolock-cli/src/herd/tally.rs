@@ -200,7 +200,7 @@ mod tests {
 
     fn plan(processes: u32) -> Plan {
         Plan {
-            target: Target::Memory,
+            targets: vec![Target::Memory],
             tag: "t".into(),
             prefix: "p".into(),
             tasks: 4,

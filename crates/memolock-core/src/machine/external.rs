@@ -1,5 +1,7 @@
 //! The part of the protocol that only external promises have.
 
+use bytes::Bytes;
+
 use super::ends::{releasing, value_outcome};
 use super::state::{Rival, State};
 use super::tries::rechecking;
@@ -17,9 +19,7 @@ impl Machine {
         entropy: &mut dyn Entropy,
     ) -> State {
         match reply {
-            Ok(Acquired::Value(value)) => {
-                releasing(held.token, None, value_outcome(value, Origin::Awaited))
-            }
+            Ok(Acquired::Value(value)) => came(held, value),
             Ok(Acquired::Granted) => State::Attending { held },
             Ok(Acquired::Held(remaining)) => {
                 self.waiting(Rival::known(now, remaining), None, entropy)
@@ -49,6 +49,13 @@ pub(super) fn verifying(held: Held, now: Timestamp) -> State {
     State::Verifying { held, sent: 1 }
 }
 
+/// The value is there. Most were told by the same message, but not who has subscribed since; if the value
+/// is gone again by then, it waits for our lease, and must hear of its end.
+fn came(held: Held, value: Bytes) -> State {
+    let outcome = value_outcome(value, Origin::Awaited);
+    releasing(held.token, Some(Notice::Released), outcome)
+}
+
 /// What the holder of an external promise makes of an event.
 pub(super) fn attended(
     held: Held,
@@ -57,10 +64,7 @@ pub(super) fn attended(
     entropy: &mut dyn Entropy,
 ) -> State {
     match event {
-        Event::Message(Message::Value(value)) => {
-            // Everybody else was told by the same message.
-            releasing(held.token, None, value_outcome(value, Origin::Awaited))
-        }
+        Event::Message(Message::Value(value)) => came(held, value),
         // The external program may report that it failed.
         Event::Message(Message::Notice(Notice::Failed(message))) => releasing(
             held.token,

@@ -9,7 +9,7 @@ use crate::{Acquired, BackendError, Event, Fulfilled};
 
 /// One thing that happened. A reply belongs to the command that [`Output`](super::Output) last asked
 /// for; an input that does not fit the machine's state is ignored, never a panic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Input {
     /// The reply to [`Output::Probe`](super::Output::Probe).
@@ -46,7 +46,7 @@ pub enum Input {
 }
 
 /// How a compute ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Completion {
     /// With a value to store.
     Value {

@@ -15,9 +15,9 @@
 //! the store fails: while a rival's lease is known to last -> Pausing or Waiting, and try again;
 //!                  else -> Computing without a lease, or Settled with the error
 //!
-//! external: granted -> Subscribing -> Triggering -> Attending --value--> Releasing -> Settled
-//!                                                    ^ '-resumed, lease lost-> Verifying
-//!                                                    '____________________________'
+//! external: granted -> Subscribing -> Rechecking -> Triggering -> Attending --value--> Releasing -> Settled
+//!                                                                  ^ '-resumed, lease lost-> Verifying
+//!                                                                  '____________________________'
 //! ```
 //!
 //! A driver may be dropped at any moment. The machine does not notice: whoever takes it over asks for
@@ -36,7 +36,7 @@ mod succession;
 mod tests;
 mod tries;
 
-use crate::{Timestamp, Token};
+use crate::{BackendError, Timestamp, Token};
 
 pub use input::{Completion, Input};
 pub use output::{Deadline, Held, Origin, Outcome, Output, Phase, Storage};
@@ -50,7 +50,9 @@ pub trait Entropy {
 }
 
 /// The state machine of one flight. See the [module](self).
-#[derive(Debug, Clone)]
+///
+/// Two that are equal will do the same for the same inputs: it has no other memory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Machine {
     policy: Policy,
     mode: Mode,
@@ -138,6 +140,15 @@ impl Machine {
             | State::Attending { held }
             | State::Verifying { held, .. }
             | State::Fulfilling { held, .. } => Some(*held),
+            _ => None,
+        }
+    }
+
+    /// Why there is no lease, while the output is a compute without one.
+    #[must_use]
+    pub fn cause(&self) -> Option<&BackendError> {
+        match &self.state {
+            State::Computing(Lease::None { cause, .. }) => Some(cause),
             _ => None,
         }
     }

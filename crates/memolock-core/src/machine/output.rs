@@ -8,7 +8,7 @@ use crate::{BackendError, Notice, Timestamp, Token};
 
 /// The one thing to do now. It is a function of the machine's state, so a driver that was dropped
 /// half-way is replaced by one that asks again and gets the same answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Output {
     /// Ask whether there is a value: `get`.
@@ -55,7 +55,7 @@ pub enum Output {
 }
 
 /// A lease that is believed ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Held {
     /// Its token.
     pub token: Token,
@@ -64,7 +64,7 @@ pub struct Held {
 }
 
 /// When the machine wants to be woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Deadline {
     /// While listening: when to try for the lease, because the rival's has expired, because it was
@@ -85,7 +85,7 @@ impl Deadline {
 }
 
 /// How a flight ended, for every caller that shares it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
     /// The value, as stored.
@@ -115,7 +115,7 @@ pub enum Outcome {
 }
 
 /// Where a value was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// It was stored when the flight began.
     Hit,
@@ -124,7 +124,7 @@ pub enum Origin {
 }
 
 /// What became of storing a computed value. In every case the caller has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Storage {
     /// It is stored, and waiters were told.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What one call wants of a flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Only what is stored: a miss ends the flight.
     Read,
@@ -14,7 +14,7 @@ pub enum Mode {
 }
 
 /// What waiters do when a holder elsewhere reports that its compute failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FailurePolicy {
     /// The next waiter tries, each process at most once a round. The default: failures are often local.
     #[default]
@@ -25,7 +25,7 @@ pub enum FailurePolicy {
 }
 
 /// What a flight does when the store is failing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OutagePolicy {
     /// Compute here, coalesced within the process, without a lease. The default: a cache that is
     /// down should cost speed and not availability.
@@ -33,10 +33,14 @@ pub enum OutagePolicy {
     Compute,
     /// End with the backend's error: for work that must never run twice at a time.
     Fail,
+    /// Serve the last value that this process saw, even if it has expired or was changed elsewhere since;
+    /// compute as by default if there is none. For data that is better old than late. To the machine it is
+    /// as `Compute`: it has no memory of values, the front door has.
+    Serve,
 }
 
 /// The machine's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Policy {
     /// How long a lease lasts unless renewed. Default 5 s: the price of a crash, since a heartbeat

@@ -8,7 +8,7 @@ use super::{Held, Outcome};
 use crate::{BackendError, Notice, Timestamp, Token};
 
 /// Where a flight stands. `sent` counts how often the state's command was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum State {
     /// GET is under way.
     Probing { sent: u8 },
@@ -64,7 +64,7 @@ pub(super) enum State {
 }
 
 /// A try for the lease. The same token is sent again when the reply is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Try {
     pub(super) token: Token,
     pub(super) sent: u8,
@@ -77,7 +77,7 @@ pub(super) struct Try {
 ///
 /// While it lasts, an outage is no reason to compute here: the holder is at it, and its value comes by
 /// push, or the lease runs out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Rival(pub(super) Option<Timestamp>);
 
 impl Rival {
@@ -87,7 +87,7 @@ impl Rival {
 }
 
 /// What a compute runs under.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Lease {
     Held(Held),
     /// The store is failing. `doubt` is a token that may have taken a lease all the same.
@@ -98,7 +98,7 @@ pub(super) enum Lease {
 }
 
 /// Clean-up, tried again in an outage until the lease has run out by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Cleaning {
     pub(super) task: Cleanup,
     pub(super) outcome: Outcome,
@@ -108,7 +108,7 @@ pub(super) struct Cleaning {
     pub(super) pause: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Cleanup {
     /// The reply to a fulfil was lost: the value is at hand, and the lease may still be ours.
     Fulfil {

@@ -72,7 +72,11 @@ impl Machine {
             (State::Subscribing { ours, rival, sent }, Input::Subscribed(reply)) => {
                 match (reply, ours) {
                     (Ok(()), None) => rechecking(rival, None, now, entropy),
-                    (Ok(()), Some(held)) => State::Triggering { held },
+                    // What was stored between the grant and the confirmation was not heard, and an
+                    // invalidation neither: the trigger waits for one more look, with our own token.
+                    (Ok(()), Some(held)) => {
+                        rechecking(Rival::default(), Some(held.token), now, entropy)
+                    }
                     (Err(error), ours) if self.again(sent, &error) => State::Subscribing {
                         ours,
                         rival,

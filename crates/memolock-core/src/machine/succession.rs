@@ -39,7 +39,24 @@ pub(super) fn adopted(state: State, mode: Mode) -> State {
         (state, Mode::Read) if !matches!(state, State::Probing { .. }) => {
             vacated(state, Outcome::Absent)
         }
+        // The same: what it is told now need not be what the first one was, which may have been a grant.
+        (State::Acquiring { attempt, rival }, _) => State::Acquiring {
+            attempt: doubted(attempt),
+            rival,
+        },
+        (State::Rechecking { attempt, rival }, _) => State::Rechecking {
+            attempt: doubted(attempt),
+            rival,
+        },
         (state, _) => state,
+    }
+}
+
+/// A try whose reply was read by nobody.
+fn doubted(attempt: Try) -> Try {
+    Try {
+        doubted: true,
+        ..attempt
     }
 }
 

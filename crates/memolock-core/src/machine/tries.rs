@@ -98,7 +98,7 @@ impl Machine {
     /// The store is failing. `doubt` is a token that may hold a lease all the same.
     pub(super) fn outage(&self, cause: BackendError, doubt: Option<Token>) -> State {
         let local = self.mode == Mode::Compute
-            && self.policy.outage == OutagePolicy::Compute
+            && self.policy.outage != OutagePolicy::Fail
             && cause.is_outage();
         match local {
             true => State::Computing(Lease::None { cause, doubt }),

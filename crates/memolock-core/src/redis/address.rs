@@ -118,6 +118,12 @@ impl fmt::Debug for Address {
 }
 
 fn network(rest: &str, query: &str, tls: bool) -> Result<Address, Fault> {
+    // Else what a password with an @ and a ? in it holds between them would be the host, and be shown.
+    if query.contains('@') {
+        return Err(unusable(
+            "an @, / or ? in a user name or password is written %40, %2F or %3F",
+        ));
+    }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (who, place) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = who.split_once(':').unwrap_or((who, ""));
@@ -308,6 +314,9 @@ mod tests {
             "redis://:%ff@host/",
             "redis://user:hunter2/x@host",
             "redis://user:hunter2?x@host",
+            "redis://hunter2:123?x@host",
+            "redis://hunter2?x@host",
+            "redis://user:x@hunter2?x@host",
             "rediss://:hunter2@host/#hunter2",
             "redis://:#hunter2@host/",
             "redis+unix://",

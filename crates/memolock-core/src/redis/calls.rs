@@ -130,7 +130,11 @@ pub fn put(key: &Key, value: Bytes, ttl: Duration, mode: PutMode) -> Call {
         PutMode::Resolve => b"0",
     });
     let args = [time(ttl), value, key.notif_channel().into(), unlock];
-    Call::new(Script::Put, names(key), args)
+    match mode {
+        PutMode::Override => Call::new(Script::Put, names(key), args),
+        // It leaves the lock alone, so its user need have no right to it.
+        PutMode::Resolve => Call::new(Script::Put, [key.value_name()], args),
+    }
 }
 
 /// [`Backend::invalidate`](crate::Backend::invalidate)
@@ -188,6 +192,10 @@ mod tests {
         assert_eq!(call.args, [wire.as_bytes(), b"likes/fail:a", b""]);
         let call = put(&key("a"), "v".into(), second, PutMode::Resolve);
         assert_eq!(call.args, [&b"1000"[..], b"v", notif, b"0"]);
+        assert_eq!(call.keys, ["likes:a"]);
+        let call = put(&key("a"), "v".into(), second, PutMode::Override);
+        assert_eq!(call.args, [&b"1000"[..], b"v", notif, b"1"]);
+        assert_eq!(call.keys, ["likes:a", "likes/lock:a"]);
         let call = invalidate(&key("a"));
         assert_eq!(call.args, [&b"likes/fail:a"[..], b"invalidated"]);
         assert!(inspect(&key("a")).args.is_empty());

@@ -1,65 +1,13 @@
-//! What goes wrong inside an adapter, and the one way outward.
-
-use std::time::Duration;
+//! What a Redis or Valkey server's error line means.
 
 use super::Address;
-use crate::{BackendError, ErrorKind, Key, Operation};
-
-/// The longest detail that an error carries, in bytes: servers echo what they were sent.
-const MAX_DETAIL_BYTES: usize = 300;
+use crate::ErrorKind;
+use crate::connection::Fault;
 
 const RESP3_NEEDED: &str =
     "the server does not speak RESP3: Redis 6.0 or later, or Valkey, is needed";
 
-/// A failure that does not know yet which operation it spoilt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    kind: ErrorKind,
-    detail: String,
-}
-
 impl Fault {
-    /// A failure; the detail is cut if it is long.
-    #[must_use]
-    pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        let mut detail: String = detail.into();
-        // Old servers answer an unknown HELLO by echoing its arguments, the password among them.
-        if let Some(echo) = detail.find("with args beginning") {
-            detail.truncate(echo);
-        }
-        let mut end = detail.len().min(MAX_DETAIL_BYTES);
-        while !detail.is_char_boundary(end) {
-            end -= 1;
-        }
-        detail.truncate(end);
-        let detail = detail.trim_end_matches([' ', ',']).to_owned();
-        Self { kind, detail }
-    }
-
-    /// The backend was closed.
-    #[must_use]
-    pub fn closed() -> Self {
-        Self::new(ErrorKind::Closed, "")
-    }
-
-    /// The connection is gone, and with it the answer.
-    #[must_use]
-    pub fn lost() -> Self {
-        Self::new(ErrorKind::Unavailable, "the connection was lost")
-    }
-
-    /// Waited for a first attempt to connect until the bound, and it has not ended.
-    #[must_use]
-    pub fn still_connecting() -> Self {
-        Self::new(ErrorKind::Unavailable, "still connecting")
-    }
-
-    /// No answer within the bound of a command.
-    #[must_use]
-    pub fn late(bound: Duration) -> Self {
-        Self::new(ErrorKind::Timeout, format!("after {bound:?}"))
-    }
-
     /// The server does not speak the protocol that pushes need.
     #[must_use]
     pub fn no_resp3() -> Self {
@@ -82,63 +30,16 @@ impl Fault {
         Self::new(kind, format!("{code} {rest}"))
     }
 
-    /// What kind of failure it is.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        self.kind
-    }
-
-    /// What was said of it; may be empty.
-    #[must_use]
-    pub fn detail(&self) -> &str {
-        &self.detail
-    }
-
-    /// Whether asking again, perhaps over a new connection, can help.
-    #[must_use]
-    pub fn is_passing(&self) -> bool {
-        matches!(
-            self.kind,
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Refused | ErrorKind::Protocol
-        )
-    }
-
     /// Whether the server has forgotten a script, and so did nothing.
     #[must_use]
     pub fn is_noscript(&self) -> bool {
-        self.detail.starts_with("NOSCRIPT")
-    }
-
-    /// As it is told to those who find the link down: they sent nothing, so nothing timed out.
-    #[must_use]
-    pub fn while_down(&self) -> Self {
-        let kind = match self.kind {
-            ErrorKind::Timeout | ErrorKind::Protocol => ErrorKind::Unavailable,
-            kind => kind,
-        };
-        Self::new(kind, self.detail.clone())
+        self.detail().starts_with("NOSCRIPT")
     }
 
     /// Says where it was, and takes the secret out of what a server may have echoed.
     #[must_use]
     pub fn at(self, address: &Address) -> Self {
-        let detail = match address.password() {
-            Some(secret) if !secret.is_empty() => self.detail.replace(secret, "***"),
-            _ => self.detail,
-        };
-        Self::new(self.kind, format!("{address}: {detail}"))
-    }
-
-    /// As callers see it.
-    #[must_use]
-    pub fn outward(self, operation: Operation) -> BackendError {
-        BackendError::new(self.kind, operation, self.detail)
-    }
-
-    /// As callers see it, with the key.
-    #[must_use]
-    pub fn on(self, operation: Operation, key: &Key) -> BackendError {
-        self.outward(operation).on(key)
+        self.at_place(&address.to_string(), address.password())
     }
 }
 
@@ -165,6 +66,8 @@ fn unnamed(rest: &str) -> Fault {
         || says("invalid username-password")
         || says("no password is set")
         || says("The user executing the script")
+        // What Redis 8 and Valkey say of a channel; of a command or a key they say NOPERM.
+        || says("ACL failure in script")
     {
         ErrorKind::Denied
     } else if says("DB index") {
@@ -218,6 +121,10 @@ mod tests {
                 Denied,
             ),
             (
+                "ERR ACL failure in script: No permissions to access a channel script: bc52, on @user_script:7.",
+                Denied,
+            ),
+            (
                 "WRONGTYPE Operation against a key holding the wrong kind of value",
                 WrongType,
             ),
@@ -263,5 +170,12 @@ mod tests {
                 .len()
                 <= 300
         );
+    }
+
+    #[test]
+    fn a_fault_of_which_nothing_was_said_names_the_place_alone() {
+        let address = Address::parse("redis://localhost:1").unwrap();
+        let fault = Fault::new(ErrorKind::Timeout, "").at(&address);
+        assert_eq!(fault.detail(), address.to_string());
     }
 }

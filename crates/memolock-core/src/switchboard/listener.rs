@@ -3,16 +3,21 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
 use super::Switchboard;
+use crate::sync::{Mutex, MutexGuard};
 use crate::{BackendError, Event, Key, Message};
 
 /// Events that a listener may leave unread before they are replaced by a gap.
 pub(super) const MAILBOX_EVENTS: usize = 32;
+
+/// Bytes of values that a listener may leave unread before they are replaced by a gap: anybody who may
+/// publish chooses how large they are. One value is kept whatever its size, for listeners live on those.
+pub(super) const MAILBOX_BYTES: usize = 1 << 20;
 
 /// One listener to one key: a stream of its [`Event`]s. Dropping it stops listening.
 #[derive(Debug)]
@@ -50,6 +55,7 @@ impl Stream for Listener {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         let mut mailbox = self.ear.lock();
         if let Some(event) = mailbox.events.pop_front() {
+            mailbox.bytes -= weight(&event);
             return Poll::Ready(Some(event));
         }
         if matches!(mailbox.stage, Stage::Ended | Stage::Failed(_)) {
@@ -76,7 +82,35 @@ struct Mailbox {
     /// A gap was told, and its end not yet.
     deaf: bool,
     events: VecDeque<Event>,
+    /// What the values among the events weigh.
+    bytes: usize,
     waker: Option<Waker>,
+}
+
+impl Mailbox {
+    fn push(&mut self, event: Event) {
+        self.bytes += weight(&event);
+        self.events.push_back(event);
+    }
+
+    fn clear(&mut self) {
+        self.events.clear();
+        self.bytes = 0;
+    }
+
+    /// Whether there is room for one more message of `more` bytes.
+    fn has_room(&self, more: usize) -> bool {
+        let fits = self.bytes == 0 || self.bytes.saturating_add(more) <= MAILBOX_BYTES;
+        fits && self.events.len() < MAILBOX_EVENTS
+    }
+}
+
+/// The bytes that an event keeps alive. Notices are short by themselves.
+fn weight(event: &Event) -> usize {
+    match event {
+        Event::Message(Message::Value(value)) => value.len(),
+        _ => 0,
+    }
 }
 
 #[derive(Debug)]
@@ -96,6 +130,7 @@ impl Ear {
             stage,
             deaf: false,
             events: VecDeque::new(),
+            bytes: 0,
             waker: None,
         }))
     }
@@ -117,7 +152,7 @@ impl Ear {
             Stage::Asked(n) if n <= confirmed => mailbox.stage = Stage::Live,
             Stage::Live if mailbox.deaf => {
                 mailbox.deaf = false;
-                mailbox.events.push_back(Event::Resumed);
+                mailbox.push(Event::Resumed);
             }
             _ => return None,
         }
@@ -137,13 +172,27 @@ impl Ear {
         if !matches!(mailbox.stage, Stage::Live) || mailbox.deaf {
             return None;
         }
-        if mailbox.events.len() >= MAILBOX_EVENTS {
-            // Too slow to hear everything: as good as a gap, and bounded.
-            mailbox.events.clear();
-            mailbox.events.extend([Event::Gap, Event::Resumed]);
+        let event = Event::from(message.clone());
+        if mailbox.has_room(weight(&event)) {
+            mailbox.push(event);
         } else {
-            mailbox.events.push_back(message.clone().into());
+            // Too slow to hear everything: as good as a gap, and bounded.
+            mailbox.clear();
+            mailbox.events.extend([Event::Gap, Event::Resumed]);
         }
+        mailbox.waker.take()
+    }
+
+    /// A message that cannot be carried: a gap that is over at once.
+    pub(super) fn miss(&self) -> Option<Waker> {
+        let mut mailbox = self.lock();
+        if !matches!(mailbox.stage, Stage::Live) || mailbox.deaf {
+            return None;
+        }
+        if mailbox.events.len() >= MAILBOX_EVENTS {
+            mailbox.clear();
+        }
+        mailbox.events.extend([Event::Gap, Event::Resumed]);
         mailbox.waker.take()
     }
 
@@ -155,9 +204,9 @@ impl Ear {
                 mailbox.deaf = true;
                 // A connection that comes and goes must not fill a mailbox that nobody reads.
                 if mailbox.events.len() >= MAILBOX_EVENTS {
-                    mailbox.events.clear();
+                    mailbox.clear();
                 }
-                mailbox.events.push_back(Event::Gap);
+                mailbox.push(Event::Gap);
                 return mailbox.waker.take();
             }
             _ => {}

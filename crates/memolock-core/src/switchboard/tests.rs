@@ -1,5 +1,7 @@
 //! Tests of the switchboard: by hand, one promise each, and by random schedules in `schedules`.
 
+#[cfg(memolock_shuttle)]
+mod interleavings;
 mod schedules;
 mod trouble;
 

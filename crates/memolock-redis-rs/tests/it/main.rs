@@ -1,11 +1,12 @@
 //! `RedisBackend` against a real server: `redis-server` must be on the path. Each test has a server
-//! of its own, so they run in parallel. `memolock-fred` runs the same tests: only `subject.rs` knows
+//! of its own, so they run in parallel. `memolock-fred` runs the same tests, those of connectors aside: only `subject.rs` knows
 //! which adapter it is.
 
 // Helpers are not test functions to the lint, and a failed one is a failed test.
 #![allow(clippy::unwrap_used)]
 
 mod connecting;
+mod connector;
 mod lifecycle;
 mod operations;
 mod outages;

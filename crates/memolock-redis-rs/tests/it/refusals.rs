@@ -114,7 +114,7 @@ async fn a_server_that_may_not_write_refuses() {
     assert_eq!(replica.kind(), ErrorKind::Refused, "{replica}");
 }
 
-/// The user of the README.
+/// Which of these rights are needed, docs/security.md says and the workspace's test `acl` checks.
 #[tokio::test]
 async fn a_user_who_may_no_more_than_is_needed_may_do_everything() {
     let server = Server::start();

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use testcontainers::bollard::Docker;
-use testcontainers::bollard::models::{ImageInspect, PortBinding};
+use testcontainers::bollard::models::{
+    ImageInspect, NetworkConnectRequest, NetworkDisconnectRequest, PortBinding,
+};
 use testcontainers::bollard::query_parameters::{
     CreateImageOptionsBuilder, RemoveContainerOptionsBuilder,
 };
@@ -22,6 +24,8 @@ use crate::unique_tag;
 
 /// The port inside the container.
 const INSIDE: u16 = 6379;
+/// Docker's network of containers that ask for no other.
+const NETWORK: &str = "bridge";
 /// How often another port is tried.
 const PORTS: usize = 4;
 /// A daemon that is there answers in milliseconds.
@@ -148,6 +152,28 @@ impl Container {
             .unpause()
             .await
             .map_err(|error| error.to_string())
+    }
+
+    /// Takes it off its network, which takes away its port on this side too.
+    pub(super) async fn disconnect(&self) -> Result<(), String> {
+        let request = NetworkDisconnectRequest {
+            container: self.inner()?.id().to_owned(),
+            force: Some(true),
+        };
+        let docker = connect().await?;
+        let done = docker.disconnect_network(NETWORK, request).await;
+        done.map_err(|error| error.to_string())
+    }
+
+    pub(super) async fn reconnect(&self) -> Result<(), String> {
+        let request = NetworkConnectRequest {
+            container: self.inner()?.id().to_owned(),
+            ..NetworkConnectRequest::default()
+        };
+        let docker = connect().await?;
+        let done = docker.connect_network(NETWORK, request).await;
+        done.map_err(|error| error.to_string())?;
+        self.ready().await
     }
 
     async fn ended(&self, seconds: Option<i32>) -> Result<(), String> {

@@ -4,6 +4,8 @@ mod address;
 #[cfg(feature = "docker")]
 mod docker;
 mod local;
+#[cfg(unix)]
+mod postgres;
 mod settings;
 mod watcher;
 
@@ -13,6 +15,8 @@ use std::time::Duration;
 
 pub(crate) use address::Address;
 use local::{Local, Signal};
+#[cfg(unix)]
+pub use postgres::PgServer;
 pub use settings::{DEFAULT_IMAGE, PUBLIC_IMAGE};
 use settings::{Settings, Way};
 
@@ -20,6 +24,9 @@ use crate::{Connection, Monitor, ServerError, Value};
 
 /// How long a server may take to start. It takes 30 ms, or half a second in a container.
 const STARTUP: Duration = Duration::from_secs(20);
+
+/// Why a local process cannot be taken off the network.
+const NO_NETWORK: &str = "only a container has a network of its own, use start_docker";
 
 /// A Redis or Valkey for a test. Dropping it ends it, unless it is shared.
 #[derive(Debug)]
@@ -99,6 +106,14 @@ impl TestServer {
     /// [`ServerError::NoServer`], which says what keeps Docker from it.
     pub async fn start_docker() -> Result<Self, ServerError> {
         Self::first_of(&Settings::from_env()?.docker_only(), true, &[]).await
+    }
+
+    /// A container of this image and of no other, pulled if it is missing; private.
+    ///
+    /// # Errors
+    /// [`ServerError::NoServer`], which says what keeps Docker from it.
+    pub async fn start_image(image: &str) -> Result<Self, ServerError> {
+        Self::first_of(&Settings::from_env()?.image_only(image), true, &[]).await
     }
 
     async fn first_of(
@@ -311,6 +326,35 @@ impl TestServer {
             Engine::Local(local) => control(verb, local.signal(Signal::Resume)),
             #[cfg(feature = "docker")]
             Engine::Docker(container) => control(verb, container.resume().await),
+        }
+    }
+
+    /// Takes it off its network: its connections are lost, and its port refuses others until
+    /// [`reconnect`](Self::reconnect). It goes on with its data. Containers only.
+    ///
+    /// # Errors
+    /// [`ServerError::Shared`] or [`ServerError::Control`].
+    pub async fn disconnect(&self) -> Result<(), ServerError> {
+        let verb = "disconnected";
+        match &self.engine {
+            Engine::Shared(_) => Err(ServerError::Shared { verb }),
+            Engine::Local(_) => control(verb, Err(NO_NETWORK.into())),
+            #[cfg(feature = "docker")]
+            Engine::Docker(container) => control(verb, container.disconnect().await),
+        }
+    }
+
+    /// Ends a [`disconnect`](Self::disconnect): it answers again when this returns.
+    ///
+    /// # Errors
+    /// [`ServerError::Shared`] or [`ServerError::Control`].
+    pub async fn reconnect(&self) -> Result<(), ServerError> {
+        let verb = "reconnected";
+        match &self.engine {
+            Engine::Shared(_) => Err(ServerError::Shared { verb }),
+            Engine::Local(_) => control(verb, Err(NO_NETWORK.into())),
+            #[cfg(feature = "docker")]
+            Engine::Docker(container) => control(verb, container.reconnect().await),
         }
     }
 

@@ -59,6 +59,12 @@ impl Settings {
         self
     }
 
+    /// The same, insisting on one image.
+    pub(crate) fn image_only(mut self, image: &str) -> Self {
+        self.image = Some(image.to_owned());
+        self.docker_only()
+    }
+
     /// The ways to a server, best first. `private` asks for one that can be stopped.
     pub(crate) fn ways(&self, private: bool) -> Result<Vec<Way>, ServerError> {
         match (self.forced, private) {

@@ -22,6 +22,11 @@ async fn a_container_does_what_a_process_does() -> Outcome {
     assert!(server.is_private());
     pause::a_paused_server_answers_once_resumed(&server).await?;
     restart::it_comes_back_empty_on_the_same_port(&server).await?;
+    server.command(&["SET", "kept", "1"]).await?;
+    server.disconnect().await?;
+    assert!(is_down(&server), "off its network");
+    server.reconnect().await?;
+    assert_eq!(server.command(&["GET", "kept"]).await?, "1", "it went on");
     server.pause().await?;
     server.kill().await?;
     assert!(is_down(&server), "killed while paused");

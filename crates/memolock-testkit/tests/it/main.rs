@@ -6,6 +6,7 @@ mod container;
 mod monitor;
 mod parallel;
 mod pause;
+mod proxy;
 mod restart;
 mod walkthrough;
 

@@ -115,6 +115,7 @@ async fn the_document_shows_what_happens() -> Outcome {
         ("likes/fail:kristoff", "invalidated"),
         ("likes/fail:kristoff", "failed:no such user"),
         ("likes/notif:kristoff", "42"),
+        ("likes/fail:kristoff", "released"),
         ("likes/notif:kristoff", "43"),
     ] {
         let message = ear.read().await?;

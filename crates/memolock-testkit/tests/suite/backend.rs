@@ -161,7 +161,7 @@ impl Backend for Broken {
     ) -> Answer<Acquired> {
         let key = &self.enter(Operation::Acquire, key).await?;
         let _gate = self.store.gate.lock().unwrap();
-        now(self.store.memory.acquire_over(key, token, lease, stale))
+        self.store.acquire_over(key, token, lease, stale)
     }
 
     async fn acquire(&self, key: &Key, token: Token, lease: Duration) -> Answer<Acquired> {

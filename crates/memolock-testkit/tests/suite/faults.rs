@@ -18,6 +18,9 @@ pub(crate) enum Fault {
     OwnTokenIsRefused,
     OwnLeaseGoesOn,
     AcquireInTwoSteps,
+    AcquiresOverAnything,
+    AcquiresOverABeginning,
+    AcquiringOverDeletes,
     FulfilsWithAForeignToken,
     FulfilInTwoSteps,
     FulfilLeavesTheLock,
@@ -118,6 +121,21 @@ pub(crate) const MUTANTS: &[(Fault, &str, Option<&str>)] = &[
     (
         Fault::AcquireInTwoSteps,
         "races::who_asks_while_it_is_fulfilled_is_not_granted",
+        None,
+    ),
+    (
+        Fault::AcquiresOverAnything,
+        "lease::a_lease_is_had_over_exactly_the_bytes_that_count_for_none",
+        None,
+    ),
+    (
+        Fault::AcquiresOverABeginning,
+        "lease::a_lease_is_had_over_exactly_the_bytes_that_count_for_none",
+        None,
+    ),
+    (
+        Fault::AcquiringOverDeletes,
+        "lease::a_lease_is_had_over_exactly_the_bytes_that_count_for_none",
         None,
     ),
     (

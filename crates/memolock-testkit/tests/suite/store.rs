@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use memolock_core::{Backend, BackendError, Key, Layout, Message, Notice, Switchboard, Token};
+use memolock_core::{
+    Acquired, Backend, BackendError, Key, Layout, Message, Notice, Switchboard, Token,
+};
 use memolock_memory::MemoryBackend;
 use memolock_testkit::suite::Damage;
 use tokio::sync::{Semaphore, watch};
@@ -92,6 +95,26 @@ impl Store {
                 keys.iter().for_each(|key| board.deliver(key, message));
             }
         }
+    }
+
+    /// The memory's, or one of those that make too much of a value which counts for none.
+    pub(crate) fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        let there = now(self.memory.get(key))?.unwrap_or_default();
+        let stale = match self.fault {
+            Fault::AcquiresOverAnything => &there,
+            Fault::AcquiresOverABeginning if there.starts_with(stale) => &there,
+            _ => stale,
+        };
+        if self.fault == Fault::AcquiringOverDeletes && there == stale {
+            now(self.memory.invalidate(key))?;
+        }
+        now(self.memory.acquire_over(key, token, lease, stale))
     }
 
     /// Whose lock it is, as only the store itself could know.

@@ -32,6 +32,15 @@ pub enum Fault {
     HangsBefore,
     /// It takes effect and never answers.
     HangsAfter,
+    /// It panics, as no backend should.
+    Panics,
+    /// It takes effect, and the reply takes its time.
+    Late(Duration),
+    /// It takes effect or not, and fails when a second has passed.
+    TimesOut {
+        /// Whether it takes effect.
+        effect: bool,
+    },
 }
 
 /// A memory backend that logs every call and fails those it is told to. Clones share everything.
@@ -136,6 +145,19 @@ impl Spy {
             Some(Fault::HangsAfter) => {
                 let _ = call.await;
                 std::future::pending().await
+            }
+            Some(Fault::Panics) => panic!("a backend that panics"),
+            Some(Fault::TimesOut { effect }) => {
+                if effect {
+                    let _ = call.await;
+                }
+                tokio::time::sleep(SECOND).await;
+                error(ErrorKind::Timeout)
+            }
+            Some(Fault::Late(delay)) => {
+                let reply = call.await;
+                tokio::time::sleep(delay).await;
+                reply
             }
         }
     }

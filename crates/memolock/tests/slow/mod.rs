@@ -57,6 +57,7 @@ async fn take(time: Duration) {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Backend for Slow {
     fn capabilities(&self) -> Capabilities {
         self.spy.capabilities()
@@ -73,6 +74,15 @@ impl Backend for Slow {
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
         self.spy.acquire(key, token, lease).await
+    }
+    async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        self.spy.acquire_over(key, token, lease, stale).await
     }
     async fn fulfil(
         &self,

@@ -159,6 +159,21 @@ fn r5_a_try_that_nobody_waits_for_any_more_is_taken_back() {
     }
 }
 
+/// The first caller's try may have been a grant, with a stranger's SET after it.
+#[test]
+fn r5_a_try_that_was_handed_over_and_then_finds_a_value_is_taken_back() {
+    for inputs in ["miss", "miss held subscribed"] {
+        let asked = Rig::new(Mode::Compute).play(inputs);
+        let Output::Acquire { token, .. } = asked.output() else {
+            panic!("{inputs}: {:?}", asked.output());
+        };
+        let notice = Some(Notice::Released);
+        let found = asked.play("adopted-compute found");
+        assert!(found.outcome().is_some(), "and nobody waits for that");
+        assert_eq!(found.output(), Output::Release { token, notice });
+    }
+}
+
 #[test]
 fn r7_a_lost_reply_is_never_taken_for_a_refusal() {
     for start in ["miss", "miss held subscribed"] {

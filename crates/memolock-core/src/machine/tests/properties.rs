@@ -221,6 +221,7 @@ struct Ledger {
 impl Ledger {
     fn entry(&mut self, before: &Rig, name: &str, after: &Rig) -> Result<(), TestCaseError> {
         let leaves = matches!(name, "abandoned" | "adopted-read");
+        let handed_on = name.starts_with("adopted");
         match before.output() {
             Output::Acquire { token, .. } => {
                 self.tried.insert(token);
@@ -233,7 +234,7 @@ impl Ledger {
                     // Another one holds it, so we do not.
                     "held" | "held-forever" => drop(self.open.remove(&token)),
                     // It was sent, and its reply will not be read.
-                    _ if leaves => drop(self.open.insert(token)),
+                    _ if leaves || handed_on => drop(self.open.insert(token)),
                     _ => {}
                 }
             }

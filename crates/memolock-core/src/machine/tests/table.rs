@@ -117,7 +117,7 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
     (
         "rechecking, invalidated",
         Mode::External,
-        "miss granted subscribed triggered hear-invalidated",
+        "miss granted subscribed granted triggered hear-invalidated",
         Phase::Waiting,
     ),
     (
@@ -167,31 +167,31 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
     (
         "triggering",
         Mode::External,
-        "miss granted subscribed",
+        "miss granted subscribed granted",
         Phase::Working,
     ),
     (
         "attending",
         Mode::External,
-        "miss granted subscribed triggered",
+        "miss granted subscribed granted triggered",
         Phase::Waiting,
     ),
     (
         "verifying",
         Mode::External,
-        "miss granted subscribed triggered hear-resumed",
+        "miss granted subscribed granted triggered hear-resumed",
         Phase::Waiting,
     ),
     (
         "verifying again",
         Mode::External,
-        "miss granted subscribed triggered hear-resumed acquire-lost",
+        "miss granted subscribed granted triggered hear-resumed acquire-lost",
         Phase::Waiting,
     ),
     (
         "verifying a lost lease",
         Mode::External,
-        "miss granted subscribed triggered lease-lost",
+        "miss granted subscribed granted triggered lease-lost",
         Phase::Waiting,
     ),
     (

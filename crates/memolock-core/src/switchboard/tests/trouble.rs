@@ -3,8 +3,8 @@
 use futures_util::FutureExt;
 
 use super::{asks, board, heard, is_confirmed, key, live, refusal, some, value};
-use crate::Event;
-use crate::switchboard::listener::MAILBOX_EVENTS;
+use crate::switchboard::listener::{MAILBOX_BYTES, MAILBOX_EVENTS};
+use crate::{Event, Message};
 
 #[test]
 fn after_a_gap_every_key_is_asked_for_again() {
@@ -54,6 +54,93 @@ fn a_mailbox_that_overflows_becomes_a_gap_and_its_end() {
     board.deliver(&key("k"), &value("last"));
     let expected = [Some(Event::Gap), Some(Event::Resumed), some(value("last"))];
     assert_eq!(heard(&mut listener), expected);
+}
+
+/// The bytes that a slow listener keeps alive while somebody publishes `count` values of `size` bytes.
+fn flooded(size: usize, count: usize) -> (usize, Vec<Option<Event>>) {
+    let board = board();
+    let mut listener = live(&board, "k");
+    for _ in 0..count {
+        board.deliver(&key("k"), &Message::Value(vec![7; size].into()));
+    }
+    let events = heard(&mut listener);
+    let kept = events.iter().flatten().map(|event| match event {
+        Event::Message(Message::Value(value)) => value.len(),
+        _ => 0,
+    });
+    (kept.sum(), events)
+}
+
+#[test]
+fn what_a_slow_listener_keeps_is_bounded_in_bytes_too() {
+    for size in [
+        1,
+        1_000,
+        MAILBOX_BYTES / 2,
+        MAILBOX_BYTES - 1,
+        MAILBOX_BYTES,
+    ] {
+        let (kept, events) = flooded(size, 100);
+        assert!(kept <= MAILBOX_BYTES, "{kept} of {size}");
+        assert!(events.contains(&Some(Event::Resumed)), "it is told to look");
+    }
+}
+
+#[test]
+fn one_value_is_kept_whatever_its_size() {
+    let size = 3 * MAILBOX_BYTES;
+    let (kept, events) = flooded(size, 1);
+    assert_eq!((kept, events.len()), (size, 1));
+    // A second replaces both, and the third is the one that is kept.
+    let (kept, events) = flooded(size, 2);
+    assert_eq!((kept, events.len()), (0, 2));
+    let (kept, events) = flooded(size, 3);
+    assert_eq!((kept, events.len()), (size, 3));
+}
+
+#[test]
+fn what_was_read_counts_no_more() {
+    let board = board();
+    let mut listener = live(&board, "k");
+    for _ in 0..10 * MAILBOX_EVENTS {
+        let large = Message::Value(vec![7; MAILBOX_BYTES].into());
+        board.deliver(&key("k"), &large);
+        assert_eq!(heard(&mut listener), [some(large)]);
+    }
+}
+
+#[test]
+fn what_cannot_be_carried_is_a_gap_that_is_over_at_once() {
+    let board = board();
+    let mut listener = live(&board, "k");
+    let mut asked = board.listen(&key("k"));
+    assert_eq!(asks(&board), "+k");
+    board.deliver(&key("k"), &value("v"));
+    board.missed(&key("k"));
+    board.missed(&key("nobody"));
+    let expected = [some(value("v")), Some(Event::Gap), Some(Event::Resumed)];
+    assert_eq!(heard(&mut listener), expected);
+    board.confirm(&key("k"));
+    assert!(is_confirmed(&mut asked));
+    assert_eq!(heard(&mut asked), [None; 0], "it was before its time");
+    board.gap();
+    board.missed(&key("k"));
+    assert_eq!(
+        heard(&mut listener),
+        [Some(Event::Gap)],
+        "the end of this gap is still to come"
+    );
+    for _ in 0..10_000 {
+        board.missed(&key("k"));
+    }
+    assert_eq!(asks(&board), "+k");
+    board.confirm(&key("k"));
+    for _ in 0..10_000 {
+        board.missed(&key("k"));
+    }
+    let unread = heard(&mut listener);
+    assert!(unread.len() <= MAILBOX_EVENTS + 2, "{}", unread.len());
+    assert_eq!(unread.last(), Some(&Some(Event::Resumed)));
 }
 
 #[test]

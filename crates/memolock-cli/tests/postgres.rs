@@ -1,0 +1,76 @@
+//! The backend that is not Redis, through the same doors.
+#![cfg(feature = "postgres")]
+
+mod common;
+
+use common::{memolock, run};
+use memolock_testkit::PgServer;
+
+/// `None` where there is no PostgreSQL, which is said.
+async fn server() -> Option<PgServer> {
+    if !PgServer::is_there() && std::env::var_os("MEMOLOCK_TEST_POSTGRES_REQUIRED").is_none() {
+        eprintln!("not run: there is no PostgreSQL (apt-get install postgresql)");
+        return None;
+    }
+    Some(
+        PgServer::start_own()
+            .await
+            .expect("a PostgreSQL of our own"),
+    )
+}
+
+#[tokio::test]
+async fn four_processes_share_one_compute() {
+    let Some(server) = server().await else { return };
+    let herd = [
+        "herd",
+        "--url",
+        server.url(),
+        "--processes",
+        "4",
+        "--tasks",
+        "400",
+    ];
+    let args = [&herd[..], &["--compute", "20ms", "--repeat", "5", "--json"]].concat();
+    let report = run(memolock(&args)).await.succeeds().json();
+    assert_eq!(report["backend"], "postgres");
+    assert_eq!(report["computes"], 5, "one each time: {report}");
+    assert_eq!(report["wrong"], 0, "{report}");
+    assert_eq!(report["errors"], 0, "{report}");
+}
+
+#[tokio::test]
+async fn commands_make_their_table_and_find_what_others_stored() {
+    let Some(server) = server().await else { return };
+    let put = [
+        "put",
+        "--url",
+        server.url(),
+        "--id",
+        "x",
+        "--ttl",
+        "1m",
+        "v",
+    ];
+    run(memolock(&put)).await.succeeds();
+    let get = ["get", "--url", server.url(), "--id", "x"];
+    assert_eq!(run(memolock(&get)).await.succeeds().text(), "v");
+}
+
+#[tokio::test]
+async fn a_url_that_cannot_be_used_is_said_in_one_line_without_its_password() {
+    let url = "postgres://u:hunter2@127.0.0.1:1/d";
+    let ended = run(memolock(&["get", "--url", url, "--id", "x"])).await;
+    let said = ended.fails(1);
+    assert!(
+        said.contains("127.0.0.1:1/d") && !said.contains("hunter2"),
+        "{said}"
+    );
+    let url = "postgres://u:hunter2@127.0.0.1:port/d";
+    let ended = run(memolock(&["get", "--url", url, "--id", "x"])).await;
+    let said = ended.fails(2);
+    assert!(
+        said.contains("postgres://user:pass@") && !said.contains("hunter2"),
+        "{said}"
+    );
+}

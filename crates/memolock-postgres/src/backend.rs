@@ -1,0 +1,396 @@
+//! The backend: which statement carries out which operation.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use memolock_core::connection::Fault;
+use memolock_core::{
+    Acquired, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled, Inspection,
+    Key, LockInfo, Notice, Operation, PutMode, Remaining, Renewal, Subscription, Token, ValueInfo,
+    async_trait, millis,
+};
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSqlOwned, ToSql};
+
+use crate::builder::PgBackendBuilder;
+use crate::link::Link;
+use crate::payload::{self, Digest};
+use crate::statements::Verb;
+
+/// Renewals that travel in one statement: it locks as many rows until it ends.
+const RENEWALS_PER_STATEMENT: usize = 1000;
+
+/// A table in a PostgreSQL database as a [`Backend`]. Cheap to clone; the clones share one connection,
+/// and with the last of them it ends, and its task with it.
+#[derive(Clone)]
+pub struct PgBackend {
+    rooms: Arc<Rooms>,
+}
+
+struct Rooms {
+    link: Link,
+    bound: Duration,
+    /// Hosts and database.
+    place: String,
+}
+
+impl PgBackend {
+    /// Connects with the default options, and fails fast if that is not possible: within a second, or if
+    /// the table `memolock` is not there. For the URL see the [crate's page](crate#urls).
+    ///
+    /// Cancellation: dropping the future ends the attempt and leaves nothing behind.
+    ///
+    /// # Errors
+    /// As [`PgBackendBuilder::connect`].
+    pub async fn connect(url: impl Into<String>) -> Result<Self, BackendError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Makes the backend with the default options and connects in the background, for ever: a service
+    /// can start before its database does. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// As [`PgBackendBuilder::connect_lazy`]: only for the URL, or if there is no runtime.
+    pub fn connect_lazy(url: impl Into<String>) -> Result<Self, BackendError> {
+        Self::builder(url).connect_lazy()
+    }
+
+    /// A builder, for other than the default options. The URL is looked at when it connects.
+    pub fn builder(url: impl Into<String>) -> PgBackendBuilder {
+        PgBackendBuilder::new(url.into())
+    }
+
+    pub(crate) fn over(link: Link, bound: Duration, place: String) -> Self {
+        Self {
+            rooms: Arc::new(Rooms { link, bound, place }),
+        }
+    }
+
+    /// Waits until the first attempt to connect has ended, which is bounded by itself.
+    pub(crate) async fn ready(&self) -> Result<(), BackendError> {
+        let outcome = self.rooms.link.first_attempt().await;
+        outcome.map_err(|fault| fault.outward(Operation::Connect))
+    }
+
+    async fn ask(&self, verb: Verb, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
+        self.rooms.link.ask(verb, parameters).await
+    }
+
+    /// Whether each of these renewals found its lock. They travel together.
+    async fn renew_some(&self, renewals: &[Renewal]) -> Result<Vec<bool>, Fault> {
+        let ids: Vec<Vec<u8>> = renewals
+            .iter()
+            .map(|r| Digest::of(&r.key).0.into())
+            .collect();
+        let tokens: Vec<Vec<u8>> = renewals.iter().map(|r| r.token.to_wire().into()).collect();
+        let leases: Vec<i64> = renewals.iter().map(|r| duration(r.lease)).collect();
+        let mut answers = vec![false; renewals.len()];
+        for row in self.ask(Verb::Renew, &[&ids, &tokens, &leases]).await? {
+            let nth: i64 = column(&row, 0)?;
+            let answer = usize::try_from(nth - 1)
+                .ok()
+                .and_then(|nth| answers.get_mut(nth));
+            *answer.ok_or_else(|| senseless("a renewal that was not asked for"))? = true;
+        }
+        Ok(answers)
+    }
+
+    async fn acquire_unless(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: Option<&[u8]>,
+    ) -> Result<Acquired, BackendError> {
+        let id = Id::of(key);
+        let token = token.to_wire();
+        let parameters = [
+            &id.digest() as &(dyn ToSql + Sync),
+            &id.name(),
+            &token.as_bytes(),
+            &duration(lease),
+            &stale,
+        ];
+        let answer = self.ask(Verb::Acquire, &parameters).await;
+        answer
+            .and_then(|rows| acquired(&rows))
+            .map_err(|fault| fault.on(Operation::Acquire, key))
+    }
+}
+
+#[async_trait]
+impl Backend for PgBackend {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new("postgres")
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
+        let answer = self.ask(Verb::Get, &[&Id::of(key).digest()]).await;
+        answer
+            .and_then(|rows| rows.first().map(|row| bytes(row, 0)).transpose())
+            .map_err(|fault| fault.on(Operation::Get, key))
+    }
+
+    async fn acquire(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+    ) -> Result<Acquired, BackendError> {
+        self.acquire_unless(key, token, lease, None).await
+    }
+
+    async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        self.acquire_unless(key, token, lease, Some(stale)).await
+    }
+
+    async fn fulfil(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        let id = Id::of(key);
+        let payload = payload::of_value(&id.digest, &value);
+        let token = token.to_wire();
+        let parameters = [
+            &id.digest() as &(dyn ToSql + Sync),
+            &token.as_bytes(),
+            &&*value,
+            &duration(ttl),
+            &id.bucket,
+            &payload,
+        ];
+        match self.ask(Verb::Fulfil, &parameters).await {
+            Ok(rows) if rows.is_empty() => Ok(Fulfilled::Lost),
+            Ok(_) => Ok(Fulfilled::Stored),
+            Err(fault) => Err(fault.on(Operation::Fulfil, key)),
+        }
+    }
+
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
+        let mut answers = Vec::with_capacity(renewals.len());
+        for some in renewals.chunks(RENEWALS_PER_STATEMENT) {
+            match self.renew_some(some).await {
+                Ok(some) => answers.extend(some),
+                Err(fault) => return Err(fault.outward(Operation::Renew)),
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn release(
+        &self,
+        key: &Key,
+        token: Token,
+        notice: Option<Notice>,
+    ) -> Result<bool, BackendError> {
+        let id = Id::of(key);
+        let payload = notice.map(|notice| payload::of_notice(&id.digest, &notice));
+        let token = token.to_wire();
+        let parameters = [
+            &id.digest() as &(dyn ToSql + Sync),
+            &token.as_bytes(),
+            &id.bucket,
+            &payload,
+        ];
+        match self.ask(Verb::Release, &parameters).await {
+            Ok(rows) => Ok(!rows.is_empty()),
+            Err(fault) => Err(fault.on(Operation::Release, key)),
+        }
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        value: Bytes,
+        ttl: Duration,
+        mode: PutMode,
+    ) -> Result<(), BackendError> {
+        let id = Id::of(key);
+        let payload = payload::of_value(&id.digest, &value);
+        let parameters = [
+            &id.digest() as &(dyn ToSql + Sync),
+            &id.name(),
+            &&*value,
+            &duration(ttl),
+            &matches!(mode, PutMode::Override),
+            &id.bucket,
+            &payload,
+        ];
+        let answer = self.ask(Verb::Put, &parameters).await;
+        answer
+            .map(drop)
+            .map_err(|fault| fault.on(Operation::Put, key))
+    }
+
+    async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
+        let id = Id::of(key);
+        let payload = payload::of_notice(&id.digest, &Notice::Invalidated);
+        let parameters = [
+            &id.digest() as &(dyn ToSql + Sync),
+            &id.name(),
+            &id.bucket,
+            &payload,
+        ];
+        let answer = self.ask(Verb::Invalidate, &parameters).await;
+        answer
+            .map(drop)
+            .map_err(|fault| fault.on(Operation::Invalidate, key))
+    }
+
+    async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
+        let answer = self.ask(Verb::Inspect, &[&Id::of(key).digest()]).await;
+        answer
+            .and_then(|rows| {
+                rows.first()
+                    .map_or_else(|| Ok(Inspection::default()), inspection)
+            })
+            .map_err(|fault| fault.on(Operation::Inspect, key))
+    }
+
+    async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
+        let link = &self.rooms.link;
+        if let Some(Err(fault)) = link.now() {
+            // It took no time: see `Link::wire`.
+            tokio::task::yield_now().await;
+            return Err(fault.on(Operation::Subscribe, key));
+        }
+        let mut listener = link.shared().board.listen(key);
+        let confirmed = tokio::time::timeout(self.rooms.bound, listener.confirmed());
+        let fault = tokio::select! {
+            biased;
+            outcome = confirmed => match outcome {
+                Ok(Ok(())) => return Ok(Box::pin(listener)),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => link.late(),
+            },
+            fault = link.hopeless() => fault,
+        };
+        Err(fault.on(Operation::Subscribe, key))
+    }
+
+    fn stats(&self) -> BackendStats {
+        let link = &self.rooms.link;
+        let mut stats = BackendStats::default();
+        stats.commands = link.commands();
+        stats.reconnects = link.reconnects();
+        stats.subscriptions = link.shared().board.len() as u64;
+        stats
+    }
+
+    async fn close(&self) {
+        // First all that needs no waiting, so that a dropped close has closed too.
+        self.rooms.link.close();
+        self.rooms.link.ended().await;
+    }
+}
+
+/// Where it leads and the state of the link; never user or password.
+impl fmt::Debug for PgBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgBackend")
+            .field("server", &format_args!("{}", self.rooms.place))
+            .field("link", &self.rooms.link.condition())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a key is called in the table and on its channel.
+struct Id {
+    digest: Digest,
+    name: String,
+    bucket: String,
+}
+
+impl Id {
+    fn of(key: &Key) -> Self {
+        let name = key.value_name();
+        let digest = Digest::of_name(name.as_bytes());
+        let bucket = format!("{:02x}", digest.bucket());
+        Self {
+            digest,
+            name,
+            bucket,
+        }
+    }
+
+    fn digest(&self) -> &[u8] {
+        &self.digest.0
+    }
+
+    fn name(&self) -> &[u8] {
+        self.name.as_bytes()
+    }
+}
+
+/// A duration as statements take it: whole milliseconds, at most a hundred years of them.
+fn duration(duration: Duration) -> i64 {
+    i64::try_from(millis(duration)).unwrap_or(i64::MAX)
+}
+
+fn acquired(rows: &[Row]) -> Result<Acquired, Fault> {
+    let row = rows.first().ok_or_else(|| senseless("no row"))?;
+    let value: Option<Vec<u8>> = column(row, 0)?;
+    let ours: Option<bool> = column(row, 1)?;
+    Ok(match (value, ours) {
+        (Some(value), _) => Acquired::Value(value.into()),
+        (None, Some(true)) => Acquired::Granted,
+        (None, _) => Acquired::Held(remaining(row, 2)?),
+    })
+}
+
+fn inspection(row: &Row) -> Result<Inspection, Fault> {
+    let mut found = Inspection::default();
+    if let Some(length) = column::<Option<i64>>(row, 0)? {
+        found.value = Some(ValueInfo {
+            bytes: u64::try_from(length).unwrap_or(0),
+            remaining: remaining(row, 1)?,
+        });
+    }
+    if let Some(holder) = column::<Option<Vec<u8>>>(row, 2)? {
+        let remaining = remaining(row, 3)?;
+        if remaining == Remaining::Forever {
+            let sentence = "the lock never expires: somebody else than memolock wrote it";
+            found.oddities.push(sentence.to_owned());
+        }
+        found.lock = Some(LockInfo {
+            holder: holder.into(),
+            remaining,
+        });
+    }
+    Ok(found)
+}
+
+/// Time left, as a column says it. None is without end; what has just passed is a millisecond.
+fn remaining(row: &Row, nth: usize) -> Result<Remaining, Fault> {
+    let left: Option<i64> = column(row, nth)?;
+    Ok(match left {
+        Some(left) => Remaining::Expires(Duration::from_millis(
+            u64::try_from(left).unwrap_or(0).max(1),
+        )),
+        None => Remaining::Forever,
+    })
+}
+
+fn bytes(row: &Row, nth: usize) -> Result<Bytes, Fault> {
+    column::<Vec<u8>>(row, nth).map(Bytes::from)
+}
+
+fn column<T: FromSqlOwned>(row: &Row, nth: usize) -> Result<T, Fault> {
+    row.try_get(nth)
+        .map_err(|error| senseless(&error.to_string()))
+}
+
+fn senseless(detail: &str) -> Fault {
+    Fault::new(ErrorKind::Protocol, detail)
+}

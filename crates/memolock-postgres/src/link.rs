@@ -1,0 +1,303 @@
+//! The self-healing connection: one task dials, serves, and dials again.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use memolock_core::connection::{Backoff, Fault, Options};
+use memolock_core::{ErrorKind, Switchboard};
+use tokio::sync::{Notify, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::Instant;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use tracing::{debug, warn};
+
+use crate::dial::{Dialer, Line, Wire};
+use crate::error::fault;
+use crate::session::Session;
+use crate::statements::Verb;
+
+/// How long a command that met a dead connection waits for the task to notice.
+const NOTICING: Duration = Duration::from_millis(100);
+
+/// What is known of the link.
+#[derive(Clone)]
+enum State {
+    /// The first attempt, at the start or after a break, has not ended yet.
+    Connecting,
+    Up(Wire),
+    /// The last attempt failed; others follow.
+    Down(Fault),
+    Closed,
+}
+
+/// What the task and the users of a link share.
+pub(crate) struct Shared {
+    state: watch::Sender<State>,
+    pub(crate) board: Arc<Switchboard>,
+    /// A wish to have the connection checked now, rather than at its next heartbeat.
+    pub(crate) doubt: Notify,
+    commands: AtomicU64,
+    reconnects: AtomicU64,
+}
+
+/// A link, seen by its users. Dropping it ends the task and the connection.
+pub(crate) struct Link {
+    shared: Arc<Shared>,
+    abort: AbortHandle,
+    task: Mutex<Option<JoinHandle<()>>>,
+    bound: Duration,
+}
+
+impl Link {
+    /// Starts the task. Needs a tokio runtime.
+    pub(crate) fn open(dialer: Dialer, options: &Options, sweep_interval: Duration) -> Self {
+        let shared = Arc::new(Shared {
+            state: watch::Sender::new(State::Connecting),
+            board: Arc::new(Switchboard::new()),
+            doubt: Notify::new(),
+            commands: AtomicU64::new(0),
+            reconnects: AtomicU64::new(0),
+        });
+        let supervisor = Supervisor {
+            dialer,
+            shared: Arc::clone(&shared),
+            backoff: Backoff::new(options.reconnect_min_delay, options.reconnect_max_delay),
+            options: options.clone(),
+            sweep_interval,
+        };
+        let task = tokio::spawn(supervisor.run());
+        Self {
+            shared,
+            abort: task.abort_handle(),
+            task: Mutex::new(Some(task)),
+            bound: options.command_timeout,
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Sends a statement and waits for its rows, within the bound. It is sent when first polled.
+    pub(crate) async fn ask(
+        &self,
+        verb: Verb,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Fault> {
+        let asked = tokio::time::timeout(self.bound, async {
+            let wire = self.wire().await?;
+            self.shared.sent(1);
+            let statement = wire.statements.of(verb);
+            let answer = wire.client.query(statement, parameters).await;
+            match answer.map_err(|error| fault(&error)) {
+                Err(fault) if wire.client.is_closed() => Err(self.noticed(wire.pid, fault).await),
+                outcome => outcome,
+            }
+        });
+        match asked.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    /// The bound of a call has passed.
+    pub(crate) fn late(&self) -> Fault {
+        match self.now() {
+            None => Fault::still_connecting(),
+            Some(_) => {
+                self.shared.doubt.notify_one();
+                Fault::late(self.bound)
+            }
+        }
+    }
+
+    /// The wire, once the first attempt to connect has ended.
+    async fn wire(&self) -> Result<Wire, Fault> {
+        let verdict = match self.now() {
+            Some(verdict) => verdict,
+            None => self.settled().await,
+        };
+        if verdict.is_err() {
+            // It took no time. Who tries again in a loop must not keep the task that mends the link
+            // from running.
+            tokio::task::yield_now().await;
+        }
+        verdict
+    }
+
+    /// The wire, or why there is none. `None` while the first attempt is under way.
+    pub(crate) fn now(&self) -> Option<Result<Wire, Fault>> {
+        self.shared.state.borrow().verdict()
+    }
+
+    async fn settled(&self) -> Result<Wire, Fault> {
+        let mut states = self.shared.state.subscribe();
+        let settled = states.wait_for(|state| !matches!(state, State::Connecting));
+        // It only ends early with the sender, which we hold ourselves.
+        let verdict = settled.await.ok().and_then(|state| state.verdict());
+        verdict.unwrap_or_else(|| Err(Fault::closed()))
+    }
+
+    /// How the first attempt to connect ends, told as it was.
+    pub(crate) async fn first_attempt(&self) -> Result<(), Fault> {
+        let mut states = self.shared.state.subscribe();
+        let settled = states.wait_for(|state| !matches!(state, State::Connecting));
+        match settled.await.as_deref() {
+            Ok(State::Up(_)) => Ok(()),
+            Ok(State::Down(fault)) => Err(fault.clone()),
+            _ => Err(Fault::closed()),
+        }
+    }
+
+    /// Waits until there is no use in waiting: an attempt has failed, or the link was closed.
+    pub(crate) async fn hopeless(&self) -> Fault {
+        let mut states = self.shared.state.subscribe();
+        let gone = states.wait_for(|state| matches!(state, State::Down(_) | State::Closed));
+        match gone.await.as_deref() {
+            Ok(State::Down(fault)) => fault.while_down(),
+            _ => Fault::closed(),
+        }
+    }
+
+    /// The connection died under a command: the next one shall find the link connecting and wait.
+    async fn noticed(&self, pid: i32, fault: Fault) -> Fault {
+        let mut states = self.shared.state.subscribe();
+        let put_away = states.wait_for(|s| !matches!(s, State::Up(wire) if wire.pid == pid));
+        let _ = tokio::time::timeout(NOTICING, put_away).await;
+        match self.now() {
+            Some(Err(closed)) if closed.kind() == ErrorKind::Closed => closed,
+            _ => fault,
+        }
+    }
+
+    /// A word for `Debug`.
+    pub(crate) fn condition(&self) -> &'static str {
+        match &*self.shared.state.borrow() {
+            State::Connecting => "connecting",
+            State::Up(_) => "up",
+            State::Down(_) => "down",
+            State::Closed => "closed",
+        }
+    }
+
+    pub(crate) fn commands(&self) -> u64 {
+        self.shared.commands.load(Relaxed)
+    }
+
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.shared.reconnects.load(Relaxed)
+    }
+
+    /// Ends the task, the connection and every listener, for good.
+    pub(crate) fn close(&self) {
+        self.shared.state.send_replace(State::Closed);
+        self.abort.abort();
+        self.shared.board.close();
+    }
+
+    /// Waits until the task has ended, after [`close`](Self::close).
+    pub(crate) async fn ended(&self) {
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(task) = task {
+            // An error only says that it was aborted, as we wished.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    /// So many statements were sent.
+    pub(crate) fn sent(&self, statements: u64) {
+        self.commands.fetch_add(statements, Relaxed);
+    }
+}
+
+impl State {
+    fn verdict(&self) -> Option<Result<Wire, Fault>> {
+        match self {
+            Self::Connecting => None,
+            Self::Up(wire) => Some(Ok(wire.clone())),
+            Self::Down(fault) => Some(Err(fault.while_down())),
+            Self::Closed => Some(Err(Fault::closed())),
+        }
+    }
+}
+
+struct Supervisor {
+    dialer: Dialer,
+    shared: Arc<Shared>,
+    backoff: Backoff,
+    options: Options,
+    sweep_interval: Duration,
+}
+
+impl Supervisor {
+    /// Never returns; it is aborted.
+    async fn run(mut self) {
+        let mut line = self.redial().await;
+        loop {
+            self.publish(State::Up(line.wire.clone()));
+            let since = Instant::now();
+            let session = Session::new(&self.shared, line, &self.options, self.sweep_interval);
+            let fault = session.run().await;
+            // Every listener hears of the gap, and every key comes out of `changes` again.
+            self.shared.board.gap();
+            // From here on commands wait: it may have been one killed connection.
+            self.publish(State::Connecting);
+            self.backoff.lived(since.elapsed());
+            warn!(server = %self.dialer, reason = fault.detail(), "connection lost, reconnecting");
+            line = self.redial().await;
+            self.shared.reconnects.fetch_add(1, Relaxed);
+        }
+    }
+
+    async fn redial(&mut self) -> Line {
+        let mut failures = 0_u64;
+        loop {
+            tokio::time::sleep(self.backoff.next(random())).await;
+            match self.dialer.dial().await {
+                Ok(line) => {
+                    debug!(server = %self.dialer, failures, "connected");
+                    return line;
+                }
+                Err(fault) => {
+                    failures += 1;
+                    match failures {
+                        1 => warn!(reason = fault.detail(), "cannot connect"),
+                        _ => debug!(reason = fault.detail(), failures, "still cannot connect"),
+                    }
+                    self.publish(State::Down(fault));
+                }
+            }
+        }
+    }
+
+    fn publish(&self, new: State) {
+        self.shared.state.send_if_modified(|state| {
+            // Closed is for good, even if the task is late to notice.
+            let open = !matches!(state, State::Closed);
+            if open {
+                *state = new;
+            }
+            open
+        });
+    }
+}
+
+/// A random number, good enough for jitter: the standard library seeds its hashers.
+pub(crate) fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}

@@ -1,0 +1,238 @@
+//! One connection's life: it is driven here, its notifications are heard, and its health is checked.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use memolock_core::connection::{Fault, Options};
+use memolock_core::{Changes, ErrorKind, Key, Message};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_postgres::{AsyncMessage, Error, Notification};
+use tracing::debug;
+
+use crate::dial::{Line, Messages, Wire, own_channel};
+use crate::error::fault;
+use crate::link::{Shared, random};
+use crate::payload::{self, Told};
+use crate::routes::Routes;
+use crate::statements::Verb;
+
+/// How much of the table one sweep looks at, in pages: 8 MiB, some milliseconds.
+const SWEPT_PAGES: i64 = 1024;
+
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+/// A nonce that was sent through the server to ourselves. What was published before it is heard before
+/// it; when it comes back, these keys are listened to, and notifications flow.
+struct Fence {
+    nonce: u64,
+    keys: Vec<Key>,
+    since: Instant,
+}
+
+/// One connection's life.
+pub(crate) struct Session<'a> {
+    shared: &'a Shared,
+    wire: Wire,
+    messages: Messages,
+    channels: String,
+    own_channel: String,
+    routes: Routes,
+    fences: VecDeque<Fence>,
+    nonces: u64,
+    /// Where the next sweep begins: each process goes round by itself, from anywhere.
+    page: i64,
+    bound: Duration,
+    beat: Interval,
+    sweep: Interval,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(
+        shared: &'a Shared,
+        line: Line,
+        options: &Options,
+        sweep_interval: Duration,
+    ) -> Self {
+        Self {
+            shared,
+            own_channel: own_channel(&line.channels, line.wire.pid),
+            wire: line.wire,
+            messages: line.messages,
+            channels: line.channels,
+            routes: Routes::default(),
+            fences: VecDeque::new(),
+            nonces: 0,
+            page: i64::from(u32::try_from(random() >> 34).unwrap_or(0)),
+            bound: options.command_timeout,
+            beat: every(options.heartbeat),
+            sweep: every(sweep_interval),
+        }
+    }
+
+    /// Until the connection is lost.
+    pub(crate) async fn run(mut self) -> Fault {
+        let mut asking: Option<Work<()>> = None;
+        let mut sweeping: Option<Work<i64>> = None;
+        loop {
+            tokio::select! {
+                biased;
+                message = self.messages.next() => match message {
+                    Some(Ok(AsyncMessage::Notification(notification))) => self.hear(&notification),
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return fault(&error),
+                    None => return Fault::lost(),
+                },
+                outcome = settle(&mut asking) => match outcome {
+                    Ok(()) => asking = None,
+                    // Without listening this connection is of no use.
+                    Err(error) => return fault(&error),
+                },
+                outcome = settle(&mut sweeping) => {
+                    sweeping = None;
+                    match outcome {
+                        Ok(page) => self.page = page,
+                        Err(error) => debug!(reason = fault(&error).detail(), "cannot sweep"),
+                    }
+                }
+                () = overdue(self.fences.front(), self.bound) => {
+                    return Fault::new(ErrorKind::Timeout, "the server does not answer");
+                }
+                changes = self.shared.board.changes(), if asking.is_none() => {
+                    asking = Some(self.change(changes));
+                }
+                _ = self.beat.tick(), if asking.is_none() => asking = Some(self.ask(String::new(), Vec::new())),
+                () = self.shared.doubt.notified(), if asking.is_none() => {
+                    asking = Some(self.ask(String::new(), Vec::new()));
+                }
+                _ = self.sweep.tick(), if sweeping.is_none() => sweeping = Some(self.sweep()),
+            }
+        }
+    }
+
+    /// Turns wishes into channels to listen to, and a fence behind them.
+    fn change(&mut self, changes: Changes) -> Work<()> {
+        changes
+            .unsubscribe
+            .iter()
+            .for_each(|key| self.routes.remove(key));
+        changes
+            .subscribe
+            .iter()
+            .for_each(|key| self.routes.add(key));
+        let turn = self.routes.turn();
+        let mut sql = String::new();
+        let channels = &self.channels;
+        // Writing to a string does not fail.
+        for bucket in turn.unlisten {
+            let _ = write!(sql, "UNLISTEN \"{channels}{bucket:02x}\"; ");
+        }
+        for bucket in turn.listen {
+            let _ = write!(sql, "LISTEN \"{channels}{bucket:02x}\"; ");
+        }
+        self.ask(sql, changes.subscribe)
+    }
+
+    /// Listens, and then sends a nonce the way of all notifications.
+    fn ask(&mut self, sql: String, keys: Vec<Key>) -> Work<()> {
+        self.nonces += 1;
+        let nonce = self.nonces;
+        let since = Instant::now();
+        self.fences.push_back(Fence { nonce, keys, since });
+        self.shared.sent(if sql.is_empty() { 1 } else { 2 });
+        let (wire, channel) = (self.wire.clone(), self.own_channel.clone());
+        Box::pin(async move {
+            if !sql.is_empty() {
+                wire.client.batch_execute(&sql).await?;
+            }
+            let statement = wire.statements.of(Verb::Fence);
+            let nonce = nonce.to_string();
+            wire.client.query(statement, &[&channel, &nonce]).await?;
+            Ok(())
+        })
+    }
+
+    /// Deletes what has expired in some pages of the table; returns where to go on.
+    fn sweep(&self) -> Work<i64> {
+        self.shared.sent(2);
+        let (wire, page) = (self.wire.clone(), self.page);
+        Box::pin(async move {
+            let rows = wire
+                .client
+                .query(wire.statements.of(Verb::Pages), &[])
+                .await?;
+            let pages: i64 = match rows.first() {
+                Some(row) => row.try_get(0)?,
+                None => 0,
+            };
+            let first = page % pages.max(1);
+            let next = first + SWEPT_PAGES;
+            let range = [format!("({first},0)"), format!("({next},0)")];
+            let statement = wire.statements.of(Verb::Sweep);
+            wire.client
+                .execute(statement, &[&range[0], &range[1]])
+                .await?;
+            Ok(if next < pages { next } else { 0 })
+        })
+    }
+
+    fn hear(&mut self, notification: &Notification) {
+        if notification.channel() != self.own_channel {
+            if let Some((digest, told)) = payload::read(notification.payload()) {
+                self.routes
+                    .of(&digest)
+                    .iter()
+                    .for_each(|key| self.deliver(key, &told));
+            }
+        } else if notification.process_id() == self.wire.pid {
+            self.fence_heard(notification.payload());
+        }
+    }
+
+    fn deliver(&self, key: &Key, told: &Told) {
+        let board = &self.shared.board;
+        match told {
+            Told::Value(value) => board.deliver(key, &Message::Value(value.clone())),
+            Told::Notice(notice) => board.deliver(key, &Message::Notice(notice.clone())),
+            Told::Look => board.missed(key),
+        }
+    }
+
+    fn fence_heard(&mut self, nonce: &str) {
+        let expected = self.fences.front();
+        if expected.is_some_and(|fence| fence.nonce.to_string() == nonce)
+            && let Some(fence) = self.fences.pop_front()
+        {
+            fence
+                .keys
+                .iter()
+                .for_each(|key| self.shared.board.confirm(key));
+        }
+    }
+}
+
+/// A tick each interval, the first after one.
+fn every(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
+    // After a pause of the process one tick is enough.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// The outcome of what is under way, or never.
+async fn settle<T>(work: &mut Option<Work<T>>) -> Result<T, Error> {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when this fence should long have been heard.
+async fn overdue(fence: Option<&Fence>, bound: Duration) {
+    match fence {
+        Some(fence) => tokio::time::sleep_until(fence.since + bound).await,
+        None => std::future::pending().await,
+    }
+}

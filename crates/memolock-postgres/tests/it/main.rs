@@ -1,0 +1,8 @@
+//! What is PostgreSQL's own: tables, roles, sweeping, locks of strangers, servers that go away.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod outages;
+mod roles;
+mod tables;

@@ -1,0 +1,279 @@
+//! Commands through an application's own pool of connections.
+//!
+//! A pool hands out any connection that is free, so two calls could overtake each other, and a call that was
+//! given up could take effect after the next one. Therefore:
+//!
+//! * calls on one key take turns, in the order in which they were first polled;
+//! * once a command is on its way, a task sees it through: a caller that leaves takes away nothing but
+//!   itself, the turn ends with the reply, and the connection goes back to the pool with nothing unread;
+//! * a connection whose reply did not come in time, or made no sense, is not given back.
+//!
+//! After a time-out alone the order is open: the server may still read what it had not read by then.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_redis::{Connection, Pool, PoolError};
+use memolock_core::redis::{Call, Fault, Options, Reply};
+use memolock_core::{ErrorKind, Key};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, Value};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::command::{by_digest, by_text};
+use crate::counters::Counters;
+use crate::dial::Dialer;
+use crate::error::fault;
+use crate::link::Doubt;
+use crate::reply::neutral;
+
+/// Turns are kept per lane, and keys are spread over the lanes: far more of them than a pool has
+/// connections, so that two keys rarely wait for each other without need.
+const LANES: usize = 256;
+
+/// The application's pool, as a road for commands.
+pub(crate) struct Pooled {
+    pool: Pool,
+    /// To see whether the pool leads to the same place.
+    dialer: Dialer,
+    lanes: Box<[Arc<Mutex<()>>]>,
+    hasher: RandomState,
+    counters: Arc<Counters>,
+    /// The subscription connection's: a server that does not answer here may not answer there.
+    doubt: Doubt,
+    bound: Duration,
+    closed: watch::Sender<bool>,
+    tasks: TaskTracker,
+}
+
+impl Pooled {
+    pub(crate) fn new(
+        pool: Pool,
+        dialer: Dialer,
+        options: &Options,
+        counters: &Arc<Counters>,
+        doubt: Doubt,
+    ) -> Self {
+        Self {
+            pool,
+            dialer,
+            lanes: (0..LANES).map(|_| Arc::default()).collect(),
+            hasher: RandomState::new(),
+            counters: Arc::clone(counters),
+            doubt,
+            bound: options.command_timeout,
+            closed: watch::Sender::new(false),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Sends one command and waits for its reply, within the bound.
+    pub(crate) async fn send(&self, key: Option<&Key>, command: Cmd) -> Result<Reply, Fault> {
+        self.carry(key, command, None).await
+    }
+
+    /// Runs a script, by its text if the server has forgotten it, in one turn.
+    pub(crate) async fn run(&self, key: Option<&Key>, call: &Call) -> Result<Reply, Fault> {
+        let reload = by_text(call);
+        self.carry(key, by_digest(call), Some(reload)).await
+    }
+
+    /// Waits until the pool has given a connection, and checks that it leads where the URL does: values
+    /// and notifications must be on one server.
+    pub(crate) async fn ready(&self) -> Result<(), Fault> {
+        let address = self.dialer.address();
+        let deadline = Instant::now() + self.bound;
+        let mut theirs = self.connection(deadline).await?;
+        let (pool, url) = (theirs.get_db(), i64::from(address.database()));
+        if pool != url {
+            let detail = format!("the pool is on database {pool}, the URL on {url}");
+            return Err(Fault::new(ErrorKind::Config, detail));
+        }
+        let mut ours = self.dialer.dial().await?;
+        let asked = async {
+            let theirs = run_id(&mut *theirs).await?;
+            Ok::<_, Fault>((theirs, run_id(&mut *ours.connection).await?))
+        };
+        let (theirs, ours) = match timeout_at(deadline, asked).await {
+            Ok(asked) => asked?,
+            Err(_) => return Err(self.late()),
+        };
+        // A server that will not say who it is serves us all the same.
+        match theirs.is_some() && ours.is_some() && theirs != ours {
+            true => Err(Fault::new(
+                ErrorKind::Config,
+                format!("the pool leads to another server than {address}"),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses later calls and ends waiting ones. The pool is the application's and stays open.
+    pub(crate) fn close(&self) {
+        self.closed.send_replace(true);
+        self.tasks.close();
+    }
+
+    /// Waits until what was on its way has come back, after [`close`](Self::close): within the bound.
+    pub(crate) async fn ended(&self) {
+        self.tasks.wait().await;
+    }
+
+    async fn carry(
+        &self,
+        key: Option<&Key>,
+        command: Cmd,
+        reload: Option<Cmd>,
+    ) -> Result<Reply, Fault> {
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(Fault::closed()),
+            reply = self.travel(key, command, reload) => reply,
+        }
+    }
+
+    async fn travel(
+        &self,
+        key: Option<&Key>,
+        command: Cmd,
+        reload: Option<Cmd>,
+    ) -> Result<Reply, Fault> {
+        let deadline = Instant::now() + self.bound;
+        let turn = self.turn(key, deadline).await?;
+        let connection = self.connection(deadline).await?;
+        self.counters.command();
+        let (bound, doubt) = (self.bound, self.doubt.clone());
+        let exchange = async move {
+            let reply = exchange(connection, &command, reload.as_ref(), deadline).await;
+            drop(turn);
+            reply.unwrap_or_else(|| {
+                doubt.raise();
+                Err(Fault::late(bound))
+            })
+        };
+        // It fails only when the runtime is shutting down.
+        let done = self.tasks.spawn(exchange).await;
+        done.unwrap_or_else(|_| Err(Fault::closed()))
+    }
+
+    /// Queues behind the calls on this key that were first. Tokio's mutex is fair.
+    async fn turn(
+        &self,
+        key: Option<&Key>,
+        deadline: Instant,
+    ) -> Result<Option<OwnedMutexGuard<()>>, Fault> {
+        let Some(key) = key else { return Ok(None) };
+        #[allow(clippy::cast_possible_truncation)] // Any bits will do.
+        let lane = self.hasher.hash_one(key.value_name()) as usize % LANES;
+        let turn = Arc::clone(&self.lanes[lane]).lock_owned();
+        match timeout_at(deadline, turn).await {
+            Ok(turn) => Ok(Some(turn)),
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    /// A connection of the pool, checked by it. Nothing has been sent for us yet.
+    async fn connection(&self, deadline: Instant) -> Result<Connection, Fault> {
+        match timeout_at(deadline, self.pool.get()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(of_pool(error)),
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    fn late(&self) -> Fault {
+        let status = self.pool.status();
+        if status.size >= status.max_size && status.available == 0 {
+            let detail = format!(
+                "all {} connections of the pool were in use for {:?}: enlarge it",
+                status.max_size, self.bound
+            );
+            return Fault::new(ErrorKind::Refused, detail);
+        }
+        self.doubt.raise();
+        Fault::late(self.bound)
+    }
+}
+
+/// Sees one command through. `None` if the time was over first.
+async fn exchange(
+    connection: Connection,
+    command: &Cmd,
+    reload: Option<&Cmd>,
+    deadline: Instant,
+) -> Option<Result<Reply, Fault>> {
+    // The application's connection has a bound of its own, half a second unless it was told otherwise: ours is
+    // another. The clone shares the connection and not that.
+    let mut line = MultiplexedConnection::clone(&connection);
+    line.set_response_timeout(deadline.saturating_duration_since(Instant::now()));
+    let asked = async {
+        match (ask(&mut line, command).await, reload) {
+            (Err(fault), Some(text)) if fault.is_noscript() => ask(&mut line, text).await,
+            (reply, _) => reply,
+        }
+    };
+    let reply = timeout_at(deadline, asked).await.ok();
+    let sound = match &reply {
+        Some(Ok(_)) => true,
+        Some(Err(fault)) => !matches!(
+            fault.kind(),
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Protocol
+        ),
+        None => false,
+    };
+    if !sound {
+        // Out of the pool, which makes another.
+        drop(Connection::take(connection));
+    }
+    match reply {
+        Some(Err(fault)) if fault.kind() == ErrorKind::Timeout => None,
+        reply => reply,
+    }
+}
+
+async fn ask(connection: &mut MultiplexedConnection, command: &Cmd) -> Result<Reply, Fault> {
+    let answer = connection.req_packed_command(command).await;
+    answer
+        .and_then(Value::extract_error)
+        .map(neutral)
+        .map_err(fault)
+}
+
+/// Which run of which server it is; `None` if it will not say.
+async fn run_id(connection: &mut impl ConnectionLike) -> Result<Option<String>, Fault> {
+    let mut info = redis::cmd("INFO");
+    info.arg("server");
+    match info.query_async::<String>(connection).await {
+        Ok(text) => {
+            let id = text.lines().find_map(|line| line.strip_prefix("run_id:"));
+            Ok(id.map(str::to_owned))
+        }
+        Err(error) => match fault(error) {
+            lost if lost.is_passing() => Err(lost),
+            _ => Ok(None),
+        },
+    }
+}
+
+fn of_pool(error: PoolError) -> Fault {
+    match error {
+        PoolError::Backend(error) => fault(error),
+        PoolError::Timeout(deadpool_redis::TimeoutType::Wait) => Fault::new(
+            ErrorKind::Refused,
+            "no connection of the pool came free within its own time-out",
+        ),
+        PoolError::Timeout(step) => Fault::new(
+            ErrorKind::Timeout,
+            format!("the pool's own time-out ended its {step:?}"),
+        ),
+        PoolError::Closed => Fault::new(
+            ErrorKind::Unavailable,
+            "the application has closed its pool",
+        ),
+        other => Fault::new(ErrorKind::Config, format!("the pool: {other}")),
+    }
+}

@@ -1,0 +1,83 @@
+//! The road that commands take: a connection of our own, or an application's pool.
+
+use memolock_core::Key;
+use memolock_core::redis::{Call, Fault, Reply};
+use redis::Cmd;
+
+use crate::command::Commands;
+#[cfg(feature = "deadpool")]
+use crate::pooled::Pooled;
+
+/// Both roads bound each command in time and keep the order of calls on a key.
+pub(crate) enum Road {
+    Own(Commands),
+    #[cfg(feature = "deadpool")]
+    Pooled(Box<Pooled>),
+}
+
+impl Road {
+    /// The backend's name in reports.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Own(_) => "redis-rs",
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(_) => "redis-rs-pooled",
+        }
+    }
+
+    /// How the first attempt to connect ends.
+    pub(crate) async fn first_attempt(&self) -> Result<(), Fault> {
+        match self {
+            Self::Own(commands) => commands.link().first_attempt().await,
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(pooled) => pooled.ready().await,
+        }
+    }
+
+    /// Sends one command on `key` and waits for its reply. An error reply is an error.
+    #[cfg_attr(not(feature = "deadpool"), allow(unused_variables))]
+    pub(crate) async fn send(&self, key: &Key, command: Cmd) -> Result<Reply, Fault> {
+        match self {
+            Self::Own(commands) => commands.send(&command).await,
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(pooled) => pooled.send(Some(key), command).await,
+        }
+    }
+
+    /// Runs a script, on `key` if it is about one.
+    #[cfg_attr(not(feature = "deadpool"), allow(unused_variables))]
+    pub(crate) async fn run(&self, key: Option<&Key>, call: &Call) -> Result<Reply, Fault> {
+        match self {
+            Self::Own(commands) => commands.run(call).await,
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(pooled) => pooled.run(key, call).await,
+        }
+    }
+
+    /// A word for `Debug`.
+    pub(crate) fn condition(&self) -> &'static str {
+        match self {
+            Self::Own(commands) => commands.link().condition(),
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(_) => "pooled",
+        }
+    }
+
+    /// Ends what is ours of it, for good.
+    pub(crate) fn close(&self) {
+        match self {
+            Self::Own(commands) => commands.link().close(),
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(pooled) => pooled.close(),
+        }
+    }
+
+    /// Waits until tasks have ended, after [`close`](Self::close).
+    pub(crate) async fn ended(&self) {
+        match self {
+            Self::Own(commands) => commands.link().ended().await,
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(pooled) => pooled.ended().await,
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! A PostgreSQL for tests of backends that are not Redis: a child process on a loopback port.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::STARTUP;
+use super::local::free_port;
+use super::watcher::Watcher;
+use crate::ServerError;
+
+const URL: &str = "MEMOLOCK_TEST_POSTGRES_URL";
+/// Where Debian puts each release's programs, which are not on the `PATH`.
+const DEBIAN: &str = "/usr/lib/postgresql";
+/// The settings of a server whose data nobody will miss, with room for many tests' connections.
+const SETTINGS: [&str; 6] = [
+    "fsync=off",
+    "full_page_writes=off",
+    "max_connections=200",
+    "shared_buffers=32MB",
+    "autovacuum_naptime=10s",
+    "listen_addresses=127.0.0.1",
+];
+
+/// A PostgreSQL with an empty database. Dropping it ends it, unless it is shared.
+///
+/// It is the one that `MEMOLOCK_TEST_POSTGRES_URL` names, if that is set; else one of its own, from the
+/// `PATH` or from where Debian's package `postgresql` puts it.
+#[derive(Debug)]
+pub struct PgServer {
+    url: String,
+    own: Option<Own>,
+}
+
+/// A cluster in a directory of its own, and its process.
+#[derive(Debug)]
+struct Own {
+    programs: PathBuf,
+    dir: tempfile::TempDir,
+    /// The server refuses to run as root: who it is then.
+    user: Option<User>,
+    port: u16,
+    process: Option<(Child, Option<Watcher>)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl PgServer {
+    /// A server, ready for connections: in a second or two where it has to be made.
+    ///
+    /// # Errors
+    /// [`ServerError::NoPostgres`], which says what to install.
+    pub async fn start() -> Result<Self, ServerError> {
+        match std::env::var(URL) {
+            Ok(url) if !url.is_empty() => Ok(Self { url, own: None }),
+            _ => Self::start_own().await,
+        }
+    }
+
+    /// A server that nobody else uses, and that can be restarted.
+    ///
+    /// # Errors
+    /// [`ServerError::NoPostgres`], which says what to install.
+    pub async fn start_own() -> Result<Self, ServerError> {
+        let why = |why| ServerError::NoPostgres { why };
+        let mut own = Own::make().map_err(why)?;
+        own.run().await.map_err(why)?;
+        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", own.port);
+        let own = Some(own);
+        Ok(Self { url, own })
+    }
+
+    /// Whether there is one to start. Tests that need one say so and pass where there is none.
+    #[must_use]
+    pub fn is_there() -> bool {
+        std::env::var_os(URL).is_some_and(|url| !url.is_empty()) || programs().is_some()
+    }
+
+    /// Its URL: a superuser's, without a password.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Host and port, for a [`Proxy`](crate::Proxy).
+    #[must_use]
+    pub fn address(&self) -> &str {
+        let rest = self
+            .url
+            .split_once("://")
+            .map_or(&*self.url, |(_, rest)| rest);
+        let place = rest.split(['/', '?']).next().unwrap_or(rest);
+        place.rsplit_once('@').map_or(place, |(_, place)| place)
+    }
+
+    /// Ends it as a crash would, without a word to its clients, and starts it again at the same place.
+    ///
+    /// # Errors
+    /// [`ServerError::Shared`]; [`ServerError::NoPostgres`] if it does not come back.
+    pub async fn crash(&mut self) -> Result<(), ServerError> {
+        self.end()?;
+        let Some(own) = &mut self.own else {
+            return Err(ServerError::Shared { verb: "crashed" });
+        };
+        let started = own.run().await;
+        started.map_err(|why| ServerError::NoPostgres { why })
+    }
+
+    /// Ends it as a crash would.
+    ///
+    /// # Errors
+    /// [`ServerError::Shared`].
+    pub fn end(&mut self) -> Result<(), ServerError> {
+        match &mut self.own {
+            Some(own) => own.end(),
+            None => return Err(ServerError::Shared { verb: "stopped" }),
+        }
+        Ok(())
+    }
+
+    /// Starts it again after [`end`](Self::end).
+    ///
+    /// # Errors
+    /// As [`crash`](Self::crash).
+    pub async fn begin(&mut self) -> Result<(), ServerError> {
+        self.crash().await
+    }
+}
+
+impl Own {
+    /// Makes a cluster's files.
+    fn make() -> Result<Self, String> {
+        let programs = programs().ok_or("PATH: no initdb and postgres")?;
+        let dir =
+            tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
+        let user = user()?;
+        if let Some(user) = user {
+            let given = std::os::unix::fs::chown(dir.path(), Some(user.uid), Some(user.gid));
+            given.map_err(|error| format!("its directory cannot be given away: {error}"))?;
+        }
+        let own = Self {
+            programs,
+            dir,
+            user,
+            port: free_port()?,
+            process: None,
+        };
+        let mut initdb = own.command("initdb");
+        initdb.args(["--no-sync", "--auth=trust", "--username=postgres"]);
+        initdb
+            .args(["--encoding=UTF8", "--locale=C", "-D"])
+            .arg(own.data());
+        let made = initdb
+            .output()
+            .map_err(|error| format!("initdb: {error}"))?;
+        match made.status.success() {
+            true => Ok(own),
+            false => Err(super::last_words(&String::from_utf8_lossy(&made.stderr))),
+        }
+    }
+
+    /// Starts the server and waits until it answers.
+    async fn run(&mut self) -> Result<(), String> {
+        self.end();
+        let log = File::create(self.log()).map_err(|error| error.to_string())?;
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data());
+        command.args(["-p", &self.port.to_string()]);
+        command.arg("-c").arg(format!(
+            "unix_socket_directories={}",
+            self.dir.path().display()
+        ));
+        for setting in SETTINGS {
+            command.args(["-c", setting]);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        let child = command
+            .spawn()
+            .map_err(|error| format!("postgres: {error}"))?;
+        let watcher = Watcher::spawn("kill -3 \"$1\"", &child.id().to_string());
+        self.process = Some((child, watcher));
+        let deadline = Instant::now() + STARTUP;
+        while Instant::now() < deadline {
+            if let Some((child, _)) = &mut self.process
+                && let Ok(Some(status)) = child.try_wait()
+            {
+                let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+                return Err(format!(
+                    "postgres ended with {status}: {}",
+                    super::last_words(&log)
+                ));
+            }
+            let mut ready = self.command("pg_isready");
+            ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
+            if ready.status().is_ok_and(|status| status.success()) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(format!("postgres gave no answer within {STARTUP:?}"))
+    }
+
+    /// Ends it at once. It is asked to, rather than killed: it takes its own children with it, and its
+    /// shared memory.
+    fn end(&mut self) {
+        let Some((mut child, watcher)) = self.process.take() else {
+            return;
+        };
+        // First: once the child is gone, its process id may be somebody else's.
+        drop(watcher);
+        let quit = rustix::process::Signal::QUIT;
+        // Fails only if it is gone already.
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&child), quit);
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            if child.try_wait().is_ok_and(|status| status.is_some()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.current_dir(self.dir.path());
+        if let Some(user) = self.user {
+            use std::os::unix::process::CommandExt as _;
+            command.uid(user.uid).gid(user.gid);
+        }
+        command
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("server.log")
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The directory of the newest release's programs.
+fn programs() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).collect::<Vec<_>>();
+    let debian = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten();
+    let mut releases: Vec<PathBuf> = debian.map(|entry| entry.path()).collect();
+    releases.sort_by_key(|release| {
+        let name = release
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        std::cmp::Reverse(name.and_then(|name| name.parse::<u32>().ok()))
+    });
+    let bins = releases.into_iter().map(|release| release.join("bin"));
+    let has = |dir: &Path| {
+        ["initdb", "postgres", "pg_isready"]
+            .iter()
+            .all(|p| dir.join(p).is_file())
+    };
+    on_path.into_iter().chain(bins).find(|dir| has(dir))
+}
+
+/// Who shall run the server: nobody else, unless we are root.
+fn user() -> Result<Option<User>, String> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let id = |flag: &str, name: &str| {
+        let output = Command::new("id").args([flag, name]).output().ok()?;
+        String::from_utf8(output.stdout)
+            .ok()?
+            .trim()
+            .parse::<u32>()
+            .ok()
+    };
+    let known = ["postgres", "nobody"].into_iter().find_map(|name| {
+        let (uid, gid) = (id("-u", name)?, id("-g", name)?);
+        Some(User { uid, gid })
+    });
+    known
+        .map(Some)
+        .ok_or_else(|| "root may not run it, and there is no user postgres or nobody".to_owned())
+}

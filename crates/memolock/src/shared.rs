@@ -1,0 +1,101 @@
+//! What the clones of a memolock share: services, settings, flights, and what is remembered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use memolock_core::Key;
+
+use crate::driver;
+use crate::flight::{Flight, Left};
+use crate::hub::Hub;
+use crate::remembered::Remembered;
+use crate::table::Table;
+
+/// What clones share.
+pub(crate) struct Shared<T, C> {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) codec: C,
+    pub(crate) terms: Terms,
+    /// What is served while the store is failing, if anything is.
+    pub(crate) remembered: Option<Remembered<T>>,
+    pub(crate) reads: Table<T>,
+    pub(crate) computes: Table<T>,
+}
+
+/// Which flights may be shared: a look never waits for a compute.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lane {
+    Read,
+    Compute,
+}
+
+/// What one call may differ in from the memolock's settings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) ttl: Duration,
+    pub(crate) wait_timeout: Duration,
+}
+
+impl<T, C> Shared<T, C> {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        codec: C,
+        terms: Terms,
+        remembered: Option<Remembered<T>>,
+    ) -> Self {
+        Self {
+            hub,
+            codec,
+            terms,
+            remembered,
+            reads: Table::new(),
+            computes: Table::new(),
+        }
+    }
+
+    pub(crate) fn table(&self, lane: Lane) -> &Table<T> {
+        match lane {
+            Lane::Read => &self.reads,
+            Lane::Compute => &self.computes,
+        }
+    }
+
+    /// A value is good now: it may be served while the store is failing.
+    pub(crate) fn remember(&self, key: &Key, value: &Arc<T>) {
+        if let Some(remembered) = &self.remembered {
+            remembered.keep(key.id(), value);
+        }
+    }
+
+    /// The last value, to be served while the store is failing.
+    pub(crate) fn last(&self, key: &Key) -> Option<Arc<T>> {
+        let value = self.remembered.as_ref()?.last(key.id())?;
+        self.hub.counters.served_stale.add();
+        Some(value)
+    }
+
+    /// The last value is none any more.
+    pub(crate) fn forget(&self, id: &str) {
+        if let Some(remembered) = &self.remembered {
+            remembered.forget(id);
+        }
+    }
+
+    /// A value was put or invalidated: who calls from now on joins no flight that began before.
+    pub(crate) fn retire(&self, id: &str) {
+        self.reads.retire(id);
+        self.computes.retire(id);
+        self.forget(id);
+    }
+
+    /// Somebody left a flight; if nobody is left in it, it is taken off and cleaned up.
+    pub(crate) fn left(&self, lane: Lane, flight: &Arc<Flight<T>>, left: Left<T>)
+    where
+        T: Send + Sync + 'static,
+    {
+        if let Left::Orphaned(engine) = left {
+            self.table(lane).remove(flight);
+            driver::clean_up(&self.hub, flight.key(), engine);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The store as flights see it: the backend behind its circuit breaker. No trait, and so no second
+//! allocation for each command.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use memolock_core::{
+    Acquired, Backend, BackendError, BackendStats, Fulfilled, Inspection, Key, Notice, Operation,
+    PutMode, Renewal, Subscription, Token,
+};
+
+use crate::breaker::{Breaker, CircuitBreaker};
+use crate::stats::Counter;
+
+/// The backend, and whether it is worth asking.
+pub(crate) struct Store {
+    backend: Arc<dyn Backend>,
+    breaker: Breaker,
+    /// Commands that were not sent.
+    spared: Counter,
+}
+
+impl Store {
+    pub(crate) fn new(backend: Arc<dyn Backend>, breaker: CircuitBreaker) -> Self {
+        Self {
+            backend,
+            breaker: Breaker::new(breaker),
+            spared: Counter::default(),
+        }
+    }
+
+    /// The backend itself, for reports.
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    pub(crate) fn stats(&self) -> BackendStats {
+        self.backend.stats()
+    }
+
+    /// Whether commands are refused because the store did not answer.
+    pub(crate) fn circuit_open(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// How many commands were refused so.
+    pub(crate) fn spared(&self) -> u64 {
+        self.spared.get()
+    }
+
+    /// Finds out when a store that did not answer does so again, for ever.
+    pub(crate) async fn watch(&self) {
+        self.breaker.probe(&*self.backend).await;
+    }
+
+    pub(crate) async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
+        self.guard(Operation::Get, key, self.backend.get(key)).await
+    }
+
+    pub(crate) async fn acquire(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+    ) -> Result<Acquired, BackendError> {
+        let call = self.backend.acquire(key, token, lease);
+        self.guard(Operation::Acquire, key, call).await
+    }
+
+    pub(crate) async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        let call = self.backend.acquire_over(key, token, lease, stale);
+        self.guard(Operation::Acquire, key, call).await
+    }
+
+    pub(crate) async fn fulfil(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        let call = self.backend.fulfil(key, token, value, ttl);
+        self.guard(Operation::Fulfil, key, call).await
+    }
+
+    /// Sent whether or not the store answers: nobody waits for it, and leases are lost without it.
+    pub(crate) async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
+        let call = self.backend.renew(renewals);
+        match renewals.first() {
+            Some(first) => self.send(&first.key, call).await,
+            None => call.await,
+        }
+    }
+
+    /// [`fulfil`](Self::fulfil) behind the callers' backs, sent whether or not the store answers.
+    pub(crate) async fn fulfil_behind(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        let call = self.backend.fulfil(key, token, value, ttl);
+        self.send(key, call).await
+    }
+
+    /// [`release`](Self::release) behind the callers' backs, sent whether or not the store answers: a store
+    /// that hangs takes it in after the try for the lease that may still be waiting there. Else that lease
+    /// would stand for its whole time, and nobody be at it.
+    pub(crate) async fn release_behind(
+        &self,
+        key: &Key,
+        token: Token,
+        notice: Option<Notice>,
+    ) -> Result<bool, BackendError> {
+        let call = self.backend.release(key, token, notice);
+        self.send(key, call).await
+    }
+
+    pub(crate) async fn release(
+        &self,
+        key: &Key,
+        token: Token,
+        notice: Option<Notice>,
+    ) -> Result<bool, BackendError> {
+        let call = self.backend.release(key, token, notice);
+        self.guard(Operation::Release, key, call).await
+    }
+
+    pub(crate) async fn put(
+        &self,
+        key: &Key,
+        value: Bytes,
+        ttl: Duration,
+        mode: PutMode,
+    ) -> Result<(), BackendError> {
+        let call = self.backend.put(key, value, ttl, mode);
+        self.guard(Operation::Put, key, call).await
+    }
+
+    pub(crate) async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
+        let call = self.backend.invalidate(key);
+        self.guard(Operation::Invalidate, key, call).await
+    }
+
+    pub(crate) async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
+        let call = self.backend.inspect(key);
+        self.guard(Operation::Inspect, key, call).await
+    }
+
+    pub(crate) async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
+        let call = self.backend.subscribe(key);
+        self.guard(Operation::Subscribe, key, call).await
+    }
+
+    /// Sends a command, unless the breaker is open.
+    async fn guard<R>(
+        &self,
+        operation: Operation,
+        key: &Key,
+        call: impl Future<Output = Result<R, BackendError>>,
+    ) -> Result<R, BackendError> {
+        if self.breaker.is_open() {
+            self.spared.add();
+            return Err(Breaker::refusal(operation, key));
+        }
+        self.send(key, call).await
+    }
+
+    /// Sends a command, and tells the breaker how it ended.
+    async fn send<R>(
+        &self,
+        key: &Key,
+        call: impl Future<Output = Result<R, BackendError>>,
+    ) -> Result<R, BackendError> {
+        let reply = call.await;
+        self.breaker.note(key, reply.as_ref().err());
+        reply
+    }
+}

@@ -1,0 +1,3 @@
+//! Lets libFuzzer look for bytes that break `events`: see `tests/fuzzing`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| memolock_fuzzing::events(data));

@@ -1,0 +1,3 @@
+//! Lets libFuzzer look for bytes that break `replies`: see `tests/fuzzing`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| memolock_fuzzing::replies(data));

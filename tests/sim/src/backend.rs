@@ -1,0 +1,230 @@
+//! The backend of a simulated process: what an adapter is to a real one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use memolock::core::{
+    Acquired, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled, Inspection,
+    Key, Notice, Operation, PutMode, Renewal, Subscription, Switchboard, Token, async_trait,
+};
+use tokio::time::timeout;
+
+use crate::history::{ProcessId, What};
+use crate::store::{Answer, Op};
+use crate::world::{Life, Sent, World};
+
+/// Two connections to the world's store, and the core's own switchboard.
+pub struct SimBackend {
+    world: Arc<World>,
+    process: ProcessId,
+    board: Arc<Switchboard>,
+    /// How long a command may take.
+    bound: Duration,
+}
+
+impl SimBackend {
+    /// A process's backend. Its task that listens runs until the world ends.
+    #[must_use]
+    pub fn new(world: &Arc<World>, bound: Duration) -> (ProcessId, Self) {
+        let (process, board) = world.join();
+        tokio::spawn(listen(Arc::clone(world), process, Arc::clone(&board)));
+        let backend = Self {
+            world: Arc::clone(world),
+            process,
+            board,
+            bound,
+        };
+        (process, backend)
+    }
+
+    async fn ask(&self, operation: Operation, op: Op) -> Result<Answer, BackendError> {
+        let key = op.keys().next().cloned();
+        let (ask, process) = (self.world.number(), self.process);
+        self.runs().await;
+        self.world.note(What::Asked {
+            ask,
+            process,
+            op: Box::new(op.clone()),
+        });
+        let asked = match timeout(self.bound, self.answer(op)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ErrorKind::Timeout),
+        };
+        self.runs().await;
+        self.world.note(What::Answered {
+            ask,
+            process,
+            outcome: asked.clone(),
+        });
+        asked.map_err(|kind| {
+            let error = BackendError::new(kind, operation, "simulated");
+            match &key {
+                Some(key) => error.on(key),
+                None => error,
+            }
+        })
+    }
+
+    /// A process that is stopped does nothing, and time-outs are seen when it goes on. One that runs
+    /// has other tasks to run, now and then.
+    async fn runs(&self) {
+        if self.world.life(self.process) != Life::Runs {
+            self.world.running(self.process).await;
+        }
+        if self.world.draw(4) == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn answer(&self, op: Op) -> Result<Answer, ErrorKind> {
+        loop {
+            match self.world.send(self.process, op.clone()) {
+                Sent::Yes(answer) => return answer.await.unwrap_or(Err(ErrorKind::Unavailable)),
+                Sent::Down => {
+                    tokio::task::yield_now().await;
+                    return Err(ErrorKind::Unavailable);
+                }
+                Sent::Connecting(up) => {
+                    up.until(true).await;
+                    self.runs().await;
+                }
+            }
+        }
+    }
+}
+
+/// The task that owns the subscription connection.
+async fn listen(world: Arc<World>, process: ProcessId, board: Arc<Switchboard>) {
+    let up = world.subscription_up(process);
+    loop {
+        up.until(true).await;
+        let changes = tokio::select! {
+            biased;
+            () = up.until(false) => continue,
+            changes = board.changes() => changes,
+        };
+        world.running(process).await;
+        // If it broke meanwhile, this reaches nobody, and the keys come out again.
+        world.ask(process, changes);
+    }
+}
+
+/// An answer of another kind than the question cannot come from the model store.
+fn senseless(operation: Operation, key: &Key) -> BackendError {
+    BackendError::new(ErrorKind::Protocol, operation, "another kind of answer").on(key)
+}
+
+#[async_trait]
+impl Backend for SimBackend {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new("simulated")
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
+        match self.ask(Operation::Get, Op::Get(key.clone())).await? {
+            Answer::Value(value) => Ok(value),
+            _ => Err(senseless(Operation::Get, key)),
+        }
+    }
+
+    async fn acquire(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+    ) -> Result<Acquired, BackendError> {
+        let op = Op::Acquire(key.clone(), token, lease);
+        match self.ask(Operation::Acquire, op).await? {
+            Answer::Acquired(acquired) => Ok(acquired),
+            _ => Err(senseless(Operation::Acquire, key)),
+        }
+    }
+
+    async fn fulfil(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        let op = Op::Fulfil(key.clone(), token, value, ttl);
+        match self.ask(Operation::Fulfil, op).await? {
+            Answer::Fulfilled(fulfilled) => Ok(fulfilled),
+            _ => Err(senseless(Operation::Fulfil, key)),
+        }
+    }
+
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
+        match self
+            .ask(Operation::Renew, Op::Renew(renewals.to_vec()))
+            .await?
+        {
+            Answer::Renewed(renewed) => Ok(renewed),
+            _ => Err(BackendError::new(ErrorKind::Protocol, Operation::Renew, "")),
+        }
+    }
+
+    async fn release(
+        &self,
+        key: &Key,
+        token: Token,
+        notice: Option<Notice>,
+    ) -> Result<bool, BackendError> {
+        let op = Op::Release(key.clone(), token, notice);
+        match self.ask(Operation::Release, op).await? {
+            Answer::Flag(ours) => Ok(ours),
+            _ => Err(senseless(Operation::Release, key)),
+        }
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        value: Bytes,
+        ttl: Duration,
+        mode: PutMode,
+    ) -> Result<(), BackendError> {
+        let op = Op::Put(key.clone(), value, ttl, mode);
+        self.ask(Operation::Put, op).await.map(drop)
+    }
+
+    async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
+        let op = Op::Invalidate(key.clone());
+        self.ask(Operation::Invalidate, op).await.map(drop)
+    }
+
+    async fn inspect(&self, _key: &Key) -> Result<Inspection, BackendError> {
+        Ok(Inspection::default())
+    }
+
+    async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
+        let failed = |kind| BackendError::new(kind, Operation::Subscribe, "simulated").on(key);
+        self.runs().await;
+        let mut listener = self.board.listen(key);
+        let confirmed = timeout(self.bound, listener.confirmed()).await;
+        self.runs().await;
+        match confirmed {
+            Ok(Ok(())) => Ok(Box::pin(listener)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(failed(ErrorKind::Timeout)),
+        }
+    }
+
+    fn stats(&self) -> BackendStats {
+        let mut stats = BackendStats::default();
+        stats.subscriptions = self.board.len() as u64;
+        stats
+    }
+
+    async fn close(&self) {
+        self.board.close();
+    }
+}
+
+impl fmt::Debug for SimBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimBackend(p{})", self.process)
+    }
+}

@@ -1,0 +1,317 @@
+//! The callers of a process: what they ask of the real memolock, and the computes they bring.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use memolock::codec::Text;
+use memolock::core::{Backend, FailurePolicy, Key, Keyspace, Layout, OutagePolicy, PutMode, Tag};
+use memolock::{Computed, Error, Lease, Memo, Memolock};
+use tokio::time::sleep;
+
+use crate::backend::SimBackend;
+use crate::history::{CallId, ComputeId, End, ProcessId, What};
+use crate::plan::{Call, Does, Ends, Leaves, Plan};
+use crate::store::Millis;
+use crate::world::World;
+
+/// The tag of everything in a simulation.
+const TAG: &str = "sim";
+
+/// The memolock of a process.
+pub type Memos = Memolock<String, Text>;
+
+/// What callers of one process share.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// The real thing.
+    pub memos: Memos,
+    pub(crate) id: ProcessId,
+    pub(crate) world: Arc<World>,
+    pub(crate) lore: Arc<Lore>,
+}
+
+/// What all processes share: numbers for computes, and somebody who stores for other programs.
+#[derive(Debug)]
+pub struct Lore {
+    computes: AtomicUsize,
+    program: SimBackend,
+}
+
+impl Lore {
+    /// Before the first compute.
+    #[must_use]
+    pub fn new(program: SimBackend) -> Arc<Self> {
+        let computes = AtomicUsize::new(0);
+        Arc::new(Self { computes, program })
+    }
+
+    /// The next number.
+    pub(crate) fn number(&self) -> ComputeId {
+        self.computes.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Process {
+    /// Does what a call of the plan says, and tells the history.
+    pub async fn run(self, id: CallId, call: Call) {
+        sleep(Duration::from_millis(call.at)).await;
+        self.world.running(self.id).await;
+        let does = name(&call.does);
+        let (process, key) = (self.id, call.key);
+        self.world.note(What::CallBegan {
+            call: id,
+            process,
+            key,
+            does,
+        });
+        let call_id = id;
+        let work = self.call(id, &call);
+        let end = match call.leaves {
+            None => Some(work.await),
+            Some(Leaves::After(time)) => tokio::select! {
+                biased;
+                end = work => Some(end),
+                () = sleep(Duration::from_millis(time)) => None,
+            },
+            Some(Leaves::AfterPolls(polls)) => leave_after(polls, work).await,
+        };
+        self.world.note(match end {
+            Some(end) => What::CallEnded { call: call_id, end },
+            None => What::CallLeft { call: call_id },
+        });
+    }
+
+    async fn call(&self, call: CallId, plan: &Call) -> End {
+        let id = id(plan.key);
+        let entry = self.memos.entry(&id);
+        match plan.does {
+            Does::Compute { lasts, ends } => {
+                let work = |lease| self.clone().compute(call, plan.key, lasts, ends, lease);
+                end(entry.or_compute_with(work).await)
+            }
+            Does::Detached { lasts, ends } => {
+                let (process, key) = (self.clone(), plan.key);
+                let work = move |lease| process.compute(call, key, lasts, ends, lease);
+                end(entry.detach().or_compute_with(work).await)
+            }
+            Does::External { lasts, comes } => end(entry
+                .or_external(|| self.trigger(call, plan.key, lasts, comes))
+                .await),
+            Does::Get => match self.memos.get(&id).await {
+                Ok(Some(value)) => End::Value(value.as_str().to_owned()),
+                Ok(None) => End::Nothing,
+                Err(error) => refused(&error),
+            },
+            Does::Put => {
+                let number = self.lore.number();
+                done(self.memos.put(&id, &value(plan.key, 'p', number)).await)
+            }
+            Does::Invalidate => done(self.memos.invalidate(&id).await),
+            Does::Close => {
+                self.world.note(What::Closed { process: self.id });
+                self.memos.close().await;
+                End::Closed
+            }
+        }
+    }
+
+    async fn compute(
+        self,
+        call: CallId,
+        key: usize,
+        lasts: Millis,
+        ends: Ends,
+        lease: Lease,
+    ) -> Result<Computed<String>, String> {
+        self.world.running(self.id).await;
+        let compute = self.lore.number();
+        let (process, leased) = (self.id, lease.is_held());
+        self.world.note(What::ComputeBegan {
+            compute,
+            call,
+            process,
+            key,
+            leased,
+        });
+        let mut under_way = UnderWay {
+            process: &self,
+            compute,
+            ended: false,
+        };
+        sleep(Duration::from_millis(lasts)).await;
+        self.world.running(self.id).await;
+        under_way.ended = true;
+        let well = matches!(ends, Ends::Well | Ends::NotKept);
+        self.world.note(What::ComputeEnded { compute, well });
+        let made = value(key, 'v', compute);
+        match ends {
+            Ends::Well => Ok(Computed::new(made)),
+            Ends::NotKept => Ok(Computed::new(made).no_store()),
+            Ends::Fails => Err(made),
+            Ends::Panics => panic!("simulated"),
+        }
+    }
+
+    /// Starts a program that stores and publishes after a while, or never does.
+    async fn trigger(
+        &self,
+        call: CallId,
+        key: usize,
+        lasts: Millis,
+        comes: bool,
+    ) -> Result<(), String> {
+        let process = self.id;
+        self.world.note(What::Triggered { call, process, key });
+        if comes {
+            let lore = Arc::clone(&self.lore);
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(lasts)).await;
+                let made = value(key, 'x', lore.number());
+                let (key, ttl) = (self::key(key), Duration::from_secs(600));
+                // It tries once, as programs do.
+                let _ = lore
+                    .program
+                    .put(&key, made.into(), ttl, PutMode::Resolve)
+                    .await;
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Notes when a compute is dropped before its end.
+struct UnderWay<'a> {
+    process: &'a Process,
+    compute: ComputeId,
+    ended: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let compute = self.compute;
+            self.process.world.note(What::ComputeLeft { compute });
+        }
+    }
+}
+
+/// A memolock for a process of the plan.
+///
+/// # Errors
+/// If the plan's settings cannot be used.
+pub async fn process(
+    plan: &Plan,
+    world: &Arc<World>,
+    lore: &Arc<Lore>,
+    id: ProcessId,
+    backend: SimBackend,
+) -> Result<Process, Error> {
+    let mut random = fastrand::Rng::with_seed(plan.seed ^ (id as u64 + 1));
+    let memos = Memolock::builder(TAG, backend)
+        .codec(Text)
+        .ttl(Duration::from_millis(plan.ttl))
+        .wait_timeout(Duration::from_millis(plan.wait))
+        .lease(Duration::from_millis(plan.lease))
+        .on_remote_failure(match plan.shares {
+            true => FailurePolicy::Share,
+            false => FailurePolicy::Retry,
+        })
+        .on_outage(match plan.insists {
+            true => OutagePolicy::Fail,
+            false => OutagePolicy::Compute,
+        })
+        .local_computes(plan.local)
+        .entropy(Seeded(random.fork()));
+    let memos = match plan.fixed {
+        true => memos.fixed_lease(),
+        false => memos,
+    };
+    let memos = memos.build().await?;
+    Ok(Process {
+        memos,
+        id,
+        world: Arc::clone(world),
+        lore: Arc::clone(lore),
+    })
+}
+
+struct Seeded(fastrand::Rng);
+
+impl memolock::core::Entropy for Seeded {
+    fn bits(&mut self) -> u128 {
+        self.0.u128(..)
+    }
+}
+
+/// How the n-th key is called.
+pub(crate) fn id(key: usize) -> String {
+    format!("k{key}")
+}
+
+pub(crate) fn key(key: usize) -> Key {
+    let tag = Tag::new(TAG).expect("a legal tag");
+    // Both are short and plain.
+    let space = Keyspace::new(tag, Layout::Classic).expect("a legal space");
+    space.key(&id(key)).expect("a legal id")
+}
+
+/// A value says whose it is and who made it.
+pub(crate) fn value(key: usize, maker: char, number: ComputeId) -> String {
+    format!("k{key}{maker}{number}")
+}
+
+fn end(called: Result<Memo<String>, Error<String>>) -> End {
+    match called {
+        Ok(memo) => End::Value(memo.into_arc().as_str().to_owned()),
+        Err(Error::Compute(error)) => End::Failed(error.as_str().to_owned()),
+        Err(error) => refused(&error),
+    }
+}
+
+fn done(called: Result<(), Error>) -> End {
+    called.map_or_else(|error| refused(&error), |()| End::Nothing)
+}
+
+fn refused<E: std::fmt::Display>(error: &Error<E>) -> End {
+    match error {
+        Error::Panicked { .. } => End::Panicked,
+        Error::Timeout { .. } => End::TimedOut,
+        Error::Closed => End::Closed,
+        Error::Remote { .. } => End::Remote,
+        Error::Codec { .. } => End::Undecodable,
+        Error::Compute(_) | Error::Joined { .. } => End::Failed(error.to_string()),
+        other => End::Store(other.to_string()),
+    }
+}
+
+fn name(does: &Does) -> &'static str {
+    match does {
+        Does::Compute { .. } => "computes if it must",
+        Does::Detached { .. } => "computes apart if it must",
+        Does::External { .. } => "has another program make",
+        Does::Get => "looks at",
+        Does::Put => "puts",
+        Does::Invalidate => "invalidates",
+        Does::Close => "closes, for",
+    }
+}
+
+/// Polls so often at most, and drops it then.
+async fn leave_after<T>(polls: u32, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut left = polls;
+    std::future::poll_fn(move |context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => {
+            left -= 1;
+            match left {
+                0 => Poll::Ready(None),
+                _ => Poll::Pending,
+            }
+        }
+    })
+    .await
+}

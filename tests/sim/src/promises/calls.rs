@@ -1,0 +1,273 @@
+//! R2, R10 and R11: calls end in time, whoever waits has somebody to wait for, and trouble passes.
+
+use super::Case;
+use crate::caller::id;
+use crate::facts::CallFact;
+use crate::history::{End, ProcessId};
+use crate::plan::{Call, Does, Plan};
+use crate::store::{Answer, Millis, Op};
+
+/// What an outage adds: the pause between attempts, and reconnecting.
+const RECOVERY: Millis = 1_500;
+/// How long an ancestor's lock may stand in the way.
+const ANCESTORS_LOCK: Millis = 400;
+/// How many commands a call may still need when its time is over: a value is stored twice at most, and a
+/// lease given back.
+const LAST_COMMANDS: Millis = 4;
+/// A close is this patient with what is under way.
+const CLOSING: Millis = 5_000;
+
+pub(super) fn check(case: &mut Case<'_>) {
+    everybody_ends(case);
+    nobody_sleeps_in_vain(case);
+    nobody_sleeps_by_a_value(case);
+    closed_is_closed(case);
+    trouble_passes(case);
+}
+
+/// R2, R11: every call ends by its deadline, whatever is broken. Time that its own compute takes comes on top,
+/// and time in which its process was stopped.
+fn everybody_ends(case: &mut Case<'_>) {
+    let (plan, mut found) = (case.plan, Vec::new());
+    for (number, call) in &case.facts.calls {
+        if case.facts.is_killed(call.process) || !case.is_ours(call.process) {
+            continue;
+        }
+        let Some((over, _)) = &call.over else {
+            found.push(format!("R2: c{number} never ends"));
+            continue;
+        };
+        let own = plan.calls.get(*number).map_or(0, own_time);
+        let limit = call.began.at
+            + plan.wait
+            + own
+            + paused(plan, call.process)
+            + LAST_COMMANDS * plan.bound
+            + 50;
+        if over.at > limit {
+            let at = over.at;
+            found.push(format!(
+                "R2: c{number} ends at {at} ms and not by {limit} ms"
+            ));
+        }
+    }
+    case.broken.extend(found);
+}
+
+/// Time that a call takes by itself.
+fn own_time(call: &Call) -> Millis {
+    match call.does {
+        Does::Compute { lasts, .. } | Does::Detached { lasts, .. } => lasts,
+        Does::Close => CLOSING,
+        _ => 0,
+    }
+}
+
+fn paused(plan: &Plan, process: ProcessId) -> Millis {
+    use crate::fault::Fault;
+    let pauses = plan.faults.iter().map(|(_, fault)| match fault {
+        Fault::Pause { process: p, lasts } if *p == process => *lasts,
+        _ => 0,
+    });
+    pauses.sum()
+}
+
+/// How long nobody may be at a key for which somebody waits, though somebody could: some messages there and
+/// back, the jitter of a take-over; and a lock that is nobody's.
+fn patience(case: &Case<'_>, call: &CallFact) -> Millis {
+    let plan = case.plan;
+    let mut patience = 60 + 12 * plan.latency;
+    if plan
+        .strangers
+        .iter()
+        .any(|stranger| stranger.key == call.key)
+    {
+        patience += ANCESTORS_LOCK;
+    }
+    // What broke before still has its lease, or pauses.
+    if plan.is_stormy() && call.began.at < plan.settled {
+        patience += plan.lease + RECOVERY;
+    }
+    patience
+}
+
+/// Whether a call may wait for its turn among the computes without a lease, which were begun in an outage. A
+/// flight in that queue computes without a lease even if the store is back when its turn comes.
+fn is_queued(case: &Case<'_>, call: &CallFact) -> bool {
+    let over = call.over.as_ref().map_or(Millis::MAX, |(over, _)| over.at);
+    let mut computes = case.facts.computes.values();
+    let on = computes.any(|compute| {
+        let ended = compute.over.map_or(Millis::MAX, |(ended, _)| ended.at);
+        let here = compute.process == call.process && !compute.leased;
+        here && compute.began.at <= over && ended >= call.began.at
+    });
+    case.plan.local == 1 && on
+}
+
+/// R2: while somebody waits for a compute, somebody is at it, or could not be.
+fn nobody_sleeps_in_vain(case: &mut Case<'_>) {
+    let (plan, facts) = (case.plan, &case.facts);
+    if plan.is_stormy() && facts.calm.is_none() {
+        return;
+    }
+    let mut found = Vec::new();
+    for (number, call) in &facts.calls {
+        let Some((over, _)) = &call.over else {
+            continue;
+        };
+        let judged = call.does.starts_with("computes")
+            && !facts.is_killed(call.process)
+            && case.is_ours(call.process)
+            // Other programs and vandals may hold a lock without being at it.
+            && !case.is_external(call.key)
+            && !case.is_damaged(call.key)
+            && !is_queued(case, call);
+        if !judged {
+            continue;
+        }
+        let patience = patience(case, call);
+        let from = call.began.at.max(facts.calm.map_or(0, |calm| calm.at));
+        let mut idle = from;
+        let computes = facts.computes.values();
+        for compute in computes.filter(|compute| compute.key == call.key) {
+            let ended = compute.over.map_or(Millis::MAX, |(over, _)| over.at);
+            if compute.began.at > over.at || ended < idle {
+                continue;
+            }
+            if compute.began.at > idle.saturating_add(patience) {
+                break;
+            }
+            idle = idle.max(ended);
+        }
+        if over.at > idle.saturating_add(patience) {
+            let since = over.at - idle;
+            found.push(format!(
+                "R2: c{number} waits, and nobody was at it for {since} ms"
+            ));
+        }
+    }
+    case.broken.extend(found);
+}
+
+/// R2: who waits is told of the value when it is stored, or finds it when its connection is back.
+fn nobody_sleeps_by_a_value(case: &mut Case<'_>) {
+    /// A try that failed is tried again after this time.
+    const AGAIN: Millis = 300;
+    let (plan, facts) = (case.plan, &case.facts);
+    let mut found = Vec::new();
+    for (number, call) in &facts.calls {
+        let Some((over, Some(_))) = &call.over else {
+            continue;
+        };
+        let judged = call.does.starts_with("computes")
+            && case.is_ours(call.process)
+            && !facts.is_killed(call.process)
+            && !case.is_external(call.key)
+            && !case.is_damaged(call.key)
+            && !is_queued(case, call)
+            && facts.forgot.is_empty();
+        let works = facts.computes.values().any(|compute| {
+            let here = compute.process == call.process && compute.key == call.key;
+            here && compute.over.is_none_or(|(ended, _)| ended >= call.began)
+        });
+        if !judged || works {
+            continue;
+        }
+        let id = id(call.key);
+        let stored = facts.effects.iter().rev().find_map(|effect| {
+            use memolock::core::Fulfilled::Stored;
+            let of_key = effect.op.keys().any(|key| key.id() == id);
+            let is = match (effect.op, effect.answer) {
+                (Op::Fulfil(..), Answer::Fulfilled(Stored)) | (Op::Put(..), _) => Some(true),
+                (Op::Invalidate(_), _) => Some(false),
+                _ => None,
+            };
+            is.filter(|_| of_key && effect.when < *over)
+                .map(|is| (is, effect.when.at))
+        });
+        let Some((true, stored)) = stored else {
+            continue;
+        };
+        let trouble = case.trouble.last(call.process, over.at);
+        let from = stored.max(call.began.at).max(trouble);
+        if over.at > from + 60 + 12 * plan.latency + AGAIN {
+            let at = over.at;
+            found.push(format!(
+                "R2: c{number} waits until {at} ms for a value that is there since {stored} ms"
+            ));
+        }
+    }
+    case.broken.extend(found);
+}
+
+/// R10: who calls after a close gets `Closed`; who was waiting gets it at once, unless its own compute had
+/// come to a value.
+fn closed_is_closed(case: &mut Case<'_>) {
+    let facts = &case.facts;
+    let mut found = Vec::new();
+    for (number, call) in &facts.calls {
+        let (Some(closed), Some((over, Some(end)))) = (facts.closed.get(&call.process), &call.over)
+        else {
+            continue;
+        };
+        let made = facts
+            .computes
+            .values()
+            .any(|compute| compute.call == *number);
+        let fine = match end {
+            End::Closed => true,
+            End::Value(_) | End::Failed(_) | End::Panicked if made && call.began < *closed => true,
+            // It was over, and the caller only had to be told.
+            _ => call.began < *closed && over.at <= closed.at,
+        };
+        if !fine && !facts.is_killed(call.process) {
+            found.push(format!(
+                "R10: c{number} ends with {end:?} at {} ms, after a close at {} ms",
+                over.at, closed.at
+            ));
+        }
+    }
+    case.broken.extend(found);
+}
+
+/// R11: once all is well again, calls are served, and computes run under leases.
+fn trouble_passes(case: &mut Case<'_>) {
+    let (plan, facts) = (case.plan, &case.facts);
+    if !plan.is_stormy() {
+        return;
+    }
+    let mut found = Vec::new();
+    for (number, call) in &facts.calls {
+        let judged = call.began.at >= plan.settled
+            && case.is_ours(call.process)
+            && !facts.is_killed(call.process)
+            && !facts.closed.contains_key(&call.process)
+            && !case.is_external(call.key)
+            && !case.is_damaged(call.key)
+            && !is_queued(case, call);
+        let Some((over, Some(end))) = &call.over else {
+            continue;
+        };
+        // Work that began before may be long, and may fail.
+        let mut computes = facts.computes.values();
+        let older = computes.any(|compute| {
+            // A lease that is being given back keeps its flight for those who come.
+            let giving = LAST_COMMANDS * plan.bound;
+            let on = compute
+                .over
+                .is_none_or(|(ended, _)| ended.at + giving >= call.began.at);
+            on && compute.key == call.key && compute.began < *over && compute.call != *number
+        });
+        if judged && !older && !matches!(end, End::Value(_)) {
+            found.push(format!("R11: all is well, and c{number} gets {end:?}"));
+        }
+    }
+    for (number, compute) in &facts.computes {
+        let queued = plan.local == 1;
+        let late = compute.began.at >= plan.settled && !queued && !case.is_damaged(compute.key);
+        if late && !compute.leased && !facts.is_killed(compute.process) {
+            found.push(format!("R11: all is well, and v{number} has no lease"));
+        }
+    }
+    case.broken.extend(found);
+}

@@ -1,0 +1,194 @@
+//! What happens when a message arrives, at the server or at a client.
+
+use bytes::Bytes;
+use memolock::core::{ErrorKind, Key, Message, Notice};
+
+use crate::history::{ProcessId, What};
+use crate::store::{Answer, Channel, Op, Told};
+use crate::world::{Event, Inner, Life, Which};
+
+impl Inner {
+    /// Something that was to come has come.
+    pub(crate) fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrives { .. } | Event::Asks { .. } if self.server.hung => {
+                self.server.waiting.push(event);
+            }
+            Event::Arrives {
+                process,
+                epoch,
+                request,
+                op,
+            } => {
+                self.arrives(process, epoch, request, &op);
+            }
+            Event::Asks {
+                process,
+                epoch,
+                listen,
+                leave,
+            } => {
+                self.asks(process, epoch, listen, &leave);
+            }
+            Event::Dialled { process, which } => self.dialled(process, which),
+            Event::Breaks(fault) => self.breaks(fault),
+            Event::Answered { process, .. }
+            | Event::Confirmed { process, .. }
+            | Event::Told { process, .. } => {
+                let life = self.peers[process].life;
+                match life {
+                    Life::Runs => self.comes_back(event),
+                    Life::Paused => self.peers[process].kept.push(event),
+                    Life::Dead => {}
+                }
+            }
+        }
+    }
+
+    /// A message reaches a client that runs.
+    pub(crate) fn comes_back(&mut self, event: Event) {
+        match event {
+            Event::Answered {
+                process,
+                epoch,
+                request,
+                outcome,
+            } => {
+                let peer = &mut self.peers[process];
+                if peer.commands.epoch == epoch
+                    && let Some(sender) = peer.pending.remove(&request)
+                {
+                    // Whoever asked may be gone.
+                    let _ = sender.send(outcome);
+                }
+            }
+            Event::Confirmed {
+                process,
+                epoch,
+                key,
+            } => {
+                let peer = &self.peers[process];
+                if peer.subscriptions.epoch == epoch {
+                    peer.board.confirm(&key);
+                }
+            }
+            Event::Told {
+                process,
+                epoch,
+                key,
+                channel,
+                payload,
+            } => {
+                let peer = &self.peers[process];
+                if peer.subscriptions.epoch == epoch {
+                    peer.board.deliver(&key, &read(channel, payload));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn arrives(&mut self, process: ProcessId, epoch: u32, request: u64, op: &Op) {
+        let connection = &self.peers[process].commands;
+        let lost = connection.epoch != epoch;
+        if self.server.down || (lost && !connection.late) {
+            return;
+        }
+        let outcome = if self.server.full && op.needs_memory() {
+            Err(ErrorKind::Refused)
+        } else {
+            self.snapshot();
+            let now = self.now();
+            let effect = self.store.apply(op, now);
+            let answer = effect.answer.clone();
+            let op = Box::new(op.clone());
+            self.note(What::Effect {
+                process,
+                op,
+                answer,
+            });
+            if let Some(told) = effect.told {
+                self.publish(&told);
+            }
+            match effect.answer {
+                Answer::Error(kind) => Err(kind),
+                answer => Ok(answer),
+            }
+        };
+        if !lost {
+            let at = self.return_trip(process, Which::Commands);
+            self.schedule(
+                at,
+                Event::Answered {
+                    process,
+                    epoch,
+                    request,
+                    outcome,
+                },
+            );
+        }
+    }
+
+    fn asks(&mut self, process: ProcessId, epoch: u32, listen: Vec<Key>, leave: &[Key]) {
+        if self.server.down || self.peers[process].subscriptions.epoch != epoch {
+            return;
+        }
+        for key in leave {
+            self.peers[process].hears.remove(key);
+        }
+        for key in listen {
+            self.peers[process].hears.insert(key.clone());
+            let at = self.return_trip(process, Which::Subscriptions);
+            self.schedule(
+                at,
+                Event::Confirmed {
+                    process,
+                    epoch,
+                    key,
+                },
+            );
+        }
+    }
+
+    /// Tells every process that listens.
+    fn publish(&mut self, (key, channel, payload): &Told) {
+        self.note(What::Published {
+            key: key.clone(),
+            channel: *channel,
+            payload: payload.clone(),
+        });
+        for process in 0..self.peers.len() {
+            if self.peers[process].hears.contains(key) {
+                let epoch = self.peers[process].subscriptions.epoch;
+                let at = self.return_trip(process, Which::Subscriptions);
+                let (key, channel, payload) = (key.clone(), *channel, payload.clone());
+                self.schedule(
+                    at,
+                    Event::Told {
+                        process,
+                        epoch,
+                        key,
+                        channel,
+                        payload,
+                    },
+                );
+            }
+        }
+    }
+
+    fn dialled(&mut self, process: ProcessId, which: Which) {
+        let alive = self.peers[process].life != Life::Dead;
+        // A server that is down, or hangs, is dialled again when it is back.
+        if alive && !self.server.down && !self.server.hung {
+            self.peers[process].connection(which).up.set(true);
+        }
+    }
+}
+
+/// What an adapter makes of a message, as the real ones do.
+fn read(channel: Channel, payload: Bytes) -> Message {
+    match channel {
+        Channel::Notif => Message::Value(payload),
+        Channel::Fail => Message::Notice(Notice::decode(&payload)),
+    }
+}

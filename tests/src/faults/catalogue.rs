@@ -1,0 +1,256 @@
+//! Every fault.
+
+use std::time::Duration;
+
+use super::act::nothing;
+use super::acts::{clients, memory, processes, roles};
+use super::fault::Maker::{Holder, Nobody, Waiter};
+use super::fault::{Ends, Expected, Fault, Felt, Place};
+use super::run::LEASE;
+use crate::HANG;
+
+/// Longer than the bound of a command and of a reconnect, and than a lease.
+const LONG: Duration = Duration::from_millis(2500);
+
+/// For what large values take, on a busy machine and without optimization.
+const FOR_LARGE: Duration = Duration::from_secs(2 * HANG.as_secs());
+
+/// Long enough to be met, shorter than a lease.
+const SHORT: Duration = Duration::from_millis(1000);
+
+/// What faults have in common, unless they say otherwise.
+const PLAIN: Fault = Fault {
+    name: "",
+    what: "",
+    place: Place::Spawned,
+    strike: nothing,
+    lasts: Duration::ZERO,
+    mend: nothing,
+    ends: Ends::After,
+    bytes: 0,
+    waiters: 1,
+    bound: None,
+    lease: LEASE,
+    expected: NOTHING_LOST,
+};
+
+/// The holder keeps its lease through it all.
+const NOTHING_LOST: Expected = Expected {
+    felt: Felt::Reconnects,
+    waiter: &[Holder],
+    stored: &[Holder],
+    keeps_listeners: true,
+};
+
+/// The holder's lock is gone and the waiter goes on.
+const LOCK_LOST: Expected = Expected {
+    felt: Felt::Takeover,
+    waiter: &[Waiter],
+    stored: &[Waiter],
+    keeps_listeners: false,
+};
+
+/// The holder's lock may outlive the outage or not: whoever is first.
+const OPEN: Expected = Expected {
+    felt: Felt::Degraded,
+    waiter: &[Holder, Waiter],
+    stored: &[Holder, Waiter, Nobody],
+    keeps_listeners: true,
+};
+
+/// All of them.
+pub const FAULTS: [Fault; 17] = [
+    Fault {
+        name: "server-killed",
+        what: "kill -9 of the server, started empty after 1 s",
+        strike: processes::kill_server,
+        lasts: SHORT,
+        mend: processes::start_server,
+        ends: Ends::During,
+        expected: Expected {
+            felt: Felt::Degraded,
+            waiter: &[Waiter],
+            stored: &[Waiter, Nobody],
+            keeps_listeners: false,
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "server-stopped",
+        what: "SIGSTOP of the server for 2.5 s",
+        strike: processes::stop_server,
+        lasts: LONG,
+        mend: processes::continue_server,
+        ends: Ends::During,
+        expected: OPEN,
+        ..PLAIN
+    },
+    Fault {
+        name: "holder-killed",
+        what: "kill -9 of the holder",
+        strike: processes::kill_holder,
+        ends: Ends::Never,
+        expected: Expected {
+            keeps_listeners: true,
+            ..LOCK_LOST
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "holder-stopped",
+        what: "SIGSTOP of the holder for 3 s, past its lease",
+        strike: processes::stop_holder,
+        lasts: Duration::from_secs(3),
+        mend: processes::continue_holder,
+        expected: Expected {
+            keeps_listeners: true,
+            ..LOCK_LOST
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "client-kill-normal",
+        what: "CLIENT KILL TYPE normal, 8 times",
+        strike: clients::kill_normal,
+        ..PLAIN
+    },
+    Fault {
+        name: "client-kill-pubsub",
+        what: "CLIENT KILL TYPE pubsub, 8 times",
+        strike: clients::kill_pubsub,
+        expected: Expected {
+            felt: Felt::WaitersReconnect,
+            ..NOTHING_LOST
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "client-pause-all",
+        what: "CLIENT PAUSE 2500 ALL",
+        strike: clients::pause_all,
+        lasts: LONG,
+        mend: clients::paused,
+        ends: Ends::During,
+        expected: OPEN,
+        ..PLAIN
+    },
+    Fault {
+        name: "client-pause-write",
+        what: "CLIENT PAUSE 2500 WRITE",
+        strike: clients::pause_writes,
+        lasts: LONG,
+        mend: clients::paused,
+        expected: OPEN,
+        ..PLAIN
+    },
+    Fault {
+        name: "flushall",
+        what: "FLUSHALL",
+        strike: memory::flush_all,
+        expected: LOCK_LOST,
+        ..PLAIN
+    },
+    Fault {
+        name: "script-flush",
+        what: "SCRIPT FLUSH, 20 times",
+        strike: memory::flush_scripts,
+        expected: Expected {
+            felt: Felt::Errors("NOSCRIPT"),
+            ..NOTHING_LOST
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "memory-full",
+        what: "maxmemory 1, noeviction, for 1 s",
+        strike: memory::fill,
+        lasts: SHORT,
+        mend: memory::make_room,
+        ends: Ends::During,
+        expected: Expected {
+            felt: Felt::Errors("OOM"),
+            waiter: &[Waiter],
+            stored: &[Nobody],
+            keeps_listeners: true,
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "memory-evicted",
+        what: "allkeys-lru, until the holder's lock is evicted",
+        strike: memory::evict,
+        lasts: SHORT,
+        mend: memory::make_room,
+        expected: Expected {
+            stored: &[Waiter, Nobody],
+            ..LOCK_LOST
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "replica",
+        what: "REPLICAOF an empty server for 1 s",
+        strike: roles::demote,
+        lasts: SHORT,
+        mend: roles::promote,
+        ends: Ends::During,
+        expected: Expected {
+            felt: Felt::Errors("READONLY"),
+            waiter: &[Waiter],
+            stored: &[Waiter, Nobody],
+            keeps_listeners: false,
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "password",
+        what: "a password that nobody was told, for 1 s",
+        strike: clients::rotate_in,
+        lasts: SHORT,
+        mend: clients::rotate_back,
+        ends: Ends::During,
+        expected: Expected {
+            felt: Felt::Errors("NOAUTH"),
+            keeps_listeners: false,
+            ..OPEN
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "large-values",
+        what: "a value of 64 MiB over the 32 MB that the server buffers for a listener",
+        bytes: 64 << 20,
+        waiters: 3,
+        // A second is too little for such values on a busy machine.
+        bound: Some(FOR_LARGE),
+        // Renewals queue behind such a value on the way to the server.
+        lease: FOR_LARGE,
+        expected: Expected {
+            felt: Felt::WaitersReconnect,
+            ..NOTHING_LOST
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "container-paused",
+        what: "docker pause for 2.5 s",
+        place: Place::Container,
+        strike: processes::stop_server,
+        lasts: LONG,
+        mend: processes::continue_server,
+        ends: Ends::During,
+        expected: OPEN,
+        ..PLAIN
+    },
+    Fault {
+        name: "container-unplugged",
+        what: "docker network disconnect for 2.5 s",
+        place: Place::Container,
+        strike: processes::unplug_server,
+        lasts: LONG,
+        mend: processes::plug_server,
+        ends: Ends::During,
+        expected: OPEN,
+        ..PLAIN
+    },
+];

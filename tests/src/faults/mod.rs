@@ -1,0 +1,26 @@
+//! Real faults on real servers, over every adapter: what callers see, for how long, and that all of it recovers by
+//! itself.
+//!
+//! Around each fault stand the same actors, each over connections of its own: probers, who ask for fresh ids
+//! without end; a hitter, who asks for a stored value without end; a holder, in a process of its own, who computes
+//! when the fault strikes; waiters for the holder's value; and a listener for a value that a foreign program makes.
+//! Everything is as memolock has it by default, but for leases of [`LEASE`].
+
+mod act;
+mod acts;
+mod callers;
+mod catalogue;
+mod fault;
+mod holder;
+mod row;
+mod run;
+mod stage;
+mod table;
+mod verdict;
+mod waiters;
+
+pub use catalogue::FAULTS;
+pub use fault::{Ends, Expected, Fault, Felt, Maker, Place};
+pub use row::Row;
+pub use run::{LEASE, play};
+pub use table::Table;

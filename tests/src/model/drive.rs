@@ -1,0 +1,130 @@
+//! What a driver does with its machine: one output becomes one input, and when the callers are gone or
+//! answered, what remains is cleaned up.
+
+use memolock::core::{Input, Outcome, Output, Token};
+
+use super::process::{Beat, Draws, Letter, Work, name, owner};
+use super::scenario::LEASE;
+use super::search::Broken;
+use super::world::{Program, World, beat};
+
+impl World {
+    /// Feeds one input and goes on to whatever is to be waited for next.
+    pub(super) fn feed(&mut self, p: usize, input: Input) -> Result<(), Broken> {
+        let now = self.now;
+        let process = &mut self.processes[p];
+        process.note(now, &input);
+        let from = process.machine.state_name();
+        let draws = &mut process.notes.draws;
+        process
+            .machine
+            .handle(now, input, &mut Draws { process: p, draws });
+        // A program may still be at it: the lock is left to expire on purpose.
+        let waited = matches!(from, "attending" | "verifying");
+        if waited
+            && matches!(
+                process.outcome(),
+                Some(Outcome::Backend(_) | Outcome::Abandoned)
+            )
+        {
+            process.notes.excused = true;
+        }
+        self.keep(p);
+        self.pursue(p)
+    }
+
+    /// Brings the heartbeat into line, as the engine does.
+    fn keep(&mut self, p: usize) {
+        let process = &mut self.processes[p];
+        let held = process.machine.held();
+        let kept = process.beat.map(|beat| (beat.token, beat.since));
+        if held.map(|held| (held.token, held.since)) != kept {
+            process.beat = held.map(|held| Beat {
+                token: held.token,
+                since: held.since,
+                due: held.since.after(beat(LEASE)),
+                expires: held.since.after(LEASE),
+                lost: false,
+            });
+        }
+    }
+
+    /// Does what the machine asks for now.
+    pub(super) fn pursue(&mut self, p: usize) -> Result<(), Broken> {
+        let process = &mut self.processes[p];
+        if !process.landed && process.outcome().is_some() {
+            process.landed = true;
+            self.judge_landing(p)?;
+            self.processes[p].callers.clear();
+            return self.feed(p, Input::Abandoned);
+        }
+        let epoch = self.store.epoch;
+        let process = &mut self.processes[p];
+        let cleans = process.callers.is_empty();
+        match process.machine.output() {
+            command @ (Output::Fulfil { .. } | Output::Release { .. }) => self.send(p, command),
+            Output::Pause | Output::Rest => Ok(()),
+            other if cleans => Err(Broken::new(
+                "R9",
+                format!("p{p}: nobody is left, and it asks for {other:?}"),
+            )),
+            command @ (Output::Probe | Output::Acquire { .. } | Output::Subscribe) => {
+                self.send(p, command)
+            }
+            Output::Compute { lease } => {
+                let under = lease.map(|held| held.token);
+                process.work = Some(Work::Compute { under, epoch });
+                self.judge_compute(p, under)
+            }
+            Output::Trigger => {
+                process.work = Some(Work::Trigger);
+                self.trigger(p)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn trigger(&mut self, p: usize) -> Result<(), Broken> {
+        let Some(held) = self.processes[p].machine.held() else {
+            return Err(Broken::new(
+                "R1",
+                format!("p{p}: a trigger without a lease"),
+            ));
+        };
+        self.judge_trigger(p, held.token)?;
+        self.programs.push(Program {
+            process: p,
+            token: held.token,
+            disowned: false,
+        });
+        Ok(())
+    }
+
+    fn send(&mut self, p: usize, command: Output) -> Result<(), Broken> {
+        match &command {
+            Output::Acquire { token, .. } | Output::Release { token, .. } => own(p, *token)?,
+            Output::Fulfil { token, .. } => {
+                own(p, *token)?;
+                self.judge_fulfil(p)?;
+            }
+            _ => {}
+        }
+        let process = &mut self.processes[p];
+        process.wire.push_back(Letter {
+            command,
+            awaited: true,
+        });
+        Ok(())
+    }
+}
+
+/// Nobody may take, use or give back a lease by a token that is not theirs.
+fn own(p: usize, token: Token) -> Result<(), Broken> {
+    match owner(token) == Some(p) {
+        true => Ok(()),
+        false => Err(Broken::new(
+            "R5",
+            format!("p{p} uses the token {}", name(token)),
+        )),
+    }
+}

@@ -1,0 +1,223 @@
+//! The planted faults: each is what one file says, and what it says instead.
+
+/// A fault to plant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) name: &'static str,
+    pub(crate) file: &'static str,
+    /// Stands in the file exactly once.
+    pub(crate) find: &'static str,
+    pub(crate) replace: &'static str,
+}
+
+const fn fault(
+    name: &'static str,
+    file: &'static str,
+    find: &'static str,
+    replace: &'static str,
+) -> Fault {
+    Fault {
+        name,
+        file,
+        find,
+        replace,
+    }
+}
+
+const STEP: &str = "crates/memolock-core/src/machine/step.rs";
+const TRIES: &str = "crates/memolock-core/src/machine/tries.rs";
+const ENDS: &str = "crates/memolock-core/src/machine/ends.rs";
+const SUCCESSION: &str = "crates/memolock-core/src/machine/succession.rs";
+const SWITCHBOARD: &str = "crates/memolock-core/src/switchboard.rs";
+const CREW: &str = "crates/memolock/src/crew.rs";
+const DRIVER: &str = "crates/memolock/src/driver.rs";
+const FLIGHT: &str = "crates/memolock/src/flight.rs";
+const SHARED: &str = "crates/memolock/src/shared.rs";
+const BREAKER: &str = "crates/memolock/src/breaker.rs";
+const STORE_FRONT: &str = "crates/memolock/src/store.rs";
+const HEARTBEAT: &str = "crates/memolock/src/heartbeat.rs";
+/// What the scripts mean, as the simulation's store has it.
+const STORE: &str = "tests/sim/src/store.rs";
+
+pub(crate) const FAULTS: [Fault; 27] = [
+    fault(
+        "subscribed after the check: no second look",
+        STEP,
+        "(Ok(()), None) => rechecking(rival, None, now, entropy),",
+        "(Ok(()), None) => self.waiting(rival, None, entropy),",
+    ),
+    fault(
+        "no look after a gap",
+        STEP,
+        "Event::Resumed => rechecking(rival, doubt, now, entropy),",
+        "Event::Resumed => State::Waiting { takeover, rival, doubt },",
+    ),
+    fault(
+        "a value is lost with its lease",
+        STEP,
+        "Ok(fulfilled) => State::Settled(computed_outcome(stored(fulfilled))),",
+        "Ok(Fulfilled::Lost) => State::Settled(Outcome::Abandoned),
+                Ok(fulfilled) => State::Settled(computed_outcome(stored(fulfilled))),",
+    ),
+    fault(
+        "a value that is not stored is lost",
+        STEP,
+        "let outcome = computed_outcome(Storage::Failed(error));",
+        "let outcome = Outcome::Backend(error);",
+    ),
+    fault(
+        "triggered without listening",
+        STEP,
+        "Tried::Granted(held) if self.mode == Mode::External => subscribing(Some(held)),",
+        "Tried::Granted(held) if self.mode == Mode::External => State::Triggering { held },",
+    ),
+    fault(
+        "a new token after a lost reply",
+        TRIES,
+        "token: doubt.unwrap_or_else(|| Token::from_bits(entropy.bits())),",
+        "token: Token::from_bits(entropy.bits()),",
+    ),
+    fault(
+        "no timer for a take-over",
+        TRIES,
+        "takeover: rival.0.map(late),",
+        "takeover: { let _ = late; None },",
+    ),
+    fault(
+        "computes beside a holder in an outage",
+        TRIES,
+        "error.is_retryable() && rival.is_alive(now)",
+        "error.is_retryable() && rival.is_alive(now) && now < Timestamp::default()",
+    ),
+    fault(
+        "a failed compute keeps its lease",
+        ENDS,
+        "Lease::Held(held) => releasing(held.token, Some(notice), outcome),",
+        "Lease::Held(_) => { let _ = notice; State::Settled(outcome) }",
+    ),
+    fault(
+        "a dropped compute keeps its lease",
+        SUCCESSION,
+        "    match state {\n        // The command may have been sent, and its reply will not be read.",
+        "    match state {\n        State::Computing(Lease::Held(_)) => State::Settled(outcome),",
+    ),
+    fault(
+        "a dropped try is not taken back",
+        SUCCESSION,
+        "    match state {\n        // The command may have been sent, and its reply will not be read.",
+        "    match state {\n        State::Acquiring { .. } | State::Rechecking { .. } => State::Settled(outcome),",
+    ),
+    fault(
+        "not subscribed again after a gap",
+        SWITCHBOARD,
+        "e.gap()));\n            dirty.insert(key.clone());",
+        "e.gap()));\n            let _ = (key, &mut *dirty);",
+    ),
+    fault(
+        "a hand-over drops the lease",
+        CREW,
+        "engine: Some(engine),",
+        "engine: Some({ drop(engine); Box::new(Engine::new(&self.shared.hub, Mode::Compute)) }),",
+    ),
+    fault(
+        "a flight that has ended can be joined",
+        CREW,
+        "if !self.shared.table(self.lane).remove(&self.flight) {",
+        "if false {",
+    ),
+    fault(
+        "a close does not end its flights",
+        DRIVER,
+        "() = flight.ended() =>",
+        "() = std::future::pending::<()>() =>",
+    ),
+    fault(
+        "nobody is told of a vacant seat",
+        FLIGHT,
+        "drop(seat);\n        self.notify.notify_one();",
+        "drop(seat);",
+    ),
+    fault(
+        "a put does not retire flights",
+        SHARED,
+        "self.computes.retire(id);",
+        "",
+    ),
+    fault(
+        "a breaker never closes",
+        BREAKER,
+        "if self.is_open() && self.open.swap(false, Relaxed) {",
+        "if false {",
+    ),
+    fault(
+        "an open breaker holds back clean-up",
+        STORE_FRONT,
+        "let call = self.backend.release(key, token, notice);
+        self.send(key, call).await",
+        "let call = self.backend.release(key, token, notice);
+        self.guard(Operation::Release, key, call).await",
+    ),
+    fault(
+        "leases are not renewed",
+        HEARTBEAT,
+        "self.due = far(from, if renews { beat } else { lease });",
+        "let _ = (renews, beat);\n        self.due = far(from, lease);",
+    ),
+    fault(
+        "script: release without the token",
+        STORE,
+        "if !self.holds(key, token, now) {",
+        "let _ = token;\n        if self.lock(key, now).is_none() {",
+    ),
+    fault(
+        "script: fulfil without the token",
+        STORE,
+        "if !self.holds(key, *token, now) {",
+        "let _ = token;\n                if self.lock(key, now).is_none() {",
+    ),
+    fault(
+        "script: acquire refuses its own token",
+        STORE,
+        "Some(lock) if lock.token != Some(token) =>",
+        "Some(lock) =>",
+    ),
+    fault(
+        "script: acquire looks for no value",
+        STORE,
+        "if let Some(value) = self.value(key, now) {",
+        "if let Some(value) = self.value(key, now).filter(|_| false) {",
+    ),
+    fault(
+        "script: invalidate leaves the lock",
+        STORE,
+        "self.rows.remove(key);",
+        "self.row(key).value = None;",
+    ),
+    fault(
+        "script: fulfil tells nobody",
+        STORE,
+        "telling(Answer::Fulfilled(Fulfilled::Stored), key, &told)",
+        "{ let _ = told; silent(Answer::Fulfilled(Fulfilled::Stored)) }",
+    ),
+    fault(
+        "script: notices on notif",
+        STORE,
+        "(Channel::Fail, notice.encode())",
+        "(Channel::Notif, notice.encode())",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::FAULTS;
+
+    #[test]
+    fn every_fault_has_its_place_once() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        for fault in FAULTS {
+            let text = std::fs::read_to_string(format!("{root}/{}", fault.file)).unwrap();
+            let places = text.matches(fault.find).count();
+            assert_eq!(places, 1, "`{}` in {}", fault.name, fault.file);
+        }
+    }
+}
