@@ -63,6 +63,14 @@ pub(crate) struct Publication<'a> {
     pub(crate) payload: &'a [u8],
 }
 
+/// What was said of a key, when it reached a process.
+#[derive(Debug)]
+pub(crate) struct HeardFact<'a> {
+    pub(crate) when: Moment,
+    pub(crate) process: ProcessId,
+    pub(crate) key: &'a Key,
+}
+
 /// All of it.
 #[derive(Debug, Default)]
 pub(crate) struct Facts<'a> {
@@ -72,6 +80,7 @@ pub(crate) struct Facts<'a> {
     /// In the order in which they were asked.
     pub(crate) asks: BTreeMap<u64, AskFact<'a>>,
     pub(crate) publications: Vec<Publication<'a>>,
+    pub(crate) heard: Vec<HeardFact<'a>>,
     pub(crate) faults: Vec<(Moment, Fault)>,
     pub(crate) killed: BTreeMap<ProcessId, Moment>,
     pub(crate) closed: BTreeMap<ProcessId, Moment>,
@@ -166,6 +175,11 @@ impl<'a> Facts<'a> {
                 key,
                 channel: *channel,
                 payload,
+            }),
+            What::Heard { process, key, .. } => self.heard.push(HeardFact {
+                when,
+                process: *process,
+                key,
             }),
             What::Forgot { since } => {
                 self.forgot.push(when);

@@ -91,6 +91,12 @@ pub enum What {
         channel: Channel,
         payload: Bytes,
     },
+    /// What was published reaches a process.
+    Heard {
+        process: ProcessId,
+        key: Key,
+        channel: Channel,
+    },
     Fault {
         fault: Fault,
     },
@@ -215,6 +221,11 @@ impl fmt::Display for Entry {
                     id(key)
                 )
             }
+            What::Heard {
+                process,
+                key,
+                channel,
+            } => write!(f, "      p{process} is told of {} on {channel:?}", id(key)),
             What::Forgot { since: None } => f.write_str("        store: empty"),
             What::Forgot { since: Some(since) } => {
                 write!(f, "        store: as it was at {since} ms")

@@ -79,9 +79,14 @@ impl Inner {
                 channel,
                 payload,
             } => {
-                let peer = &self.peers[process];
-                if peer.subscriptions.epoch == epoch {
-                    peer.board.deliver(&key, &read(channel, payload));
+                if self.peers[process].subscriptions.epoch == epoch {
+                    self.note(What::Heard {
+                        process,
+                        key: key.clone(),
+                        channel,
+                    });
+                    let board = &self.peers[process].board;
+                    board.deliver(&key, &read(channel, payload));
                 }
             }
             _ => {}

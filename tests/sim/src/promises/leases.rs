@@ -1,12 +1,12 @@
 //! R1, R5 and R7: one at a time, given back, and never mistaken.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use memolock::core::{Acquired, ErrorKind, Remaining, Token, millis};
 
 use super::Case;
 use crate::caller::id;
-use crate::facts::ComputeFact;
+use crate::facts::{ComputeFact, Moment};
 use crate::history::ProcessId;
 use crate::ledger::{Ending, LeaseFact, Ledger};
 use crate::plan::Weather;
@@ -85,18 +85,25 @@ fn none_beside_a_holder(case: &mut Case<'_>) {
             of_key && ask.process == compute.process && ask.when < compute.began
         });
         // Back to the probe with which the flight began.
-        let flight = theirs.take_while(|ask| !matches!(ask.op, Op::Get(_)));
-        let held = flight.filter_map(|ask| match ask.told {
-            Some((told, Ok(Answer::Acquired(Acquired::Held(Remaining::Expires(left)))))) => {
-                Some((ask.when, told.at + millis(*left)))
+        let mut flight = theirs.take_while(|ask| !matches!(ask.op, Op::Get(_)));
+        let held = flight.by_ref().find_map(|ask| match ask.told {
+            Some((told, Ok(Answer::Acquired(Acquired::Held(remaining))))) => {
+                Some((ask.when, told.at, remaining))
             }
             _ => None,
         });
-        let Some((asked, until)) = held.max() else {
+        // The last word on a holder counts: nobody knows how long one without an expiry is at it.
+        let Some((asked, told, Remaining::Expires(left))) = held else {
             continue;
         };
-        let mut said = facts.publications.iter();
-        let said = said.any(|told| told.key.id() == id && told.when > asked);
+        let until = told + millis(*left);
+        // What an earlier holder said may have been under way, or lain unread while the flight asked: a
+        // notice does not tell whose it is.
+        let since = flight.next().map_or(asked, |before| before.when);
+        let mut said = facts.heard.iter();
+        let said = said.any(|told| {
+            told.process == compute.process && told.key.id() == id && told.when > since
+        });
         if until > compute.began.at && !said {
             let at = compute.began.at;
             found.push(format!(
@@ -109,10 +116,16 @@ fn none_beside_a_holder(case: &mut Case<'_>) {
 
 /// Whether the process of a compute put or invalidated its key before.
 fn has_written(case: &Case<'_>, compute: &ComputeFact) -> bool {
+    writes_before(case, compute.process, &id(compute.key), compute.began)
+}
+
+/// Whether a process began to put or invalidate a key before: a call that was dropped before it asked the
+/// store for anything has retired the flights of its process all the same.
+fn writes_before(case: &Case<'_>, process: ProcessId, of: &str, when: Moment) -> bool {
     case.facts.calls.values().any(|call| {
         let writes = matches!(call.does, "puts" | "invalidates");
-        let here = call.process == compute.process && call.key == compute.key;
-        writes && here && call.began < compute.began
+        let here = call.process == process && id(call.key) == of;
+        writes && here && call.began < when
     })
 }
 
@@ -231,7 +244,6 @@ fn sent_again(case: &mut Case<'_>) {
         .map(id)
         .collect();
     let mut doubts: BTreeMap<(ProcessId, &str), (Token, Millis)> = BTreeMap::new();
-    let mut retired: BTreeSet<(ProcessId, &str)> = BTreeSet::new();
     let mut found = Vec::new();
     for ask in case.facts.asks.values() {
         let Some(key) = ask.op.keys().next() else {
@@ -247,7 +259,7 @@ fn sent_again(case: &mut Case<'_>) {
                 if let Some((doubted, since)) = doubts.remove(&place)
                     && doubted != *token
                     && ask.when.at > since + BEHIND
-                    && !retired.contains(&place)
+                    && !writes_before(case, ask.process, key.id(), ask.when)
                 {
                     found.push(format!(
                         "R7: p{} asks for {key} at {} ms with a new token, though an earlier one may hold it",
@@ -261,9 +273,6 @@ fn sent_again(case: &mut Case<'_>) {
             }
             Op::Fulfil(_, token, ..) | Op::Release(_, token, _) => {
                 doubts.retain(|of, (doubted, _)| *of != place || doubted != token);
-            }
-            Op::Put(..) | Op::Invalidate(_) => {
-                retired.insert(place);
             }
             _ => {}
         }
