@@ -9,7 +9,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::{BackendError, Event, Key, Layout, Notice, Token};
+use crate::terms::{
+    Acquired, Attempt, BackendStats, Capabilities, Fulfilled, Fulfilment, Inspection, PutMode,
+    Renewal, Timed,
+};
+use crate::{BackendError, Event, Key, Keyspace, Notice, Token, Tracking};
 
 /// What a listener hears of one key. Dropping it unsubscribes. It ends (`None`) only when the
 /// backend is closed.
@@ -66,6 +70,75 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         self.acquire(key, token, lease).await
     }
 
+    /// The values of many keys, one answer a key, in order: as so many [`get`](Backend::get)s, together.
+    ///
+    /// The default gets them one after another, which is right and slow.
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>, BackendError> {
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            values.push(self.get(key).await?);
+        }
+        Ok(values)
+    }
+
+    /// As [`get_many`](Backend::get_many), with the time that each value still has, for those who keep
+    /// copies. A time may be that of a value that was stored over the one that is answered, if that
+    /// happened meanwhile; never that of an older one.
+    ///
+    /// The default asks one after another, for the value and then for its time.
+    async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Some(value) = self.get(key).await? else {
+                values.push(None);
+                continue;
+            };
+            let info = self.inspect(key).await?.value;
+            let remaining = info.map(|info| info.remaining);
+            values.push(remaining.map(|remaining| Timed { value, remaining }));
+        }
+        Ok(values)
+    }
+
+    /// Tries for many leases, one answer a try, in order: as so many [`acquire`](Backend::acquire)s, each
+    /// *atomic* by itself, together. An error leaves unknown which tries took effect.
+    ///
+    /// The default tries one after another.
+    async fn acquire_many(&self, tries: &[Attempt]) -> Result<Vec<Acquired>, BackendError> {
+        let mut answers = Vec::with_capacity(tries.len());
+        for Attempt { key, token, lease } in tries {
+            answers.push(self.acquire(key, *token, *lease).await?);
+        }
+        Ok(answers)
+    }
+
+    /// Stores many values, one answer a value, in order: as so many [`fulfil`](Backend::fulfil)s, each
+    /// *atomic* by itself, together. An error leaves unknown which took effect.
+    ///
+    /// The default stores them one after another.
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Result<Vec<Fulfilled>, BackendError> {
+        let mut answers = Vec::with_capacity(values.len());
+        for Fulfilment {
+            key,
+            token,
+            value,
+            ttl,
+        } in values
+        {
+            answers.push(self.fulfil(key, *token, value.clone(), *ttl).await?);
+        }
+        Ok(answers)
+    }
+
+    /// Listens to changes of every value of a keyspace, by whomever, for those who keep copies. It returns
+    /// at once; the stream begins deaf, as after a [`Change::Gap`](crate::Change::Gap). Dropping it ends it.
+    ///
+    /// The default is `None`: this backend cannot, and copies are good for as long as their age allows.
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        let _ = space;
+        None
+    }
+
     /// Stores the value, deletes the lock and tells listeners the value, if the lock holds `token`;
     /// else changes nothing. *Atomic*: a listener that is told finds the value stored.
     async fn fulfil(
@@ -119,136 +192,6 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     async fn close(&self);
 }
 
-/// What a backend is and can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Capabilities {
-    /// A short name for reports: `memory`, `redis-rs`.
-    pub name: &'static str,
-    /// Whether other processes share what is stored here. Default: true.
-    pub shared: bool,
-    /// The layout in which its operations are atomic. Default: [`Layout::Classic`].
-    pub layout: Layout,
-}
-
-impl Capabilities {
-    /// Capabilities with their defaults.
-    #[must_use]
-    pub const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            shared: true,
-            layout: Layout::Classic,
-        }
-    }
-
-    /// Nobody outside this process sees what is stored.
-    #[must_use]
-    pub const fn private(mut self) -> Self {
-        self.shared = false;
-        self
-    }
-
-    /// The layout in which its operations are atomic.
-    #[must_use]
-    pub const fn layout(mut self, layout: Layout) -> Self {
-        self.layout = layout;
-        self
-    }
-}
-
-/// The answer to [`Backend::acquire`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Acquired {
-    /// There is a value; no lease was taken.
-    Value(Bytes),
-    /// The lease is ours.
-    Granted,
-    /// Somebody else holds it, for at most this long.
-    Held(Remaining),
-}
-
-/// How long something stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Remaining {
-    /// It expires this far from now.
-    Expires(Duration),
-    /// It never expires. memolock never stores so; a stranger did.
-    Forever,
-}
-
-/// The answer to [`Backend::fulfil`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Fulfilled {
-    /// Stored, unlocked, told.
-    Stored,
-    /// The lock was not ours any more: nothing was changed.
-    Lost,
-}
-
-/// One lease to renew.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Renewal {
-    /// The key whose lock it is.
-    pub key: Key,
-    /// The token that proves it.
-    pub token: Token,
-    /// How long the lease shall last from now.
-    pub lease: Duration,
-}
-
-/// What [`Backend::put`] does with a lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PutMode {
-    /// Deletes it: whatever compute is under way cannot store its value any more.
-    #[default]
-    Override,
-    /// Leaves it to its holder, as an external program does that only stores and publishes.
-    Resolve,
-}
-
-/// What [`Backend::inspect`] found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Inspection {
-    /// The value, if there is one.
-    pub value: Option<ValueInfo>,
-    /// The lock, if there is one.
-    pub lock: Option<LockInfo>,
-    /// What is odd about them, a sentence each, such as a lock that never expires.
-    pub oddities: Vec<String>,
-}
-
-/// A stored value, seen from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ValueInfo {
-    /// Its length in bytes.
-    pub bytes: u64,
-    /// How long it stays.
-    pub remaining: Remaining,
-}
-
-/// A lock, seen from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockInfo {
-    /// What is stored in it: the holder's token, or whatever a stranger put there.
-    pub holder: Bytes,
-    /// How long it stays.
-    pub remaining: Remaining,
-}
-
-/// Counters of a backend.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BackendStats {
-    /// Commands sent, connection set-up aside; a script counts as one.
-    pub commands: u64,
-    /// Times a connection was made anew after it broke.
-    pub reconnects: u64,
-    /// Subscriptions open now.
-    pub subscriptions: u64,
-}
-
 macro_rules! forward {
     ($pointer:ty) => {
         #[async_trait]
@@ -276,6 +219,24 @@ macro_rules! forward {
                 stale: &Bytes,
             ) -> Result<Acquired, BackendError> {
                 (**self).acquire_over(key, token, lease, stale).await
+            }
+            async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>, BackendError> {
+                (**self).get_many(keys).await
+            }
+            async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+                (**self).get_timed(keys).await
+            }
+            async fn acquire_many(&self, tries: &[Attempt]) -> Result<Vec<Acquired>, BackendError> {
+                (**self).acquire_many(tries).await
+            }
+            async fn fulfil_many(
+                &self,
+                values: &[Fulfilment],
+            ) -> Result<Vec<Fulfilled>, BackendError> {
+                (**self).fulfil_many(values).await
+            }
+            fn track(&self, space: &Keyspace) -> Option<Tracking> {
+                (**self).track(space)
             }
             async fn fulfil(
                 &self,

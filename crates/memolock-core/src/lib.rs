@@ -63,14 +63,13 @@ pub mod scripts;
 mod switchboard;
 mod sync;
 mod tag;
+mod terms;
 mod time;
 mod token;
+mod tracking;
 
 pub use async_trait::async_trait;
-pub use backend::{
-    Acquired, Backend, BackendStats, Capabilities, Fulfilled, Inspection, LockInfo, PutMode,
-    Remaining, Renewal, Subscription, ValueInfo,
-};
+pub use backend::{Backend, Subscription};
 pub use error::{BackendError, ErrorKind, Operation};
 pub use event::{Event, Message};
 pub use key::{Key, KeyError, Keyspace, Layout, MAX_ID_BYTES};
@@ -82,5 +81,10 @@ pub use machine::{
 pub use notice::{MAX_MESSAGE_BYTES, Notice};
 pub use switchboard::{Changes, Listener, Switchboard};
 pub use tag::{MAX_TAG_BYTES, Tag, TagError};
+pub use terms::{
+    Acquired, Attempt, BackendStats, Capabilities, Fulfilled, Fulfilment, Inspection, LockInfo,
+    PutMode, Remaining, Renewal, Timed, ValueInfo,
+};
 pub use time::{MAX_TTL, Timestamp, millis};
 pub use token::Token;
+pub use tracking::{Change, Tracking};
