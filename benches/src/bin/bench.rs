@@ -1,0 +1,53 @@
+//! `memolock-bench`: what `cargo xtask bench` and `cargo xtask report` run.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use memolock_benches::{budget, worker};
+
+/// Measures memolock.
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure every budget and print one table; exit code 1 if one is missed
+    Budgets {
+        /// Fewer and shorter rounds: shows that everything works, in less than a minute
+        #[arg(long)]
+        quick: bool,
+        /// Write the table as JSON too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// One process of a squad, told over stdin what to do
+    #[command(hide = true)]
+    Worker,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    match Args::parse().command {
+        Command::Budgets { quick, json } => {
+            let verdict = budget::measure(quick).await?;
+            print!("{}", verdict.table());
+            if let Some(file) = json {
+                let text = serde_json::to_string_pretty(&verdict)?;
+                let written = std::fs::write(&file, text + "\n");
+                written.with_context(|| format!("cannot write {}", file.display()))?;
+            }
+            return Ok(match verdict.is_met() {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            });
+        }
+        Command::Worker => worker::serve().await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,33 @@
+//! `memolock-weigh one-key|many-keys WAITERS URL`: has callers wait, and prints what they weigh, as JSON.
+#![forbid(unsafe_code)]
+
+use std::alloc::System;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use memolock_benches::weight::{Load, weigh};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let parsed = match &args[..] {
+        [load, waiters, url] => Load::named(load).zip(waiters.parse().ok().zip(Some(url))),
+        _ => None,
+    };
+    let Some((load, (waiters, url))) = parsed else {
+        eprintln!("memolock-weigh one-key|many-keys WAITERS URL");
+        return Ok(ExitCode::from(2));
+    };
+    let weight = weigh(load, waiters, url, allocated).await?;
+    println!("{}", serde_json::to_string(&weight)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn allocated() -> i64 {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
+}

@@ -1,0 +1,109 @@
+//! B1 to B3: hits in the process, through the server, and on one hot key.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Limit, Row, Stage, Unit};
+use crate::adapter::Adapter;
+use crate::hits::{Moka, Ours, RawFred, RawRedis};
+use crate::near;
+use crate::rounds::{Comparison, Effort, Work, compare, throughput};
+
+const KEYS: usize = 1_000;
+
+/// B1: a hit in the near cache, against moka's.
+pub(super) async fn near(stage: &Stage) -> Result<Vec<Row>> {
+    let ours = near::open(stage.server.url(), KEYS).await?;
+    let mut rows = Vec::new();
+    for (tasks, who) in [(1, "1 task"), (2, "2 threads")] {
+        let what = format!("a near hit's time to that of moka's get, {who}");
+        let row = |ratio| Row::new("B1", what, Limit::AtMost(0.75), Unit::Times, ratio);
+        rows.push(match &ours {
+            None => row(None),
+            Some(ours) => {
+                let theirs = Moka::open(KEYS).await;
+                let found = sides(stage.effort, ours, &theirs, tasks).await?;
+                // Times are the inverse of throughputs.
+                let time = |throughput: f64| tasks as f64 / throughput * 1e9;
+                let (ours, theirs) = (time(found.ours), time(found.theirs));
+                let note = format!("{ours:.0} against {theirs:.0} ns");
+                row(Some(1.0 / found.ratio)).note(note)
+            }
+        });
+    }
+    Ok(rows)
+}
+
+/// B2: a hit through the server, against the raw client's GET.
+pub(super) async fn through(stage: &Stage) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for adapter in Adapter::SERVED {
+        for tasks in [1, 64, 512] {
+            let found = against_raw(stage, adapter, KEYS, tasks).await?;
+            let what = format!("hits to the raw client's GETs, {adapter}, {tasks} tasks");
+            let row = Row::new("B2", what, Limit::AtLeast(0.85), Unit::Times, found.ratio);
+            rows.push(row.note(spread(&found)));
+        }
+    }
+    Ok(rows)
+}
+
+/// B3: hits on one hot key, which coalesce, against the raw client's GETs.
+pub(super) async fn hot(stage: &Stage) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for adapter in Adapter::SERVED {
+        let found = against_raw(stage, adapter, 1, 512).await?;
+        let what = format!("hits to the raw client's GETs, one key, {adapter}, 512 tasks");
+        let row = Row::new("B3", what, Limit::AtLeast(3.0), Unit::Times, found.ratio);
+        rows.push(row.note(spread(&found)));
+    }
+    Ok(rows)
+}
+
+async fn against_raw(
+    stage: &Stage,
+    adapter: Adapter,
+    keys: usize,
+    tasks: usize,
+) -> Result<Comparison> {
+    let url = stage.server.url();
+    let ours = Ours::open(adapter, url, keys).await?;
+    match adapter {
+        Adapter::Fred => {
+            let theirs = RawFred::open(url, &ours).await?;
+            sides(stage.effort, &ours, &theirs, tasks).await
+        }
+        _ => {
+            let theirs = RawRedis::open(url, &ours).await?;
+            sides(stage.effort, &ours, &theirs, tasks).await
+        }
+    }
+}
+
+async fn sides(
+    effort: Effort,
+    ours: &impl Work,
+    theirs: &impl Work,
+    tasks: usize,
+) -> Result<Comparison> {
+    let window: Duration = effort.window;
+    compare(
+        effort.rounds,
+        || throughput(ours, tasks, window),
+        || throughput(theirs, tasks, window),
+    )
+    .await
+}
+
+fn spread(found: &Comparison) -> String {
+    let Comparison {
+        least,
+        most,
+        ours,
+        theirs,
+        ..
+    } = found;
+    let (ours, theirs) = (ours / 1e3, theirs / 1e3);
+    format!("{ours:.0} against {theirs:.0} k/s; {least:.2} to {most:.2}")
+}

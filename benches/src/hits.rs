@@ -1,0 +1,167 @@
+//! Hits: the same value out of the raw clients, out of memolock over them, and out of moka.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fred::clients::Client;
+use fred::interfaces::KeysInterface;
+use memolock::Memolock;
+use memolock::codec::Text;
+use moka::future::Cache;
+use redis::aio::MultiplexedConnection;
+
+use crate::adapter::Adapter;
+use crate::raw;
+use crate::rounds::{Work, ids};
+
+/// Bytes of each value.
+pub const BYTES: usize = 256;
+
+/// The tag of the values.
+const TAG: &str = "hits";
+
+/// Longer than any run.
+const TTL: Duration = Duration::from_secs(3600);
+
+/// memolock's `get_or_compute`.
+#[derive(Clone)]
+pub struct Ours {
+    memolock: Memolock<String, Text>,
+    ids: Arc<[String]>,
+}
+
+/// The `redis` crate's GET.
+#[derive(Clone)]
+pub struct RawRedis {
+    connection: MultiplexedConnection,
+    names: Arc<[String]>,
+}
+
+/// The `fred` crate's GET.
+#[derive(Clone)]
+pub struct RawFred {
+    client: Client,
+    names: Arc<[String]>,
+}
+
+/// moka's `get`, which finds its value in the process.
+#[derive(Clone)]
+pub struct Moka {
+    cache: Cache<String, Arc<String>>,
+    ids: Arc<[String]>,
+}
+
+impl Ours {
+    /// Connects, and stores so many values.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub async fn open(adapter: Adapter, url: &str, keys: usize) -> Result<Self> {
+        let backend = adapter.connect(url).await?;
+        let builder = Memolock::<String>::builder(TAG, backend);
+        let memolock = builder.codec(Text).ttl(TTL).build().await?;
+        let ids = ids(keys);
+        for id in ids.iter() {
+            memolock.put(id, &value()).await?;
+        }
+        Ok(Self { memolock, ids })
+    }
+
+    /// The names of its values, as the raw clients ask for them.
+    ///
+    /// # Errors
+    /// If an id cannot be one.
+    pub fn names(&self) -> Result<Arc<[String]>> {
+        let name = |id: &String| Ok(self.memolock.keyspace().key(id)?.value_name());
+        self.ids.iter().map(name).collect()
+    }
+
+    /// The memolock.
+    #[must_use]
+    pub fn memolock(&self) -> &Memolock<String, Text> {
+        &self.memolock
+    }
+}
+
+impl Work for Ours {
+    async fn once(&mut self, turn: usize) -> Result<()> {
+        let id = &self.ids[turn % self.ids.len()];
+        // Nobody deletes the values: a compute would be seen by its length.
+        let compute = |_| async { Ok::<_, Infallible>(String::new()) };
+        let value = self.memolock.get_or_compute(id, compute).await?;
+        ensure!(value.len() == BYTES, "a hit that is none");
+        Ok(())
+    }
+}
+
+impl RawRedis {
+    /// Connects to where the values of `ours` are.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub async fn open(url: &str, ours: &Ours) -> Result<Self> {
+        Ok(Self {
+            connection: raw::redis_rs(url).await?,
+            names: ours.names()?,
+        })
+    }
+}
+
+impl Work for RawRedis {
+    async fn once(&mut self, turn: usize) -> Result<()> {
+        let mut get = redis::cmd("GET");
+        get.arg(&self.names[turn % self.names.len()]);
+        let value: Option<String> = get.query_async(&mut self.connection).await?;
+        ensure!(value.is_some_and(|value| value.len() == BYTES), "no value");
+        Ok(())
+    }
+}
+
+impl RawFred {
+    /// Connects to where the values of `ours` are.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub async fn open(url: &str, ours: &Ours) -> Result<Self> {
+        Ok(Self {
+            client: raw::fred(url).await?,
+            names: ours.names()?,
+        })
+    }
+}
+
+impl Work for RawFred {
+    async fn once(&mut self, turn: usize) -> Result<()> {
+        let name = self.names[turn % self.names.len()].as_str();
+        let value: Option<String> = self.client.get(name).await?;
+        ensure!(value.is_some_and(|value| value.len() == BYTES), "no value");
+        Ok(())
+    }
+}
+
+impl Moka {
+    /// Fills a cache with so many values.
+    pub async fn open(keys: usize) -> Self {
+        let cache = Cache::new(keys as u64 * 2);
+        let ids = ids(keys);
+        for id in ids.iter() {
+            cache.insert(id.clone(), Arc::new(value())).await;
+        }
+        Self { cache, ids }
+    }
+}
+
+impl Work for Moka {
+    async fn once(&mut self, turn: usize) -> Result<()> {
+        let id = self.ids[turn % self.ids.len()].as_str();
+        let value = self.cache.get(id).await.context("no value")?;
+        ensure!(value.len() == BYTES, "another value");
+        Ok(())
+    }
+}
+
+fn value() -> String {
+    "x".repeat(BYTES)
+}

@@ -1,0 +1,180 @@
+//! Two sides by turns, so that the noise of a shared machine hits both, and what is made of the rounds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+/// How long and how often things are measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Rounds of a comparison; odd, so that there is a middle one.
+    pub rounds: usize,
+    /// How long one side of a round takes.
+    pub window: Duration,
+    /// Herds, crashes and the like, each of which is one figure.
+    pub repeats: usize,
+}
+
+impl Effort {
+    /// For figures that one quotes.
+    pub const FULL: Self = Self {
+        rounds: 9,
+        window: Duration::from_millis(400),
+        repeats: 5,
+    };
+
+    /// To see that everything works.
+    pub const QUICK: Self = Self {
+        rounds: 3,
+        window: Duration::from_millis(100),
+        repeats: 1,
+    };
+}
+
+/// What came of the rounds of two sides.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparison {
+    /// Ours to theirs: the median of the rounds' ratios.
+    pub ratio: f64,
+    /// The least of them.
+    pub least: f64,
+    /// The most of them.
+    pub most: f64,
+    /// Our median, operations a second.
+    pub ours: f64,
+    /// Their median, operations a second.
+    pub theirs: f64,
+}
+
+/// Measures both sides by turns; every other round the other one begins.
+///
+/// # Errors
+/// If a side fails.
+pub async fn compare(
+    rounds: usize,
+    ours: impl AsyncFn() -> Result<f64>,
+    theirs: impl AsyncFn() -> Result<f64>,
+) -> Result<Comparison> {
+    // What is only slow at first is nobody's speed.
+    let (_, _) = (ours().await?, theirs().await?);
+    let mut pairs = Vec::new();
+    for round in 0..rounds.max(1) {
+        pairs.push(match round % 2 {
+            0 => (ours().await?, theirs().await?),
+            _ => {
+                let theirs = theirs().await?;
+                (ours().await?, theirs)
+            }
+        });
+    }
+    Ok(Comparison::of(&pairs))
+}
+
+impl Comparison {
+    fn of(pairs: &[(f64, f64)]) -> Self {
+        let ratios: Vec<_> = pairs.iter().map(|(ours, theirs)| ours / theirs).collect();
+        Self {
+            ratio: median(&ratios),
+            least: ratios.iter().copied().fold(f64::INFINITY, f64::min),
+            most: ratios.iter().copied().fold(0.0, f64::max),
+            ours: median(&pairs.iter().map(|(ours, _)| *ours).collect::<Vec<_>>()),
+            theirs: median(&pairs.iter().map(|(_, theirs)| *theirs).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// The middle one, or the mean of the two in the middle; not a number if there is none.
+#[must_use]
+pub fn median(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match (sorted.len(), sorted.len() % 2) {
+        (0, _) => f64::NAN,
+        (_, 1) => sorted[middle],
+        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+/// Something that tasks do again and again.
+pub trait Work: Clone + Send + Sync + 'static {
+    /// Does it once; `turn` says which of the keys is meant.
+    fn once(&mut self, turn: usize) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Operations a second of so many tasks within the window.
+///
+/// # Errors
+/// If one of them fails.
+pub async fn throughput<W: Work>(work: &W, tasks: usize, window: Duration) -> Result<f64> {
+    let began = Instant::now();
+    let until = began + window;
+    let run = |task: usize| {
+        let mut work = work.clone();
+        tokio::spawn(async move {
+            let mut done = 0;
+            while Instant::now() < until {
+                work.once(task + done).await?;
+                done += 1;
+            }
+            anyhow::Ok(done)
+        })
+    };
+    let running: Vec<_> = (0..tasks).map(run).collect();
+    let mut done = 0;
+    for task in running {
+        done += task.await??;
+    }
+    Ok(done as f64 / began.elapsed().as_secs_f64())
+}
+
+/// Ids that tasks go through in turn.
+#[must_use]
+pub fn ids(keys: usize) -> Arc<[String]> {
+    (0..keys).map(|key| format!("user-{key}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_are_in_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_rounds_and_not_of_medians() {
+        let found = Comparison::of(&[(1.0, 1.0), (20.0, 10.0), (9.0, 3.0)]);
+        assert_eq!((found.ratio, found.least, found.most), (2.0, 1.0, 3.0));
+        assert_eq!((found.ours, found.theirs), (9.0, 3.0));
+    }
+
+    #[tokio::test]
+    async fn sides_take_turns_and_are_warmed_up() {
+        let said = std::sync::Mutex::new(String::new());
+        let side = async |name: char, figure: f64| {
+            said.lock().unwrap().push(name);
+            Ok(figure)
+        };
+        let found = compare(3, || side('a', 2.0), || side('b', 4.0)).await;
+        assert_eq!(found.unwrap().ratio, 0.5);
+        assert_eq!(*said.lock().unwrap(), "ababbaab");
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_not_counted() {
+        #[derive(Clone)]
+        struct Broken;
+        impl Work for Broken {
+            async fn once(&mut self, _: usize) -> Result<()> {
+                anyhow::bail!("broken")
+            }
+        }
+        let window = Duration::from_secs(60);
+        assert!(throughput(&Broken, 2, window).await.is_err());
+    }
+}

@@ -1,0 +1,175 @@
+//! What waiters weigh: the callers of one key, or of many, asleep on another holder's promise.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use memolock::codec::Text;
+use memolock::core::Token;
+use memolock::{Backend, Memolock};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::adapter::Adapter;
+
+/// What the waiters wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// All for one key, which one caller of the process computes.
+    OneKey,
+    /// Each for a key of its own, whose lease somebody else has.
+    ManyKeys,
+}
+
+/// Bytes, for all waiters together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weight {
+    /// Allocated more than before they came, and not freed.
+    pub allocated: i64,
+    /// Resident more than before they came.
+    pub resident: i64,
+    /// Allocated by as many tasks that wait for nothing but a [`Notify`]: what a runtime wants for a task.
+    pub bare: i64,
+}
+
+/// Reads the meters: bytes allocated and not freed.
+pub type Meter = fn() -> i64;
+
+const TAG: &str = "weight";
+
+impl Load {
+    /// As the command line has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OneKey => "one-key",
+            Self::ManyKeys => "many-keys",
+        }
+    }
+
+    /// The load of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::OneKey, Self::ManyKeys]
+            .into_iter()
+            .find(|load| load.name() == name)
+    }
+}
+
+/// Has so many callers wait, and reads the meters before and after.
+///
+/// # Errors
+/// If the server fails, or they do not come to wait.
+pub async fn weigh(load: Load, waiters: u32, url: &str, meter: Meter) -> Result<Weight> {
+    let bare = bare(waiters, meter).await;
+    let backend = Adapter::RedisRs.connect(url).await?;
+    let builder = Memolock::<String>::builder(TAG, Arc::clone(&backend));
+    let memolock = builder
+        .codec(Text)
+        .wait_timeout(Duration::from_secs(600))
+        .build()
+        .await?;
+    let ids: Vec<String> = match load {
+        Load::OneKey => vec!["the-one".to_owned()],
+        Load::ManyKeys => (0..waiters).map(|key| format!("key-{key}")).collect(),
+    };
+    match load {
+        Load::OneKey => drop(call(&memolock, &ids[0])),
+        Load::ManyKeys => occupy(&memolock, &backend, &ids).await?,
+    }
+    let resident = resident()?;
+    let before = meter();
+    for waiter in 0..waiters as usize {
+        drop(call(&memolock, &ids[waiter % ids.len()]));
+    }
+    let all = u64::from(waiters);
+    until(|| match load {
+        Load::OneKey => memolock.stats().joins == all,
+        Load::ManyKeys => backend.stats().subscriptions == all,
+    })
+    .await?;
+    // The last ones have still to look once more before they sleep.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    Ok(Weight {
+        allocated: meter() - before,
+        resident: resident_now(resident)?,
+        bare,
+    })
+}
+
+/// A caller in a task of its own, which computes for ever if it comes to that.
+fn call(memolock: &Memolock<String, Text>, id: &str) -> tokio::task::JoinHandle<()> {
+    let (memolock, id) = (memolock.clone(), id.to_owned());
+    tokio::spawn(async move {
+        let compute = |_| pending::<Result<String, String>>();
+        // It ends with the process.
+        let _ = memolock.get_or_compute(&id, compute).await;
+    })
+}
+
+/// Takes the leases of all ids, as another process would.
+async fn occupy(
+    memolock: &Memolock<String, Text>,
+    backend: &Arc<dyn Backend>,
+    ids: &[String],
+) -> Result<()> {
+    for chunk in ids.chunks(512) {
+        let take = chunk.iter().map(async |id| {
+            let key = memolock.keyspace().key(id)?;
+            let token = Token::from_bits(fastrand::u128(1..));
+            anyhow::Ok(
+                backend
+                    .acquire(&key, token, Duration::from_secs(600))
+                    .await?,
+            )
+        });
+        futures_util::future::try_join_all(take).await?;
+    }
+    Ok(())
+}
+
+async fn bare(waiters: u32, meter: Meter) -> i64 {
+    let notify = Arc::new(Notify::new());
+    let before = meter();
+    let tasks: Vec<_> = (0..waiters)
+        .map(|_| {
+            let notify = Arc::clone(&notify);
+            tokio::spawn(async move { notify.notified().await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let weight = meter() - before;
+    for task in tasks {
+        task.abort();
+        // Cancelled, as it was told.
+        let _ = task.await;
+    }
+    weight
+}
+
+async fn until(done: impl Fn() -> bool) -> Result<()> {
+    let began = Instant::now();
+    while !done() {
+        if began.elapsed() > Duration::from_secs(120) {
+            bail!("they do not come to wait");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+fn resident_now(before: i64) -> Result<i64> {
+    Ok(resident()? - before)
+}
+
+/// Bytes resident, as Linux says.
+fn resident() -> Result<i64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    match kilobytes.and_then(|kilobytes| kilobytes.trim().parse::<i64>().ok()) {
+        Some(kilobytes) => Ok(kilobytes * 1024),
+        None => bail!("the system does not say how much memory is resident"),
+    }
+}
