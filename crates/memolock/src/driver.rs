@@ -255,6 +255,10 @@ pub(crate) fn clean_up<T>(hub: &Arc<Hub>, key: &Key, mut engine: Box<Engine<T>>)
 where
     T: Send + Sync + 'static,
 {
+    // At the end of most flights, hits above all, there is nothing to do.
+    if engine.output() == Output::Rest {
+        return;
+    }
     engine.handle(hub, key, Input::Abandoned);
     if engine.output() == Output::Rest {
         return;

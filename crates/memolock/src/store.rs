@@ -30,13 +30,13 @@ impl Store {
         }
     }
 
-    /// The backend itself, for reports.
+    /// The backend itself. Not by way of its `Arc`, which is a backend too, and would box each command again.
     pub(crate) fn backend(&self) -> &dyn Backend {
         &*self.backend
     }
 
     pub(crate) fn stats(&self) -> BackendStats {
-        self.backend.stats()
+        self.backend().stats()
     }
 
     /// Whether commands are refused because the store did not answer.
@@ -55,7 +55,8 @@ impl Store {
     }
 
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
-        self.guard(Operation::Get, key, self.backend.get(key)).await
+        self.guard(Operation::Get, key, self.backend().get(key))
+            .await
     }
 
     pub(crate) async fn acquire(
@@ -64,7 +65,7 @@ impl Store {
         token: Token,
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
-        let call = self.backend.acquire(key, token, lease);
+        let call = self.backend().acquire(key, token, lease);
         self.guard(Operation::Acquire, key, call).await
     }
 
@@ -75,7 +76,7 @@ impl Store {
         lease: Duration,
         stale: &Bytes,
     ) -> Result<Acquired, BackendError> {
-        let call = self.backend.acquire_over(key, token, lease, stale);
+        let call = self.backend().acquire_over(key, token, lease, stale);
         self.guard(Operation::Acquire, key, call).await
     }
 
@@ -86,13 +87,13 @@ impl Store {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
-        let call = self.backend.fulfil(key, token, value, ttl);
+        let call = self.backend().fulfil(key, token, value, ttl);
         self.guard(Operation::Fulfil, key, call).await
     }
 
     /// Sent whether or not the store answers: nobody waits for it, and leases are lost without it.
     pub(crate) async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
-        let call = self.backend.renew(renewals);
+        let call = self.backend().renew(renewals);
         match renewals.first() {
             Some(first) => self.send(&first.key, call).await,
             None => call.await,
@@ -107,7 +108,7 @@ impl Store {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
-        let call = self.backend.fulfil(key, token, value, ttl);
+        let call = self.backend().fulfil(key, token, value, ttl);
         self.send(key, call).await
     }
 
@@ -120,7 +121,7 @@ impl Store {
         token: Token,
         notice: Option<Notice>,
     ) -> Result<bool, BackendError> {
-        let call = self.backend.release(key, token, notice);
+        let call = self.backend().release(key, token, notice);
         self.send(key, call).await
     }
 
@@ -130,7 +131,7 @@ impl Store {
         token: Token,
         notice: Option<Notice>,
     ) -> Result<bool, BackendError> {
-        let call = self.backend.release(key, token, notice);
+        let call = self.backend().release(key, token, notice);
         self.guard(Operation::Release, key, call).await
     }
 
@@ -141,22 +142,22 @@ impl Store {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
-        let call = self.backend.put(key, value, ttl, mode);
+        let call = self.backend().put(key, value, ttl, mode);
         self.guard(Operation::Put, key, call).await
     }
 
     pub(crate) async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
-        let call = self.backend.invalidate(key);
+        let call = self.backend().invalidate(key);
         self.guard(Operation::Invalidate, key, call).await
     }
 
     pub(crate) async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
-        let call = self.backend.inspect(key);
+        let call = self.backend().inspect(key);
         self.guard(Operation::Inspect, key, call).await
     }
 
     pub(crate) async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
-        let call = self.backend.subscribe(key);
+        let call = self.backend().subscribe(key);
         self.guard(Operation::Subscribe, key, call).await
     }
 
