@@ -1,0 +1,449 @@
+//! The near cache in front of the embedded backend: what it costs, what it serves, and when it does not.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Fault, SECOND, Spy, builder, key, never, nothing_left, process, settle, value};
+use memolock::core::{Backend, Change, ErrorKind, Operation, PutMode};
+use memolock::{Coherence, Computed, Error, Memolock, NearCache, OutagePolicy, Source};
+use tokio::time::{advance, sleep};
+
+/// A memolock with a near cache that hears.
+async fn near(spy: &Spy) -> Memolock<String> {
+    let cache = NearCache::entries(1000).max_age(SECOND * 20);
+    let likes = builder(spy).near_cache(cache).build().await.unwrap();
+    settle("it is no more deaf", || {
+        coherence(&likes) != Coherence::Deaf
+    })
+    .await;
+    likes
+}
+
+fn coherence(likes: &Memolock<String>) -> Coherence {
+    likes.stats().near.coherence
+}
+
+/// What is there, and from where.
+async fn now(likes: &Memolock<String>, id: &str) -> (String, Source) {
+    let memo = likes.entry(id).or_compute(|_| value("computed")).await;
+    let memo = memo.unwrap();
+    (memo.to_string(), memo.source())
+}
+
+fn is(text: &str, source: Source) -> (String, Source) {
+    (text.to_owned(), source)
+}
+
+/// Somebody else puts a value, behind every memolock's back.
+async fn elsewhere(spy: &Spy, likes: &Memolock<String>, id: &str, text: &str) {
+    let bytes = format!("\"{text}\"").into();
+    let key = key(likes, id);
+    let put = spy.store().put(&key, bytes, SECOND * 60, PutMode::Override);
+    put.await.unwrap();
+}
+
+/// Whatever is under way has come.
+async fn quiet() {
+    sleep(SECOND / 1000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hit_costs_no_command_and_shares_the_value() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    elsewhere(&spy, &likes, "k", "a").await;
+    quiet().await;
+    let first = likes.get("k").await.unwrap().unwrap();
+    let commands = spy.total();
+    for _ in 0..10 {
+        let again = likes.get_or_compute("k", |_| never()).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+    }
+    assert_eq!(now(&likes, "k").await, is("a", Source::Near));
+    let trigger = || async { panic!("no trigger runs for what is there") };
+    let memo = likes.entry("k").or_external::<_, _, String>(trigger).await;
+    assert_eq!(memo.unwrap().source(), Source::Near);
+    let memo = likes.entry("k").detach().or_compute(|_| never()).await;
+    assert_eq!(memo.unwrap().source(), Source::Near);
+    assert_eq!((spy.total(), likes.stats().near.hits), (commands, 13));
+    assert_eq!((likes.stats().hits, likes.stats().near.entries), (1, 1));
+    nothing_left(&spy, &[&likes]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_writes_do_not_thrash_it() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    assert_eq!(now(&likes, "c").await, is("computed", Source::Computed));
+    likes.put("p", &"put".to_owned()).await.unwrap();
+    for _ in 0..100 {
+        assert_eq!(now(&likes, "c").await, is("computed", Source::Near));
+        assert_eq!(now(&likes, "p").await, is("put", Source::Near));
+        quiet().await;
+    }
+    sleep(SECOND * 15).await;
+    assert_eq!(now(&likes, "c").await, is("computed", Source::Near));
+    let stats = likes.stats().near;
+    assert_eq!((stats.read_backs, stats.invalidations), (2, 0), "{stats:?}");
+    // The look before the compute, and two read-backs.
+    assert!(spy.count(Operation::Get) <= 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_elsewhere_by_whatever_way_ends_a_copy() {
+    let spy = Spy::new();
+    let (here, there) = (near(&spy).await, process(&spy).await);
+    for way in ["put", "computed", "resolved", "gone"] {
+        there.put("k", &"before".to_owned()).await.unwrap();
+        quiet().await;
+        assert_eq!(now(&here, "k").await, is("before", Source::Hit));
+        assert_eq!(now(&here, "k").await, is("before", Source::Near));
+        match way {
+            "put" => there.put("k", &"put".to_owned()).await.unwrap(),
+            "resolved" => there
+                .entry("k")
+                .resolve(&"resolved".to_owned())
+                .await
+                .unwrap(),
+            _ => there.invalidate("k").await.unwrap(),
+        }
+        if way == "computed" {
+            there
+                .get_or_compute("k", |_| value("computed"))
+                .await
+                .unwrap();
+        }
+        quiet().await;
+        match way {
+            "gone" => assert_eq!(here.get("k").await.unwrap(), None),
+            text => assert_eq!(now(&here, "k").await, is(text, Source::Hit)),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_awaited_is_there_and_bounded_by_its_time() {
+    let spy = Spy::new();
+    let (here, there) = (near(&spy).await, process(&spy).await);
+    let slow = there.entry("k").ttl(SECOND * 7).or_compute(|_| async {
+        sleep(SECOND).await;
+        value("slow").await
+    });
+    let waits = async {
+        sleep(SECOND / 10).await;
+        now(&here, "k").await
+    };
+    let (_, awaited) = tokio::join!(slow, waits);
+    assert_eq!(awaited, is("slow", Source::Awaited));
+    assert_eq!(now(&here, "k").await, is("slow", Source::Near));
+    sleep(SECOND * 6).await;
+    assert_eq!(now(&here, "k").await, is("slow", Source::Near));
+    sleep(SECOND).await;
+    assert_eq!(now(&here, "k").await, is("computed", Source::Computed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_that_was_invalidated_while_in_flight_is_never_inserted() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    elsewhere(&spy, &likes, "k", "old").await;
+    quiet().await;
+    spy.tamper(Operation::Get, Fault::Late(SECOND));
+    let fill = now(&likes, "k");
+    let change = async {
+        sleep(SECOND / 2).await;
+        elsewhere(&spy, &likes, "k", "new").await;
+    };
+    // The caller began before the change, and may have the value of then.
+    assert_eq!(tokio::join!(fill, change).0, is("old", Source::Hit));
+    assert_eq!(now(&likes, "k").await, is("new", Source::Hit));
+    assert_eq!(now(&likes, "k").await, is("new", Source::Near));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_after_a_local_write_nothing_older_is_served_however_late_changes_come() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    // What changes is not heard at all from here on.
+    spy.wire().hold(true);
+    for put in [true, false] {
+        elsewhere(&spy, &likes, "k", "old").await;
+        spy.tamper(Operation::Get, Fault::Late(SECOND));
+        let fill = likes.get("k");
+        let write = async {
+            sleep(SECOND / 2).await;
+            match put {
+                true => likes.put("k", &"new".to_owned()).await.unwrap(),
+                false => likes.invalidate("k").await.unwrap(),
+            }
+            let after = likes.get("k").await.unwrap();
+            assert_eq!(after.is_some(), put);
+        };
+        assert_eq!(*tokio::join!(fill, write).0.unwrap().unwrap(), "old");
+        let after = likes.get("k").await.unwrap();
+        assert_eq!(after.as_deref().map(String::as_str), put.then_some("new"));
+        likes.invalidate("k").await.unwrap();
+        assert_eq!(likes.get("k").await.unwrap(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_a_compute_that_a_local_put_overtook_is_not_kept() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    spy.wire().hold(true);
+    spy.tamper(Operation::Fulfil, Fault::Late(SECOND));
+    let computes = likes.get_or_compute("k", |_| value("computed"));
+    let puts = async {
+        // Stored already, and the answer is on its way.
+        sleep(SECOND / 2).await;
+        likes.put("k", &"put".to_owned()).await.unwrap();
+    };
+    assert_eq!(*tokio::join!(computes, puts).0.unwrap(), "computed");
+    assert_eq!(now(&likes, "k").await, is("put", Source::Near));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_write_that_is_told_together_with_ours_is_found() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    spy.wire().hold(true);
+    likes.put("k", &"ours".to_owned()).await.unwrap();
+    elsewhere(&spy, &likes, "k", "theirs").await;
+    assert_eq!(
+        now(&likes, "k").await,
+        is("ours", Source::Near),
+        "not heard yet"
+    );
+    spy.wire().hold(false);
+    quiet().await;
+    assert_eq!(now(&likes, "k").await, is("theirs", Source::Near));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_back_that_fails_leaves_no_copy() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    likes.put("k", &"a".to_owned()).await.unwrap();
+    spy.tamper(Operation::Get, Fault::Fails(ErrorKind::Refused));
+    quiet().await;
+    assert_eq!(likes.stats().near.entries, 0);
+    assert_eq!(now(&likes, "k").await, is("a", Source::Hit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_flushes_and_nothing_is_kept_until_it_is_over() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    elsewhere(&spy, &likes, "k", "a").await;
+    quiet().await;
+    assert_eq!(now(&likes, "k").await.1, Source::Hit);
+    spy.wire().cut(true);
+    quiet().await;
+    for _ in 0..3 {
+        assert_eq!(now(&likes, "k").await, is("a", Source::Hit));
+    }
+    assert_eq!(
+        (coherence(&likes), likes.stats().near.entries),
+        (Coherence::Deaf, 0)
+    );
+    elsewhere(&spy, &likes, "k", "b").await;
+    // A fill from before the end of the gap is in doubt.
+    spy.tamper(Operation::Get, Fault::Late(SECOND));
+    let fill = likes.get("k");
+    let mends = async {
+        sleep(SECOND / 2).await;
+        spy.wire().cut(false);
+    };
+    tokio::join!(fill, mends).0.unwrap();
+    assert_eq!(now(&likes, "k").await, is("b", Source::Hit));
+    assert_eq!(now(&likes, "k").await, is("b", Source::Near));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_everything_changed_everything_is_flushed() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    for id in ["a", "b"] {
+        elsewhere(&spy, &likes, id, id).await;
+        quiet().await;
+        assert_eq!(now(&likes, id).await, is(id, Source::Hit));
+    }
+    let flushes = likes.stats().near.flushes;
+    spy.wire().tell(Change::All);
+    quiet().await;
+    let stats = likes.stats().near;
+    assert_eq!(
+        (stats.entries, stats.flushes, stats.coherence),
+        (0, flushes + 1, Coherence::Live)
+    );
+    assert_eq!(now(&likes, "a").await, is("a", Source::Hit));
+    assert_eq!(now(&likes, "a").await, is("a", Source::Near));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_tells_no_changes_bounds_copies_by_their_age() {
+    for refuses in [true, false] {
+        let spy = Spy::new();
+        if !refuses {
+            spy.wire().cannot();
+        }
+        let likes = near(&spy).await;
+        if refuses {
+            let detail = "NOPERM";
+            let error =
+                memolock::core::BackendError::new(ErrorKind::Denied, Operation::Subscribe, detail);
+            spy.wire().tell(Change::Refused(error));
+            quiet().await;
+        }
+        assert_eq!(coherence(&likes), Coherence::Aged);
+        likes.put("k", &"ours".to_owned()).await.unwrap();
+        elsewhere(&spy, &likes, "k", "theirs").await;
+        advance(SECOND * 19).await;
+        assert_eq!(now(&likes, "k").await, is("ours", Source::Near));
+        advance(SECOND).await;
+        assert_eq!(now(&likes, "k").await, is("theirs", Source::Hit));
+        advance(SECOND * 19).await;
+        assert_eq!(now(&likes, "k").await, is("theirs", Source::Near));
+        likes.invalidate("k").await.unwrap();
+        assert_eq!(likes.get("k").await.unwrap(), None, "R4 all the same");
+        assert_eq!(likes.stats().near.read_backs, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_copy_outlives_its_value() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    likes
+        .entry("k")
+        .ttl(SECOND * 3)
+        .put(&"a".to_owned())
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        quiet().await;
+        assert_eq!(now(&likes, "k").await, is("a", Source::Near));
+        sleep(SECOND).await;
+    }
+    sleep(SECOND).await;
+    assert_eq!(now(&likes, "k").await, is("computed", Source::Computed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_kept_in_the_store_is_not_kept_here() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    let entry = likes.entry("no_store");
+    let computed = entry
+        .or_compute_with(|_| async { Ok::<_, String>(Computed::new("x".to_owned()).no_store()) });
+    computed.await.unwrap();
+    likes
+        .entry("zero")
+        .ttl(SECOND * 0)
+        .or_compute(|_| value("x"))
+        .await
+        .unwrap();
+    let failed = likes.get_or_compute("fails", |_| async { Err::<String, _>("no") });
+    failed.await.unwrap_err();
+    spy.tamper(Operation::Fulfil, Fault::Fails(ErrorKind::Refused));
+    likes
+        .get_or_compute("refused", |_| value("x"))
+        .await
+        .unwrap();
+    assert_eq!(likes.get("absent").await.unwrap(), None);
+    quiet().await;
+    assert_eq!(likes.stats().near.entries, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_served_stale_is_not_taken_in() {
+    let spy = Spy::new();
+    let builder = builder(&spy).on_outage(OutagePolicy::Serve);
+    let likes = builder
+        .near_cache(NearCache::entries(10))
+        .build()
+        .await
+        .unwrap();
+    quiet().await;
+    likes.put("k", &"a".to_owned()).await.unwrap();
+    quiet().await;
+    spy.break_with(Some(ErrorKind::Unavailable));
+    assert_eq!(
+        now(&likes, "k").await,
+        is("a", Source::Near),
+        "changes are still heard"
+    );
+    spy.wire().tell(Change::All);
+    quiet().await;
+    likes.get("k").await.unwrap_err();
+    spy.break_with(None);
+    assert_eq!(now(&likes, "k").await, is("a", Source::Hit));
+    spy.break_with(Some(ErrorKind::Unavailable));
+    spy.wire().tell(Change::All);
+    quiet().await;
+    for _ in 0..3 {
+        assert_eq!(now(&likes, "k").await, is("a", Source::Stale));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r10_a_closed_memolock_answers_closed_whatever_it_had() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    assert_eq!(now(&likes, "k").await.1, Source::Computed);
+    assert_eq!(now(&likes, "k").await.1, Source::Near);
+    likes.close().await;
+    assert!(matches!(likes.get("k").await, Err(Error::Closed)));
+    assert!(matches!(
+        likes.get_or_compute("k", |_| never()).await,
+        Err(Error::Closed)
+    ));
+    assert_eq!(
+        (coherence(&likes), likes.stats().near.entries),
+        (Coherence::Off, 0)
+    );
+    nothing_left(&spy, &[&likes]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn r9_its_task_ends_with_the_last_clone() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    likes.put("k", &"a".to_owned()).await.unwrap();
+    assert_eq!(likes.in_flight().tasks, 0);
+    // A read-back that is under way keeps nothing alive.
+    spy.tamper(Operation::Get, Fault::HangsBefore);
+    spy.called(Operation::Get, 1).await;
+    let alive = Arc::downgrade(&likes.get("k").await.unwrap().unwrap());
+    drop(likes);
+    settle("the value is gone with the task", || {
+        alive.strong_count() == 0
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_closes_leaves_nothing_that_is_taken_for_good() {
+    let spy = Spy::new();
+    let likes = near(&spy).await;
+    assert_eq!(now(&likes, "k").await.1, Source::Computed);
+    spy.close().await;
+    settle("it is deaf", || coherence(&likes) == Coherence::Deaf).await;
+    likes.get("k").await.unwrap_err();
+    assert_eq!(likes.in_flight().tasks, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_keep_nothing_are_refused() {
+    let spy = Spy::new();
+    for cache in [
+        NearCache::entries(0),
+        NearCache::entries(1).max_age(SECOND * 0),
+    ] {
+        let refused = builder(&spy).near_cache(cache).build().await;
+        assert!(matches!(refused, Err(Error::Config(_))));
+    }
+}
