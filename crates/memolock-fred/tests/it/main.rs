@@ -23,3 +23,5 @@ mod stale;
 mod subject;
 #[path = "../../../memolock-redis-rs/tests/it/subscriptions.rs"]
 mod subscriptions;
+#[path = "../../../memolock-redis-rs/tests/it/tracking.rs"]
+mod tracking;
