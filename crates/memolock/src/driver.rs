@@ -220,7 +220,6 @@ async fn probe<T, C>(
 ) -> Result<Option<Bytes>, BackendError> {
     let store = &*shared.hub.store;
     let ticket = shared.ticket(key.id());
-    engine.notes().looks(ticket);
     if ticket.is_none() {
         engine.notes().found(None, None);
         return store.get(key).await;

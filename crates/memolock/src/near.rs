@@ -18,7 +18,7 @@
 //! |---|---|
 //! | a read is answered; the value changes and that is heard; the read inserts | changes have moved: not inserted |
 //! | a read is answered with the old value; a local put or invalidate returns; the read inserts (R4) | writes have moved: not inserted |
-//! | a compute is stored; a local put returns; the compute inserts (R4) | the same, and awaited values likewise, by a ticket from the flight's beginning |
+//! | a compute is stored; a local put returns; the compute inserts (R4) | the same; and awaited values likewise, by a ticket from before the flight asked to listen |
 //! | a read begins; gap, resumed; the read inserts | the words differ: not inserted |
 //! | a value is stored here; its own echo comes | it is waited for: the copy stays and is read back, so that own writes cost no miss |
 //! | a value is stored here, another over it elsewhere, and the store tells of both at once | the read-back finds the other one |
@@ -32,14 +32,18 @@
 
 mod cache;
 mod claim;
+mod copies;
+mod due;
 mod keeper;
 mod settings;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod ticket;
 
-pub(crate) use cache::{Near, State, Ticket};
+pub(crate) use cache::Near;
 pub(crate) use claim::{Claim, Notes};
 pub(crate) use keeper::start;
 pub use settings::NearCache;
 pub use tally::{Coherence, NearStats};
+pub(crate) use ticket::{State, Ticket};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use memolock::core::{Changes, ErrorKind, Key, Switchboard};
+use memolock::core::{Changes, ErrorKind, Key, Switchboard, TrackingBoard, Wish};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -57,6 +57,23 @@ pub(crate) enum Event {
         key: Key,
         channel: Channel,
         payload: Bytes,
+    },
+    /// A wish to be told of changes reaches the server.
+    Wishes {
+        process: ProcessId,
+        epoch: u32,
+        wish: Wish,
+    },
+    /// That it was granted reaches the client.
+    Granted { process: ProcessId, epoch: u32 },
+    /// The server tells what has changed since it last did.
+    Sends { process: ProcessId, epoch: u32 },
+    /// It reaches the client: the names, and how far the history was when they were sent.
+    Changed {
+        process: ProcessId,
+        epoch: u32,
+        names: Vec<Key>,
+        sent: usize,
     },
     /// A connection is there again.
     Dialled { process: ProcessId, which: Which },
@@ -138,11 +155,12 @@ impl World {
     }
 
     /// One more process, connected.
-    pub fn join(&self) -> (ProcessId, Arc<Switchboard>) {
+    pub fn join(&self) -> (ProcessId, Arc<Switchboard>, Arc<TrackingBoard>) {
         let mut inner = self.lock();
         let board = Arc::new(Switchboard::new());
-        inner.peers.push(Peer::new(&board));
-        (inner.peers.len() - 1, board)
+        let trackers = Arc::new(TrackingBoard::new());
+        inner.peers.push(Peer::new(&board, &trackers));
+        (inner.peers.len() - 1, board, trackers)
     }
 
     /// The time.
@@ -257,6 +275,23 @@ impl World {
                 epoch,
                 listen,
                 leave,
+            },
+        );
+        drop(inner);
+        self.sooner.notify_one();
+    }
+
+    /// Asks to be told of changes.
+    pub(crate) fn wish(&self, process: ProcessId, wish: Wish) {
+        let mut inner = self.lock();
+        let epoch = inner.peers[process].subscriptions.epoch;
+        let at = inner.arrival(process, Which::Subscriptions);
+        inner.schedule(
+            at,
+            Event::Wishes {
+                process,
+                epoch,
+                wish,
             },
         );
         drop(inner);

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use hashbrown::DefaultHashBuilder;
 use memolock_core::Remaining;
-use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Claim;
+use super::copies::{Copies, Evicted, Kept, Out, Phase, copies};
+use super::due::{Due, Queue};
 use super::settings::{NearCache, Weigher};
 use super::tally::{Coherence, NearStats, Tally, add};
+use super::ticket::{FLUSH, STATE, State, Stripe, Ticket, keeps};
 
 /// Ids share a pair of counts: enough of them that they rarely get into each other's way.
 const STRIPES: usize = 1024;
@@ -29,107 +29,33 @@ const UNCONFIRMED: Duration = Duration::from_secs(5);
 /// The same for one whose remaining time is not known.
 const UNTIMED: Duration = Duration::from_secs(1);
 
-/// Copies that may wait to be read back; what comes on top is taken out.
-const MOST_DUE: usize = 4096;
-
-/// The low bits of the word; above them is the number of the flush.
-const STATE: u64 = 0b11;
-const FLUSH: u64 = 0b100;
-
 /// The near cache of a memolock.
 pub(crate) struct Near<T> {
     word: AtomicU64,
-    copies: Cache<Arc<str>, Kept<T>, Weights, DefaultHashBuilder, Evictions>,
+    copies: Copies<T>,
     stripes: Box<[Mutex<Stripe>]>,
     hasher: DefaultHashBuilder,
     origin: Instant,
     max_age: Duration,
     weigher: Option<Weigher<T>>,
-    due: Mutex<Vec<Due<T>>>,
-    is_due: Notify,
+    due: Queue<T>,
     tally: Tally,
     evicted: Arc<AtomicU64>,
 }
-
-/// What may be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    Deaf = 0,
-    Live = 1,
-    Aged = 2,
-    Closed = 3,
-}
-
-/// What must not have moved between a command and the insertion of what it gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ticket {
-    word: u64,
-    stripe: Stripe,
-    at: u64,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Stripe {
-    /// Local writes that have ended.
-    writes: u64,
-    /// Changes heard.
-    changes: u64,
-}
-
-/// A copy of a value.
-struct Kept<T> {
-    value: Arc<T>,
-    word: u64,
-    /// In nanoseconds since the origin.
-    expires: u64,
-    weight: u64,
-    phase: Phase,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// A change takes it out.
-    Sure,
-    /// The next change is probably its own echo.
-    Echo,
-    /// It is being read back, or will be.
-    Reading,
-}
-
-/// A copy that is to be read back.
-pub(crate) struct Due<T> {
-    pub(crate) id: Arc<str>,
-    value: Arc<T>,
-}
-
-/// What was taken out, to be dropped when no lock is held: dropping is the user's code.
-type Out<T> = (Option<(Arc<str>, Kept<T>)>, Option<Kept<T>>, Evicted<T>);
 
 impl<T> Near<T> {
     pub(crate) fn new(settings: NearCache<T>) -> Self {
         let hasher = DefaultHashBuilder::default();
         let evicted = Arc::new(AtomicU64::new(0));
-        // A guess: with a weigher the number of values is not known, and the tables grow by themselves.
-        let guess = match settings.weigher {
-            None => settings.capacity,
-            Some(_) => settings.capacity.min(1024),
-        };
-        let options = OptionsBuilder::new()
-            .estimated_items_capacity(usize::try_from(guess).unwrap_or(usize::MAX))
-            .weight_capacity(settings.capacity)
-            .build()
-            .expect("both that must be set are set");
-        let evictions = Evictions(Arc::clone(&evicted));
         Self {
             word: AtomicU64::new(State::Deaf as u64),
-            copies: Cache::with_options(options, Weights, hasher.clone(), evictions),
+            copies: copies(&settings, &hasher, &evicted),
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             hasher,
             origin: Instant::now(),
             max_age: settings.max_age,
             weigher: settings.weigher,
-            due: Mutex::default(),
-            is_due: Notify::new(),
+            due: Queue::default(),
             tally: Tally::default(),
             evicted,
         }
@@ -174,7 +100,7 @@ impl<T> Near<T> {
             }
             Claim::Heard(ticket) => self.insert(id, value, &ticket, expires(UNTIMED), Phase::Echo),
             Claim::Stored(ticket, ttl) => {
-                self.insert(id, value, &ticket, expires(ttl), Phase::Echo)
+                self.insert(id, value, &ticket, expires(ttl), Phase::Echo);
             }
         }
     }
@@ -214,7 +140,7 @@ impl<T> Near<T> {
             .as_ref()
             .filter(|copy| copy.phase == Phase::Echo && copy.word == word);
         let out: Out<T> = match echo {
-            Some(copy) if self.ask_back(id, copy) => {
+            Some(copy) if self.due.push(id, &copy.value) => {
                 let copy = Kept {
                     phase: Phase::Reading,
                     ..copy.clone()
@@ -262,18 +188,9 @@ impl<T> Near<T> {
         }
     }
 
-    /// What is to be read back, when there is something. Cancel-safe.
+    /// What is to be read back, when there is something: so many at most. Cancel-safe.
     pub(crate) async fn due(&self, most: usize) -> Vec<Due<T>> {
-        loop {
-            {
-                let mut due = self.lock_due();
-                if !due.is_empty() {
-                    let most = most.min(due.len());
-                    return due.drain(..most).collect();
-                }
-            }
-            self.is_due.notified().await;
-        }
+        self.due.take(most).await
     }
 
     /// The time, for tickets of read-backs.
@@ -392,7 +309,7 @@ impl<T> Near<T> {
                 true => Phase::Echo,
             };
         }
-        if copy.phase == Phase::Reading && !self.ask_back(id, &copy) {
+        if copy.phase == Phase::Reading && !self.due.push(id, &copy.value) {
             evicted.0.push((id.into(), copy));
             return;
         }
@@ -432,21 +349,6 @@ impl<T> Near<T> {
         })
     }
 
-    /// Has the keeper read a copy back; whether there is room for one more.
-    fn ask_back(&self, id: &str, copy: &Kept<T>) -> bool {
-        let mut due = self.lock_due();
-        if due.len() >= MOST_DUE {
-            return false;
-        }
-        due.push(Due {
-            id: id.into(),
-            value: Arc::clone(&copy.value),
-        });
-        drop(due);
-        self.is_due.notify_one();
-        true
-    }
-
     /// Gives back the memory of a copy that is no good any more.
     #[cold]
     fn tidy(&self, id: &str, copy: &Kept<T>) {
@@ -463,64 +365,6 @@ impl<T> Near<T> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn lock_due(&self) -> MutexGuard<'_, Vec<Due<T>>> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Ticket {
-    /// This one, with the local writes as they were at an earlier one.
-    pub(crate) fn with_writes_of(mut self, earlier: Self) -> Self {
-        self.stripe.writes = earlier.stripe.writes;
-        self
-    }
-}
-
-/// By hand: `T` need not be `Clone`.
-impl<T> Clone for Kept<T> {
-    fn clone(&self) -> Self {
-        Self {
-            value: Arc::clone(&self.value),
-            ..*self
-        }
-    }
-}
-
-/// Copies are weighed when they are made.
-#[derive(Debug, Clone)]
-struct Weights;
-
-impl<T> Weighter<Arc<str>, Kept<T>> for Weights {
-    fn weight(&self, _: &Arc<str>, copy: &Kept<T>) -> u64 {
-        copy.weight
-    }
-}
-
-/// Counts what makes way, and keeps it until no lock is held.
-#[derive(Debug, Clone)]
-struct Evictions(Arc<AtomicU64>);
-
-/// What made way.
-struct Evicted<T>(Vec<(Arc<str>, Kept<T>)>);
-
-impl<T> Default for Evicted<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Lifecycle<Arc<str>, Kept<T>> for Evictions {
-    type RequestState = Evicted<T>;
-
-    fn on_evict(&self, evicted: &mut Evicted<T>, id: Arc<str>, copy: Kept<T>) {
-        add(&self.0);
-        evicted.0.push((id, copy));
-    }
-}
-
-fn keeps(word: u64) -> bool {
-    matches!(word & STATE, 1 | 2)
 }
 
 fn expires(after: Duration) -> Remaining {

@@ -9,9 +9,7 @@ use super::Ticket;
 /// What a flight has noted.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Notes {
-    /// From its first look: a local write that ends after that bars what it hears.
-    begun: Option<Ticket>,
-    /// From before it asked to listen.
+    /// From before it asked to listen: it hears nothing from before that.
     listens: Option<Ticket>,
     claim: Option<Claim>,
 }
@@ -28,11 +26,6 @@ pub(crate) enum Claim {
 }
 
 impl Notes {
-    /// The flight looks.
-    pub(crate) fn looks(&mut self, ticket: Option<Ticket>) {
-        self.begun = self.begun.or(ticket);
-    }
-
     /// The flight is about to listen.
     pub(crate) fn listens(&mut self, ticket: Option<Ticket>) {
         self.listens = ticket;
@@ -45,8 +38,7 @@ impl Notes {
 
     /// A value was heard.
     pub(crate) fn heard(&mut self) {
-        let since = self.begun.zip(self.listens);
-        self.claim = since.map(|(begun, listens)| Claim::Heard(listens.with_writes_of(begun)));
+        self.claim = self.listens.map(Claim::Heard);
     }
 
     /// Our value is about to be stored.

@@ -7,7 +7,9 @@ use futures_util::StreamExt;
 use memolock_codec::Codec;
 use memolock_core::{BackendError, Change, Remaining, Timed, Tracking};
 
-use super::cache::{Due, Near, State};
+use super::State;
+use super::cache::Near;
+use super::due::Due;
 use crate::landing::decoded;
 use crate::shared::Shared;
 use crate::store::Store;

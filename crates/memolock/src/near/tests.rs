@@ -8,8 +8,9 @@ use futures_util::FutureExt;
 use memolock_core::Remaining;
 use tokio::time::advance;
 
-use super::cache::{Due, Near, State, Ticket};
-use super::{Claim, Coherence, NearCache};
+use super::cache::Near;
+use super::due::Due;
+use super::{Claim, Coherence, NearCache, State, Ticket};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Remaining = Remaining::Expires(Duration::from_secs(60));
@@ -122,20 +123,6 @@ async fn r4_what_began_before_a_local_write_ended_is_never_inserted() {
     puts(&near, one, 4);
     assert_eq!(has(&near), Some(4));
     puts(&near, two, 5);
-    assert_eq!(has(&near), None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_heard_is_barred_from_the_flights_beginning() {
-    let near = live();
-    let begun = ticket(&near);
-    near.wrote("k", None);
-    let listens = ticket(&near);
-    near.keep(
-        "k",
-        &Arc::new(1),
-        Claim::Heard(listens.with_writes_of(begun)),
-    );
     assert_eq!(has(&near), None);
 }
 
