@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 use memolock_core::{
     Acquired, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Event, Fulfilled,
-    Inspection, Key, Message, Notice, Operation, PutMode, Remaining, Renewal, Subscription, Token,
-    async_trait,
+    Inspection, Key, Keyspace, Message, Notice, Operation, PutMode, Remaining, Renewal,
+    Subscription, Timed, Token, Tracking, async_trait,
 };
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -17,13 +17,14 @@ use tokio::time::sleep;
 use crate::clients::Ears;
 use crate::faults::Fault;
 use crate::store::{State, Store, now};
+use crate::tracking;
 
 /// One client of a store.
 #[derive(Debug)]
 pub(crate) struct Broken {
     store: Arc<Store>,
     ears: Arc<Ears>,
-    closed: AtomicBool,
+    closed: Arc<AtomicBool>,
     line: watch::Receiver<State>,
 }
 
@@ -39,7 +40,7 @@ impl Broken {
         let client = Self {
             store: Arc::clone(store),
             ears: Arc::clone(&ears),
-            closed: AtomicBool::default(),
+            closed: Arc::default(),
             line,
         };
         (client, ears)
@@ -150,6 +151,28 @@ impl Backend for Broken {
             }
             _ => Ok(value),
         }
+    }
+
+    async fn get_timed(&self, keys: &[Key]) -> Answer<Vec<Option<Timed>>> {
+        let mut names = Vec::new();
+        for key in keys {
+            names.push(self.enter(Operation::Get, key).await?);
+        }
+        let mut found = now(self.store.memory.get_timed(&names))?;
+        match self.store.fault {
+            Fault::TimesAreForgotten => found
+                .iter_mut()
+                .flatten()
+                .for_each(|timed| timed.remaining = Remaining::Forever),
+            Fault::TimedAnswersComeBackwards => found.reverse(),
+            Fault::WhatIsAbsentIsPassedOver => found.retain(Option::is_some),
+            _ => {}
+        }
+        Ok(found)
+    }
+
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        tracking::of(&self.store, &self.closed, self.line.clone(), space)
     }
 
     async fn acquire_over(
@@ -382,6 +405,8 @@ impl Backend for Broken {
         if !self.has(Fault::CloseLeavesListeners) {
             self.ears.board.close();
         }
+        // Trackers look up.
+        self.ears.line.send_modify(|_| {});
     }
 }
 

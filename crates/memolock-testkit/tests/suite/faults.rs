@@ -61,6 +61,16 @@ pub(crate) enum Fault {
     DamageIsAMiss,
     AnswersGoToTheNext,
     DroppedCallsLeak,
+    TimesAreForgotten,
+    TimedAnswersComeBackwards,
+    WhatIsAbsentIsPassedOver,
+    TrackersHearNoDeletions,
+    TrackersHearTheFirstChangeOnly,
+    TrackersHearNames,
+    TrackersHearTheWholeStore,
+    TrackersHearOfNoGap,
+    TrackersNeverHear,
+    CloseLeavesTrackers,
 }
 
 /// A fault, the case that is to find it, and the part of the suite that is run, where not all of it
@@ -310,4 +320,54 @@ pub(crate) const MUTANTS: &[(Fault, &str, Option<&str>)] = &[
     ),
     (Fault::AnswersGoToTheNext, "cancel::a_get", None),
     (Fault::DroppedCallsLeak, "cancel::a_put", Some("cancel::")),
+    (
+        Fault::TimesAreForgotten,
+        "timed::a_value_comes_with_its_time",
+        Some("timed::"),
+    ),
+    (
+        Fault::TimedAnswersComeBackwards,
+        "timed::answers_come_in_the_order_of_keys",
+        Some("timed::"),
+    ),
+    (
+        Fault::WhatIsAbsentIsPassedOver,
+        "timed::answers_come_in_the_order_of_keys",
+        Some("timed::"),
+    ),
+    (
+        Fault::TrackersHearNoDeletions,
+        "tracking::every_change_by_whomever_is_told",
+        Some("tracking::"),
+    ),
+    (
+        Fault::TrackersHearTheFirstChangeOnly,
+        "tracking::a_thousand_changes_are_told",
+        Some("tracking::"),
+    ),
+    (
+        Fault::TrackersHearNames,
+        "tracking::it_begins_deaf_and_hears_from_then_on",
+        Some("tracking::"),
+    ),
+    (
+        Fault::TrackersHearTheWholeStore,
+        "tracking::only_those_of_the_keyspace_are_told",
+        Some("tracking::"),
+    ),
+    (
+        Fault::TrackersHearOfNoGap,
+        "gaps::a_tracker_hears_the_gap_and_its_end",
+        Some("gaps::a_tracker"),
+    ),
+    (
+        Fault::TrackersNeverHear,
+        "tracking::it_begins_deaf_and_hears_from_then_on",
+        Some("tracking::"),
+    ),
+    (
+        Fault::CloseLeavesTrackers,
+        "tracking::r10_a_close_ends_it",
+        Some("tracking::"),
+    ),
 ];
