@@ -41,7 +41,7 @@ const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 34] = [
+pub(crate) const FAULTS: [Fault; 33] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -236,12 +236,6 @@ pub(crate) const FAULTS: [Fault; 34] = [
         KEEPER,
         "Some(Change::Gap) => self.near.flush(State::Deaf),",
         "Some(Change::Gap) => {}",
-    ),
-    fault(
-        "near: copies outlive a flush",
-        NEAR,
-        "if copy.word != word {",
-        "if false {",
     ),
     fault(
         "script: notices on notif",
