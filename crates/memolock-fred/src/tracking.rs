@@ -30,14 +30,9 @@ impl Receiver {
     /// Connects and subscribes.
     pub(crate) async fn open(dialer: &Dialer) -> Result<Self, Fault> {
         let line = dialer.dial().await?;
-        let id = match ask(&line.client, "CLIENT", vec!["ID".into()]).await? {
-            Reply::Int(id) => id,
-            _ => {
-                return Err(Fault::new(
-                    ErrorKind::Protocol,
-                    "the id of a client is no number",
-                ));
-            }
+        let Reply::Int(id) = ask(&line.client, "CLIENT", vec!["ID".into()]).await? else {
+            let detail = "the id of a client is no number";
+            return Err(Fault::new(ErrorKind::Protocol, detail));
         };
         // fred says when it has written and no more. The server answers in order: a refusal comes in the place
         // of what is asked next.

@@ -5,7 +5,26 @@ use memolock::core::{ErrorKind, Key, Message, Notice, Wish};
 
 use crate::history::{ProcessId, What};
 use crate::store::{Answer, Channel, Op, Told};
-use crate::world::{Event, Inner, Life, Which};
+use crate::world::{Event, Inner, Life, Which, World};
+
+impl World {
+    /// Asks to be told of changes.
+    pub(crate) fn wish(&self, process: ProcessId, wish: Wish) {
+        let mut inner = self.lock();
+        let epoch = inner.peers[process].subscriptions.epoch;
+        let at = inner.arrival(process, Which::Subscriptions);
+        inner.schedule(
+            at,
+            Event::Wishes {
+                process,
+                epoch,
+                wish,
+            },
+        );
+        drop(inner);
+        self.sooner.notify_one();
+    }
+}
 
 impl Inner {
     /// Something that was to come has come.

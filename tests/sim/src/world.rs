@@ -115,7 +115,7 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 pub struct World {
     inner: Mutex<Inner>,
-    sooner: Notify,
+    pub(crate) sooner: Notify,
     circle: Notify,
 }
 
@@ -281,23 +281,6 @@ impl World {
         self.sooner.notify_one();
     }
 
-    /// Asks to be told of changes.
-    pub(crate) fn wish(&self, process: ProcessId, wish: Wish) {
-        let mut inner = self.lock();
-        let epoch = inner.peers[process].subscriptions.epoch;
-        let at = inner.arrival(process, Which::Subscriptions);
-        inner.schedule(
-            at,
-            Event::Wishes {
-                process,
-                epoch,
-                wish,
-            },
-        );
-        drop(inner);
-        self.sooner.notify_one();
-    }
-
     /// Something will break at `at`.
     pub(crate) fn plan(&self, at: Millis, fault: Fault) {
         self.lock().schedule(at, Event::Breaks(fault));
@@ -371,7 +354,7 @@ impl Inner {
     }
 
     /// When a message that is sent now reaches the server: never before an earlier one.
-    fn arrival(&mut self, process: ProcessId, which: Which) -> Millis {
+    pub(crate) fn arrival(&mut self, process: ProcessId, which: Which) -> Millis {
         let at = self.now() + self.delay();
         let connection = self.peers[process].connection(which);
         connection.last_in = connection.last_in.max(at);

@@ -158,17 +158,7 @@ impl Backend for Broken {
         for key in keys {
             names.push(self.enter(Operation::Get, key).await?);
         }
-        let mut found = now(self.store.memory.get_timed(&names))?;
-        match self.store.fault {
-            Fault::TimesAreForgotten => found
-                .iter_mut()
-                .flatten()
-                .for_each(|timed| timed.remaining = Remaining::Forever),
-            Fault::TimedAnswersComeBackwards => found.reverse(),
-            Fault::WhatIsAbsentIsPassedOver => found.retain(Option::is_some),
-            _ => {}
-        }
-        Ok(found)
+        tracking::timed(&self.store, &names)
     }
 
     fn track(&self, space: &Keyspace) -> Option<Tracking> {
@@ -289,12 +279,7 @@ impl Backend for Broken {
         let _gate = self.store.gate.lock().unwrap();
         let proof = self.proof(key, token, Fault::ReleasesForeignLeases);
         let ours = now(self.store.memory.release(key, proof, None))?;
-        let notice = match (self.store.fault, notice) {
-            (Fault::MessagesOfFailuresAreLost, Some(Notice::Failed(_))) => Some(Notice::failed("")),
-            (Fault::ReleaseTellsNobody, _) => None,
-            (_, notice) => notice,
-        };
-        match notice {
+        match self.store.fault.tells(notice) {
             Some(notice) if ours || self.has(Fault::ForeignReleaseIsTold) => {
                 self.store.tell(key, &Message::Notice(notice));
             }
@@ -371,17 +356,11 @@ impl Backend for Broken {
             _ => {}
         }
         let listener = board.attach(&key);
-        let heard = move |fault: Fault, event: &Event| match fault {
-            Fault::LosesTheGap => *event != Event::Gap,
-            Fault::NeverResumes => *event != Event::Resumed,
-            Fault::PassesOverWhatItMissed => matches!(event, Event::Message(_)),
-            _ => true,
-        };
         let fault = self.store.fault;
         let past = stream::iter(last.map(Event::from));
         let all = past.chain(listener);
         Ok(Box::pin(
-            all.filter(move |event| future::ready(heard(fault, event))),
+            all.filter(move |event| future::ready(fault.hears(event))),
         ))
     }
 

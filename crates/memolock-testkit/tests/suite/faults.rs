@@ -1,5 +1,7 @@
 //! What is wrong with a broken backend, and which case is to find it.
 
+use memolock_core::{Event, Notice};
+
 /// One promise that is not kept. The names say how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -71,6 +73,27 @@ pub(crate) enum Fault {
     TrackersHearOfNoGap,
     TrackersNeverHear,
     CloseLeavesTrackers,
+}
+
+impl Fault {
+    /// Whether a listener hears of an event.
+    pub(crate) fn hears(self, event: &Event) -> bool {
+        match self {
+            Self::LosesTheGap => *event != Event::Gap,
+            Self::NeverResumes => *event != Event::Resumed,
+            Self::PassesOverWhatItMissed => matches!(event, Event::Message(_)),
+            _ => true,
+        }
+    }
+
+    /// What a release tells.
+    pub(crate) fn tells(self, notice: Option<Notice>) -> Option<Notice> {
+        match (self, notice) {
+            (Self::MessagesOfFailuresAreLost, Some(Notice::Failed(_))) => Some(Notice::failed("")),
+            (Self::ReleaseTellsNobody, _) => None,
+            (_, notice) => notice,
+        }
+    }
 }
 
 /// A fault, the case that is to find it, and the part of the suite that is run, where not all of it

@@ -1,10 +1,12 @@
-//! Trackers of a broken backend: memory's, over a line that can be cut, but for one thing.
+//! What those who keep copies ask of a broken backend: memory's answers, over a line that can be cut, but for one thing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use futures_util::{FutureExt, StreamExt, stream};
-use memolock_core::{Backend, Change, Keyspace, Layout, Tag, Tracking};
+use memolock_core::{
+    Backend, BackendError, Change, Key, Keyspace, Layout, Remaining, Tag, Timed, Tracking,
+};
 use tokio::sync::watch;
 
 use crate::faults::Fault;
@@ -53,6 +55,21 @@ pub(crate) fn of(
         Some((change, tracker))
     });
     Some(Box::pin(changes))
+}
+
+/// Values with their times.
+pub(crate) fn timed(store: &Store, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+    let mut found = now(store.memory.get_timed(keys))?;
+    match store.fault {
+        Fault::TimesAreForgotten => {
+            let values = found.iter_mut().flatten();
+            values.for_each(|timed| timed.remaining = Remaining::Forever);
+        }
+        Fault::TimedAnswersComeBackwards => found.reverse(),
+        Fault::WhatIsAbsentIsPassedOver => found.retain(Option::is_some),
+        _ => {}
+    }
+    Ok(found)
 }
 
 impl Tracker {
