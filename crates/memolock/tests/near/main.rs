@@ -8,9 +8,9 @@ mod trouble;
 use std::sync::Arc;
 
 use common::{Fault, SECOND, Spy, builder, key, never, nothing_left, process, settle, value};
-use memolock::core::{Backend, Change, ErrorKind, Operation, PutMode};
-use memolock::{Coherence, Computed, Error, Memolock, NearCache, OutagePolicy, Source};
-use tokio::time::{advance, sleep};
+use memolock::core::{Backend, Operation, PutMode};
+use memolock::{Coherence, Memolock, NearCache, Source};
+use tokio::time::sleep;
 
 /// A memolock with a near cache that hears.
 async fn near(spy: &Spy) -> Memolock<String> {

@@ -1,6 +1,7 @@
 //! What breaks, what is refused, and what ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use memolock::core::{Backend, Change, ErrorKind, Operation};
 use memolock::{Coherence, Computed, Error, NearCache, OutagePolicy, Source};
@@ -99,7 +100,7 @@ async fn what_is_not_kept_in_the_store_is_not_kept_here() {
     computed.await.unwrap();
     likes
         .entry("zero")
-        .ttl(SECOND * 0)
+        .ttl(Duration::ZERO)
         .or_compute(|_| value("x"))
         .await
         .unwrap();
@@ -198,7 +199,7 @@ async fn settings_that_keep_nothing_are_refused() {
     let spy = Spy::new();
     for cache in [
         NearCache::entries(0),
-        NearCache::entries(1).max_age(SECOND * 0),
+        NearCache::entries(1).max_age(Duration::ZERO),
     ] {
         let refused = builder(&spy).near_cache(cache).build().await;
         assert!(matches!(refused, Err(Error::Config(_))));
