@@ -56,6 +56,8 @@ pub(crate) struct Session<'a> {
     fence: Fence,
     /// Some once somebody tracks.
     receiver: Option<Receiver>,
+    /// There was none to be had: tried for again with the next heartbeat.
+    postponed: bool,
     routes: Routes,
     queue: VecDeque<Request>,
 }
@@ -67,6 +69,7 @@ impl<'a> Session<'a> {
             line,
             fence: Fence::default(),
             receiver: None,
+            postponed: false,
             routes: Routes::default(),
             queue: VecDeque::new(),
         }
@@ -101,11 +104,14 @@ impl<'a> Session<'a> {
                 changes = self.owner.board.changes(), if asking.is_none() => {
                     self.plan(&changes.subscribe, &changes.unsubscribe);
                 }
-                wish = self.owner.trackers.wishes(), if asking.is_none() => {
+                wish = self.owner.trackers.wishes(), if asking.is_none() && !self.postponed => {
                     self.queue.push_back(Request::Track(wish));
                 }
                 // While something is asked, its answer is as good as a ping's.
-                _ = beat.tick(), if asking.is_none() => self.queue.push_back(Request::Ping),
+                _ = beat.tick(), if asking.is_none() => {
+                    self.postponed = false;
+                    self.queue.push_back(Request::Ping);
+                }
                 () = self.owner.doubt.raised(), if asking.is_none() => {
                     self.queue.push_back(Request::Ping);
                 }
@@ -178,6 +184,12 @@ impl<'a> Session<'a> {
         // was given: a new listener shall not hear it.
         self.catch_up()?;
         match (request, outcome?) {
+            (Request::Track(_), Outcome::Refused(fault)) if is_outage(&fault) => {
+                debug!(reason = fault.detail(), "no receiver for now");
+                self.owner.trackers.gap();
+                self.postponed = true;
+                Ok(())
+            }
             // What an old server says of a command that it does not know is no reason to part.
             (Request::Track(_), Outcome::Refused(fault)) => {
                 debug!(reason = fault.detail(), "refused to track");
@@ -245,28 +257,35 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Opens the receiver, unless there is one, and has the server tell it of changes.
+/// Opens the receiver, unless there is one, and has the server tell it of changes. A receiver that cannot be
+/// had is no reason to give up the subscriptions.
 async fn track(
     client: Client,
     receiver: Option<Handle>,
     dialer: Arc<Dialer>,
     wish: Wish,
 ) -> Answer {
-    let mut opened = None;
-    let outcome = async {
-        let receiver = match receiver {
-            Some(receiver) => receiver,
-            None => opened.insert(Receiver::open(&dialer).await?).handle(),
-        };
-        receiver.track(&client, &wish).await
+    let opened = match receiver {
+        Some(_) => Ok(None),
+        None => Receiver::open(&dialer).await.map(Some),
     };
-    let outcome = match outcome.await {
+    let request = Request::Track(wish);
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(fault) => return Answer::new(request, Ok(Outcome::Refused(fault))),
+    };
+    let outcome = match (receiver.or(opened.as_ref().map(Receiver::handle)), &request) {
+        (Some(receiver), Request::Track(wish)) => receiver.track(&client, wish).await,
+        // There is one by now, and nothing else is asked here.
+        _ => Ok(()),
+    };
+    let outcome = match outcome {
         Ok(()) => Ok(Outcome::Done),
         Err(fault) if is_outage(&fault) => Err(fault),
         Err(fault) => Ok(Outcome::Refused(fault)),
     };
     Answer {
-        request: Request::Track(wish),
+        request,
         outcome,
         opened,
     }

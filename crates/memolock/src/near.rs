@@ -19,6 +19,7 @@
 //! | a read is answered; the value changes and that is heard; the read inserts | changes have moved: not inserted |
 //! | a read is answered with the old value; a local put or invalidate returns; the read inserts (R4) | writes have moved: not inserted |
 //! | a compute is stored; a local put returns; the compute inserts (R4) | the same; and awaited values likewise, by a ticket from before the flight asked to listen |
+//! | a read is answered with what was there before; a compute is stored and inserts; the read inserts | the same: stored counts as written |
 //! | a read begins; gap, resumed; the read inserts | the words differ: not inserted |
 //! | a value is stored here; its own echo comes | it is waited for: the copy stays and is read back, so that own writes cost no miss |
 //! | a value is stored here, another over it elsewhere, and the store tells of both at once | the read-back finds the other one |
@@ -39,6 +40,8 @@ mod settings;
 mod tally;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod threads;
 mod ticket;
 
 pub(crate) use cache::Near;

@@ -210,7 +210,7 @@ pub(crate) const FAULTS: [Fault; 33] = [
     fault(
         "near: a local write bars nothing that began before",
         NEAR,
-        "stripe.writes += 1;",
+        "// An end of a local write.\n        stripe.writes += 1;",
         "",
     ),
     fault(

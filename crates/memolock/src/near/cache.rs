@@ -91,18 +91,37 @@ impl<T> Near<T> {
 
     /// A flight has its value.
     pub(crate) fn keep(&self, id: &str, value: &Arc<T>, claim: Claim) {
-        match claim {
-            Claim::Found(ticket, Some(remaining)) => {
-                self.insert(id, value, &ticket, remaining, Phase::Sure);
+        let (ticket, remaining, phase) = match claim {
+            Claim::Found(ticket, Some(remaining)) => (ticket, remaining, Phase::Sure),
+            Claim::Found(ticket, None) => (ticket, expires(UNTIMED), Phase::Reading),
+            Claim::Heard(ticket) => (ticket, expires(UNTIMED), Phase::Echo),
+            Claim::Stored(ticket, ttl) => (ticket, expires(ttl), Phase::Echo),
+        };
+        let Some(copy) = self.copy(value, id, &ticket, remaining, phase) else {
+            return;
+        };
+        let mut evicted = Evicted::default();
+        let mut old = None;
+        let mut stripe = self.stripe(id);
+        // Changes that were heard since spoil what was read, and not what was stored here: that is read back.
+        let stands = ticket.word == self.word.load(Acquire)
+            && ticket.stripe.writes == stripe.writes
+            && (phase == Phase::Echo || ticket.stripe.changes == stripe.changes);
+        let refused = match stands {
+            true => {
+                old = self.copies.remove(id);
+                self.put_in(id, copy, &ticket, *stripe, &mut evicted);
+                None
             }
-            Claim::Found(ticket, None) => {
-                self.insert(id, value, &ticket, expires(UNTIMED), Phase::Reading);
-            }
-            Claim::Heard(ticket) => self.insert(id, value, &ticket, expires(UNTIMED), Phase::Echo),
-            Claim::Stored(ticket, ttl) => {
-                self.insert(id, value, &ticket, expires(ttl), Phase::Echo);
-            }
+            false => Some(copy),
+        };
+        if matches!(claim, Claim::Stored(..)) {
+            // What was read before it was stored comes too late from here on.
+            stripe.writes += 1;
         }
+        drop(stripe);
+        let out: Out<T> = (old, refused, evicted);
+        drop(out);
     }
 
     /// A local put or invalidate has ended, one way or another: copies of before are gone, and what was read
@@ -122,6 +141,7 @@ impl<T> Near<T> {
                 false => refused = Some(copy),
             }
         }
+        // An end of a local write.
         stripe.writes += 1;
         drop(stripe);
         let out: Out<T> = (old, refused, evicted);
@@ -258,37 +278,6 @@ impl<T> Near<T> {
             flushes: flushes.load(Relaxed),
             read_backs: read_backs.load(Relaxed),
         }
-    }
-
-    fn insert(
-        &self,
-        id: &str,
-        value: &Arc<T>,
-        ticket: &Ticket,
-        remaining: Remaining,
-        phase: Phase,
-    ) {
-        let Some(copy) = self.copy(value, id, ticket, remaining, phase) else {
-            return;
-        };
-        let mut evicted = Evicted::default();
-        let mut old = None;
-        let stripe = self.stripe(id);
-        // Changes that were heard since spoil what was read, and not what was stored here: that is read back.
-        let stands = ticket.word == self.word.load(Acquire)
-            && ticket.stripe.writes == stripe.writes
-            && (phase == Phase::Echo || ticket.stripe.changes == stripe.changes);
-        let refused = match stands {
-            true => {
-                old = self.copies.remove(id);
-                self.put_in(id, copy, ticket, *stripe, &mut evicted);
-                None
-            }
-            false => Some(copy),
-        };
-        drop(stripe);
-        let out: Out<T> = (old, refused, evicted);
-        drop(out);
     }
 
     /// Puts a copy in, under the lock of its stripe.

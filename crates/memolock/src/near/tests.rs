@@ -127,6 +127,15 @@ async fn r4_what_began_before_a_local_write_ended_is_never_inserted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_from_before_does_not_replace_what_was_stored_since() {
+    let near = live();
+    let began = ticket(&near);
+    stores(&near, ticket(&near), 2);
+    reads(&near, began, 1);
+    assert_eq!(has(&near), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn own_writes_are_there_at_once_and_their_echo_costs_no_miss() {
     for write in [stores, puts] {
         let near = live();
