@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memolock_core::{
-    Acquired, Backend, BackendError, BackendStats, Fulfilled, Inspection, Key, Notice, Operation,
-    PutMode, Renewal, Subscription, Token,
+    Acquired, Backend, BackendError, BackendStats, ErrorKind, Fulfilled, Inspection, Key, Keyspace,
+    Notice, Operation, PutMode, Renewal, Subscription, Timed, Token, Tracking,
 };
 
 use crate::breaker::{Breaker, CircuitBreaker};
@@ -57,6 +57,32 @@ impl Store {
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
         self.guard(Operation::Get, key, self.backend().get(key))
             .await
+    }
+
+    /// The value and how long it stays.
+    pub(crate) async fn get_timed(&self, key: &Key) -> Result<Option<Timed>, BackendError> {
+        let call = self.backend.get_timed(std::slice::from_ref(key));
+        let found = self.guard(Operation::Get, key, call).await?;
+        let [found] = <[_; 1]>::try_from(found).map_err(|all| miscounted(all.len(), 1).on(key))?;
+        Ok(found)
+    }
+
+    /// The same of many, behind the callers' backs.
+    pub(crate) async fn read_back(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        let Some(first) = keys.first() else {
+            return Ok(Vec::new());
+        };
+        let call = self.backend.get_timed(keys);
+        let found = self.guard(Operation::Get, first, call).await?;
+        match found.len() == keys.len() {
+            true => Ok(found),
+            false => Err(miscounted(found.len(), keys.len())),
+        }
+    }
+
+    /// The changes of a keyspace, if the backend tells them.
+    pub(crate) fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        self.backend.track(space)
     }
 
     pub(crate) async fn acquire(
@@ -185,4 +211,9 @@ impl Store {
         self.breaker.note(key, reply.as_ref().err());
         reply
     }
+}
+
+fn miscounted(answers: usize, keys: usize) -> BackendError {
+    let detail = format!("{answers} answers for {keys} keys");
+    BackendError::new(ErrorKind::Protocol, Operation::Get, detail)
 }

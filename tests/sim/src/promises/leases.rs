@@ -99,7 +99,7 @@ fn none_beside_a_holder(case: &mut Case<'_>) {
         };
         let theirs = theirs.take_while(|ask| ask.when > came);
         // Back to the probe with which the flight began.
-        let mut flight = theirs.take_while(|ask| !matches!(ask.op, Op::Get(_)));
+        let mut flight = theirs.take_while(|ask| !matches!(ask.op, Op::Get(_) | Op::Timed(_)));
         let held = flight.by_ref().find_map(|ask| match ask.told {
             Some((told, Ok(Answer::Acquired(Acquired::Held(remaining))))) => {
                 Some((ask.when, told.at, remaining))
