@@ -61,7 +61,7 @@ impl Store {
 
     /// The value and how long it stays.
     pub(crate) async fn get_timed(&self, key: &Key) -> Result<Option<Timed>, BackendError> {
-        let call = self.backend.get_timed(std::slice::from_ref(key));
+        let call = self.backend().get_timed(std::slice::from_ref(key));
         let found = self.guard(Operation::Get, key, call).await?;
         let [found] = <[_; 1]>::try_from(found).map_err(|all| miscounted(all.len(), 1).on(key))?;
         Ok(found)
@@ -72,7 +72,7 @@ impl Store {
         let Some(first) = keys.first() else {
             return Ok(Vec::new());
         };
-        let call = self.backend.get_timed(keys);
+        let call = self.backend().get_timed(keys);
         let found = self.guard(Operation::Get, first, call).await?;
         match found.len() == keys.len() {
             true => Ok(found),
@@ -82,7 +82,7 @@ impl Store {
 
     /// The changes of a keyspace, if the backend tells them.
     pub(crate) fn track(&self, space: &Keyspace) -> Option<Tracking> {
-        self.backend.track(space)
+        self.backend().track(space)
     }
 
     pub(crate) async fn acquire(
