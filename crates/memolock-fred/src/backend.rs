@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use memolock_core::redis::{Address, Call, Fault, Options, Reply, calls, reply};
+use memolock_core::redis::{Address, Call, Fault, KEYS_PER_COMMAND, Options, Reply, calls, reply};
 use memolock_core::{
     Acquired, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Inspection, Key,
-    Notice, Operation, PutMode, Renewal, Subscription, Token, async_trait,
+    Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token, Tracking,
+    async_trait,
 };
 
 use crate::builder::FredBackendBuilder;
@@ -64,8 +65,9 @@ impl FredBackend {
         let doubt = Doubt::default();
         let speaking = Dialer::new(address, options, "", 1)?;
         let listening = Dialer::new(address, options, "-sub", BACKLOG)?;
+        let receiving = Dialer::new(address, options, "-near", BACKLOG)?.for_receiving();
         let commands = Commands::open(speaking, options, &counters, doubt.clone());
-        let subscriptions = Subscriptions::open(listening, options, &counters, doubt);
+        let subscriptions = Subscriptions::open(listening, receiving, options, &counters, doubt);
         Ok(Self {
             rooms: Arc::new(Rooms {
                 commands,
@@ -92,6 +94,12 @@ impl FredBackend {
     async fn renew_some(&self, renewals: &[Renewal]) -> Result<Vec<bool>, Fault> {
         let answer = self.run(calls::renew(renewals)).await?;
         reply::renewed(answer, renewals.len())
+    }
+
+    /// Values and their times that travel together.
+    async fn some_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, Fault> {
+        let answer = self.run(calls::timed(keys)).await?;
+        reply::timed(answer, keys.len())
     }
 }
 
@@ -146,6 +154,22 @@ impl Backend for FredBackend {
         answer
             .and_then(reply::fulfilled)
             .map_err(|fault| fault.on(Operation::Fulfil, key))
+    }
+
+    async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for some in keys.chunks(KEYS_PER_COMMAND) {
+            match (self.some_timed(some).await, keys) {
+                (Ok(some), _) => found.extend(some),
+                (Err(fault), [key]) => return Err(fault.on(Operation::Get, key)),
+                (Err(fault), _) => return Err(fault.outward(Operation::Get)),
+            }
+        }
+        Ok(found)
+    }
+
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        Some(Box::pin(self.rooms.subscriptions.track(space)))
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {

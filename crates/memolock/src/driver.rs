@@ -130,7 +130,7 @@ where
     let store = &*hub.store;
     match engine.output() {
         Output::Probe => {
-            let mut reply = store.get(key).await;
+            let mut reply = probe(shared, key, engine).await;
             if matches!(&reply, Ok(Some(value)) if !passes(shared, key, engine, value)) {
                 reply = Ok(None);
             }
@@ -144,18 +144,25 @@ where
         Output::Acquire { token, lease } => {
             Input::Acquired(acquire(shared, key, engine, token, lease).await)
         }
-        Output::Subscribe => match store.subscribe(key).await {
-            Ok(subscription) => {
-                engine.subscribed(subscription);
-                Input::Subscribed(Ok(()))
+        Output::Subscribe => {
+            engine.notes().listens(shared.ticket(key.id()));
+            match store.subscribe(key).await {
+                Ok(subscription) => {
+                    engine.subscribed(subscription);
+                    Input::Subscribed(Ok(()))
+                }
+                Err(error) => Input::Subscribed(Err(error)),
             }
-            Err(error) => Input::Subscribed(Err(error)),
-        },
+        }
         Output::Listen => match engine.listen(hub).await {
             Input::Heard(Event::Message(Message::Value(value)))
                 if !passes(shared, key, engine, &value) =>
             {
                 Input::Heard(Event::Message(Message::Notice(Notice::Released)))
+            }
+            input @ Input::Heard(Event::Message(Message::Value(_))) => {
+                engine.notes().heard();
+                input
             }
             input @ Input::Heard(Event::Message(Message::Notice(Notice::Invalidated))) => {
                 shared.forget(key.id());
@@ -194,6 +201,7 @@ where
             }
         }
         Output::Fulfil { token, value, ttl } => {
+            engine.notes().stores(shared.ticket(key.id()), ttl);
             Input::Fulfilled(store.fulfil(key, token, value, ttl).await)
         }
         Output::Release { token, notice } => {
@@ -202,6 +210,24 @@ where
         // At rest there is nothing to do, and nobody asks.
         _ => Input::Abandoned,
     }
+}
+
+/// Looks at what is stored; for a near cache, also at how long it stays.
+async fn probe<T, C>(
+    shared: &Shared<T, C>,
+    key: &Key,
+    engine: &mut Engine<T>,
+) -> Result<Option<Bytes>, BackendError> {
+    let store = &*shared.hub.store;
+    let ticket = shared.ticket(key.id());
+    if ticket.is_none() {
+        engine.notes().found(None, None);
+        return store.get(key).await;
+    }
+    let found = store.get_timed(key).await?;
+    let remaining = found.as_ref().map(|found| found.remaining);
+    engine.notes().found(ticket, remaining);
+    Ok(found.map(|found| found.value))
 }
 
 /// Tries for the lease; over a value of another version, if one was found. Such a value that has come
@@ -220,6 +246,7 @@ where
     let store = &*shared.hub.store;
     loop {
         let stale = engine.sieve().stale().cloned();
+        engine.notes().found(shared.ticket(key.id()), None);
         let reply = match &stale {
             None => store.acquire(key, token, lease).await,
             Some(stale) => store.acquire_over(key, token, lease, stale).await,
@@ -255,6 +282,10 @@ pub(crate) fn clean_up<T>(hub: &Arc<Hub>, key: &Key, mut engine: Box<Engine<T>>)
 where
     T: Send + Sync + 'static,
 {
+    // At the end of most flights, hits above all, there is nothing to do.
+    if engine.output() == Output::Rest {
+        return;
+    }
     engine.handle(hub, key, Input::Abandoned);
     if engine.output() == Output::Rest {
         return;

@@ -52,6 +52,7 @@ mod interleavings;
 mod landing;
 mod lease;
 mod memo;
+mod near;
 mod remembered;
 mod settled;
 mod shared;
@@ -71,6 +72,7 @@ pub use entry::{Detached, Entry};
 pub use error::Error;
 pub use lease::Lease;
 pub use memo::{Memo, Source};
+pub use near::{Coherence, NearCache, NearStats};
 pub use stats::Stats;
 
 /// The codec of a memolock that was not given one.

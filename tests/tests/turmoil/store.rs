@@ -113,6 +113,7 @@ impl Store {
                 number(1)
             }
             Script::Inspect => b"-ERR nobody inspects here\r\n".to_vec(),
+            Script::Timed => b"-ERR nobody keeps copies here\r\n".to_vec(),
         }
     }
 }

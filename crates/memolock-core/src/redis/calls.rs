@@ -26,11 +26,13 @@ pub enum Script {
     Invalidate,
     /// [`scripts::INSPECT`]
     Inspect,
+    /// [`scripts::TIMED`]
+    Timed,
 }
 
 impl Script {
     /// All of them, each at the index that it has as a number: for tables of digests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Acquire,
         Self::Fulfil,
         Self::Renew,
@@ -38,6 +40,7 @@ impl Script {
         Self::Put,
         Self::Invalidate,
         Self::Inspect,
+        Self::Timed,
     ];
 
     /// The Lua.
@@ -51,6 +54,7 @@ impl Script {
             Self::Put => scripts::PUT,
             Self::Invalidate => scripts::INVALIDATE,
             Self::Inspect => scripts::INSPECT,
+            Self::Timed => scripts::TIMED,
         }
     }
 }
@@ -150,6 +154,13 @@ pub fn inspect(key: &Key) -> Call {
     Call::new(Script::Inspect, names(key), [])
 }
 
+/// [`Backend::get_timed`](crate::Backend::get_timed) of at most [`KEYS_PER_COMMAND`](super::KEYS_PER_COMMAND) keys.
+#[must_use]
+pub fn timed(keys: &[Key]) -> Call {
+    let names: Vec<String> = keys.iter().map(Key::value_name).collect();
+    Call::new(Script::Timed, names, [])
+}
+
 fn names(key: &Key) -> [String; 2] {
     [key.value_name(), key.lock_name()]
 }
@@ -199,6 +210,8 @@ mod tests {
         let call = invalidate(&key("a"));
         assert_eq!(call.args, [&b"likes/fail:a"[..], b"invalidated"]);
         assert!(inspect(&key("a")).args.is_empty());
+        let call = timed(&[key("a"), key("b")]);
+        assert_eq!(call.keys, ["likes:a", "likes:b"]);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Fault;
-use crate::{Acquired, ErrorKind, Fulfilled, Inspection, LockInfo, Remaining, ValueInfo, scripts};
+use crate::{
+    Acquired, ErrorKind, Fulfilled, Inspection, LockInfo, Remaining, Timed, ValueInfo, scripts,
+};
 
 /// A lock that stays longer than this was not taken for a compute.
 const ABSURD_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -75,6 +77,25 @@ pub fn renewed(reply: Reply, locks: usize) -> Result<Vec<bool>, Fault> {
         )));
     }
     items.into_iter().map(flag).collect()
+}
+
+/// The answer to [`scripts::TIMED`] of so many keys.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn timed(reply: Reply, keys: usize) -> Result<Vec<Option<Timed>>, Fault> {
+    let items = array(reply)?;
+    if items.len() != 2 * keys {
+        let items = items.len();
+        return Err(senseless(&format!("{items} items for {keys} values")));
+    }
+    let mut items = items.into_iter();
+    let mut found = Vec::with_capacity(keys);
+    while let (Some(stored), Some(pttl)) = (items.next(), items.next()) {
+        let (stored, remaining) = (value(stored)?, remaining(int(pttl)?));
+        found.push(stored.map(|value| Timed { value, remaining }));
+    }
+    Ok(found)
 }
 
 /// 1 or 0, as [`scripts::RELEASE`] answers.
@@ -247,6 +268,7 @@ mod tests {
                 acquired(reply.clone()).err(),
                 fulfilled(reply.clone()).err(),
                 renewed(reply.clone(), 3).err(),
+                timed(reply.clone(), 4).err(),
                 inspection(reply.clone()).err(),
             ];
             for fault in faults {
@@ -265,6 +287,28 @@ mod tests {
         let two = Reply::Array(vec![Reply::Int(1), Reply::Int(0)]);
         assert_eq!(renewed(two.clone(), 2).unwrap(), [true, false]);
         assert!(renewed(two, 3).is_err());
+    }
+
+    #[test]
+    fn values_come_with_their_times() {
+        let items = vec![
+            bulk("v"),
+            Reply::Int(250),
+            Reply::Nil,
+            Reply::Int(-2),
+            bulk(""),
+            Reply::Int(-1),
+        ];
+        let found = timed(Reply::Array(items.clone()), 3).unwrap();
+        let remaining = Remaining::Expires(Duration::from_millis(250));
+        let value = "v".into();
+        assert_eq!(found[0], Some(Timed { value, remaining }));
+        assert_eq!(found[1], None);
+        assert_eq!(
+            found[2].as_ref().map(|t| t.remaining),
+            Some(Remaining::Forever)
+        );
+        assert!(timed(Reply::Array(items), 2).is_err());
     }
 
     #[test]

@@ -22,6 +22,8 @@ mod races;
 mod release;
 mod renew;
 mod report;
+mod timed;
+mod tracking;
 mod trial;
 mod ttl;
 mod value;
@@ -51,7 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const CASE_PATIENCE: u32 = 4;
 
 /// Rooms whose cases run together.
-const TOGETHER: [&[Case]; 19] = [
+const TOGETHER: [&[Case]; 21] = [
     value::CASES,
     lease::CASES,
     fulfil::CASES,
@@ -65,6 +67,8 @@ const TOGETHER: [&[Case]; 19] = [
     events::CASES,
     listeners::CASES,
     ids::CASES,
+    timed::CASES,
+    tracking::CASES,
     errors::CASES,
     races::CASES,
     cancel::CASES,

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 use memolock_core::{
     Acquired, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Event, Fulfilled,
-    Inspection, Key, Message, Notice, Operation, PutMode, Remaining, Renewal, Subscription, Token,
-    async_trait,
+    Inspection, Key, Keyspace, Message, Notice, Operation, PutMode, Remaining, Renewal,
+    Subscription, Timed, Token, Tracking, async_trait,
 };
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -17,13 +17,14 @@ use tokio::time::sleep;
 use crate::clients::Ears;
 use crate::faults::Fault;
 use crate::store::{State, Store, now};
+use crate::tracking;
 
 /// One client of a store.
 #[derive(Debug)]
 pub(crate) struct Broken {
     store: Arc<Store>,
     ears: Arc<Ears>,
-    closed: AtomicBool,
+    closed: Arc<AtomicBool>,
     line: watch::Receiver<State>,
 }
 
@@ -39,7 +40,7 @@ impl Broken {
         let client = Self {
             store: Arc::clone(store),
             ears: Arc::clone(&ears),
-            closed: AtomicBool::default(),
+            closed: Arc::default(),
             line,
         };
         (client, ears)
@@ -150,6 +151,18 @@ impl Backend for Broken {
             }
             _ => Ok(value),
         }
+    }
+
+    async fn get_timed(&self, keys: &[Key]) -> Answer<Vec<Option<Timed>>> {
+        let mut names = Vec::new();
+        for key in keys {
+            names.push(self.enter(Operation::Get, key).await?);
+        }
+        tracking::timed(&self.store, &names)
+    }
+
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        tracking::of(&self.store, &self.closed, self.line.clone(), space)
     }
 
     async fn acquire_over(
@@ -266,12 +279,7 @@ impl Backend for Broken {
         let _gate = self.store.gate.lock().unwrap();
         let proof = self.proof(key, token, Fault::ReleasesForeignLeases);
         let ours = now(self.store.memory.release(key, proof, None))?;
-        let notice = match (self.store.fault, notice) {
-            (Fault::MessagesOfFailuresAreLost, Some(Notice::Failed(_))) => Some(Notice::failed("")),
-            (Fault::ReleaseTellsNobody, _) => None,
-            (_, notice) => notice,
-        };
-        match notice {
+        match self.store.fault.tells(notice) {
             Some(notice) if ours || self.has(Fault::ForeignReleaseIsTold) => {
                 self.store.tell(key, &Message::Notice(notice));
             }
@@ -348,17 +356,11 @@ impl Backend for Broken {
             _ => {}
         }
         let listener = board.attach(&key);
-        let heard = move |fault: Fault, event: &Event| match fault {
-            Fault::LosesTheGap => *event != Event::Gap,
-            Fault::NeverResumes => *event != Event::Resumed,
-            Fault::PassesOverWhatItMissed => matches!(event, Event::Message(_)),
-            _ => true,
-        };
         let fault = self.store.fault;
         let past = stream::iter(last.map(Event::from));
         let all = past.chain(listener);
         Ok(Box::pin(
-            all.filter(move |event| future::ready(heard(fault, event))),
+            all.filter(move |event| future::ready(fault.hears(event))),
         ))
     }
 
@@ -382,6 +384,8 @@ impl Backend for Broken {
         if !self.has(Fault::CloseLeavesListeners) {
             self.ears.board.close();
         }
+        // Trackers look up.
+        self.ears.line.send_modify(|_| {});
     }
 }
 

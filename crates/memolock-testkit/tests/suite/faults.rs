@@ -1,5 +1,7 @@
 //! What is wrong with a broken backend, and which case is to find it.
 
+use memolock_core::{Event, Notice};
+
 /// One promise that is not kept. The names say how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -61,6 +63,37 @@ pub(crate) enum Fault {
     DamageIsAMiss,
     AnswersGoToTheNext,
     DroppedCallsLeak,
+    TimesAreForgotten,
+    TimedAnswersComeBackwards,
+    WhatIsAbsentIsPassedOver,
+    TrackersHearNoDeletions,
+    TrackersHearTheFirstChangeOnly,
+    TrackersHearNames,
+    TrackersHearTheWholeStore,
+    TrackersHearOfNoGap,
+    TrackersNeverHear,
+    CloseLeavesTrackers,
+}
+
+impl Fault {
+    /// Whether a listener hears of an event.
+    pub(crate) fn hears(self, event: &Event) -> bool {
+        match self {
+            Self::LosesTheGap => *event != Event::Gap,
+            Self::NeverResumes => *event != Event::Resumed,
+            Self::PassesOverWhatItMissed => matches!(event, Event::Message(_)),
+            _ => true,
+        }
+    }
+
+    /// What a release tells.
+    pub(crate) fn tells(self, notice: Option<Notice>) -> Option<Notice> {
+        match (self, notice) {
+            (Self::MessagesOfFailuresAreLost, Some(Notice::Failed(_))) => Some(Notice::failed("")),
+            (Self::ReleaseTellsNobody, _) => None,
+            (_, notice) => notice,
+        }
+    }
 }
 
 /// A fault, the case that is to find it, and the part of the suite that is run, where not all of it
@@ -310,4 +343,54 @@ pub(crate) const MUTANTS: &[(Fault, &str, Option<&str>)] = &[
     ),
     (Fault::AnswersGoToTheNext, "cancel::a_get", None),
     (Fault::DroppedCallsLeak, "cancel::a_put", Some("cancel::")),
+    (
+        Fault::TimesAreForgotten,
+        "timed::a_value_comes_with_its_time",
+        Some("timed::"),
+    ),
+    (
+        Fault::TimedAnswersComeBackwards,
+        "timed::answers_come_in_the_order_of_keys",
+        Some("timed::"),
+    ),
+    (
+        Fault::WhatIsAbsentIsPassedOver,
+        "timed::answers_come_in_the_order_of_keys",
+        Some("timed::"),
+    ),
+    (
+        Fault::TrackersHearNoDeletions,
+        "tracking::every_change_by_whomever_is_told",
+        Some("tracking::"),
+    ),
+    (
+        Fault::TrackersHearTheFirstChangeOnly,
+        "tracking::a_thousand_changes_are_told",
+        Some("tracking::"),
+    ),
+    (
+        Fault::TrackersHearNames,
+        "tracking::it_begins_deaf_and_hears_from_then_on",
+        Some("tracking::"),
+    ),
+    (
+        Fault::TrackersHearTheWholeStore,
+        "tracking::only_those_of_the_keyspace_are_told",
+        Some("tracking::"),
+    ),
+    (
+        Fault::TrackersHearOfNoGap,
+        "gaps::a_tracker_hears_the_gap_and_its_end",
+        Some("gaps::a_tracker"),
+    ),
+    (
+        Fault::TrackersNeverHear,
+        "tracking::it_begins_deaf_and_hears_from_then_on",
+        Some("tracking::"),
+    ),
+    (
+        Fault::CloseLeavesTrackers,
+        "tracking::r10_a_close_ends_it",
+        Some("tracking::"),
+    ),
 ];

@@ -9,3 +9,4 @@ mod faults;
 mod mutants;
 mod reports;
 mod store;
+mod tracking;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use memolock::core::{
-    Acquired, BackendError, BackendStats, Capabilities, Event, Fulfilled, Inspection, Key, Message,
-    Notice, PutMode, Renewal, Subscription, Token, async_trait,
+    Acquired, BackendError, BackendStats, Capabilities, Event, Fulfilled, Inspection, Key,
+    Keyspace, Message, Notice, PutMode, Renewal, Subscription, Timed, Token, Tracking, async_trait,
 };
 use memolock::{Backend, Memolock};
 use tokio::time::sleep;
@@ -66,6 +66,14 @@ impl Backend for Slow {
         let reply = self.spy.get(key).await;
         take(self.get).await;
         reply
+    }
+    async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        let found = self.spy.get_timed(keys).await;
+        take(self.get).await;
+        found
+    }
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        self.spy.track(space)
     }
     async fn acquire(
         &self,
