@@ -1,15 +1,14 @@
-//! Hits: the same value out of the raw clients, out of memolock over them, and out of moka.
+//! Hits: the same value out of the raw clients, and out of memolock over them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use fred::clients::Client;
 use fred::interfaces::KeysInterface;
 use memolock::Memolock;
 use memolock::codec::Text;
-use moka::future::Cache;
 use redis::aio::MultiplexedConnection;
 
 use crate::adapter::Adapter;
@@ -23,7 +22,7 @@ pub const BYTES: usize = 256;
 const TAG: &str = "hits";
 
 /// Longer than any run.
-const TTL: Duration = Duration::from_secs(3600);
+pub(crate) const TTL: Duration = Duration::from_secs(3600);
 
 /// memolock's `get_or_compute`.
 #[derive(Clone)]
@@ -44,13 +43,6 @@ pub struct RawRedis {
 pub struct RawFred {
     client: Client,
     names: Arc<[String]>,
-}
-
-/// moka's `get`, which finds its value in the process.
-#[derive(Clone)]
-pub struct Moka {
-    cache: Cache<String, Arc<String>>,
-    ids: Arc<[String]>,
 }
 
 impl Ours {
@@ -141,27 +133,6 @@ impl Work for RawFred {
     }
 }
 
-impl Moka {
-    /// Fills a cache with so many values.
-    pub async fn open(keys: usize) -> Self {
-        let cache = Cache::new(keys as u64 * 2);
-        let ids = ids(keys);
-        for id in ids.iter() {
-            cache.insert(id.clone(), Arc::new(value())).await;
-        }
-        Self { cache, ids }
-    }
-}
-
-impl Work for Moka {
-    async fn once(&mut self, turn: usize) -> Result<()> {
-        let id = self.ids[turn % self.ids.len()].as_str();
-        let value = self.cache.get(id).await.context("no value")?;
-        ensure!(value.len() == BYTES, "another value");
-        Ok(())
-    }
-}
-
-fn value() -> String {
+pub(crate) fn value() -> String {
     "x".repeat(BYTES)
 }

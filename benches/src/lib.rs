@@ -2,7 +2,10 @@
 //! grow. `cargo xtask bench` and `cargo xtask report` run it; `cargo bench -p memolock-benches` runs the criterion benches.
 
 pub mod adapter;
+pub mod brief;
 pub mod budget;
+pub mod growth;
+pub mod handoff;
 pub mod hits;
 pub mod machine;
 pub mod near;

@@ -129,6 +129,30 @@ pub async fn throughput<W: Work>(work: &W, tasks: usize, window: Duration) -> Re
     Ok(done as f64 / began.elapsed().as_secs_f64())
 }
 
+/// How long so many tasks need for so many turns in all.
+///
+/// # Errors
+/// If one of them fails.
+pub async fn timed<W: Work>(work: &W, tasks: usize, turns: u64) -> Result<Duration> {
+    let run = |task: usize| {
+        let mut work = work.clone();
+        let tasks = tasks as u64;
+        let share = turns / tasks + u64::from((task as u64) < turns % tasks);
+        tokio::spawn(async move {
+            for turn in 0..share as usize {
+                work.once(task + turn).await?;
+            }
+            anyhow::Ok(())
+        })
+    };
+    let began = Instant::now();
+    let running: Vec<_> = (0..tasks).map(run).collect();
+    for task in running {
+        task.await??;
+    }
+    Ok(began.elapsed())
+}
+
 /// Ids that tasks go through in turn.
 #[must_use]
 pub fn ids(keys: usize) -> Arc<[String]> {

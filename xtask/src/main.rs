@@ -1,5 +1,6 @@
 //! The chores of this workspace: `cargo xtask help` lists them.
 
+mod bench;
 mod ci;
 mod conformance;
 mod faults;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
         "interop" => interop::run(rest),
         "languages" => languages::run(rest),
         "soak" => soak::run(rest),
+        "bench" => bench::bench(rest),
+        "report" => bench::report(rest),
         "postgres" => postgres::run(rest),
         "help" | "--help" | "-h" => {
             print!("{}", help::TEXT);

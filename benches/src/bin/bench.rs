@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use memolock_benches::{budget, worker};
+use memolock_benches::{budget, growth, worker};
 
 /// Measures memolock.
 #[derive(Debug, Parser)]
@@ -25,6 +25,14 @@ enum Command {
         /// Write the table as JSON too
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+    },
+    /// Measure what things cost as they grow: data, curves and a page about them, into FOLDER
+    Report {
+        /// Where to
+        folder: PathBuf,
+        /// Few and small measurements: shows that everything works, in less than a minute
+        #[arg(long)]
+        quick: bool,
     },
     /// One process of a squad, told over stdin what to do
     #[command(hide = true)]
@@ -46,6 +54,9 @@ async fn main() -> Result<ExitCode> {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             });
+        }
+        Command::Report { folder, quick } => {
+            growth::report(&folder, &std::env::current_exe()?, quick).await?;
         }
         Command::Worker => worker::serve().await?,
     }
