@@ -78,8 +78,12 @@ impl Ours {
 }
 
 impl Work for Ours {
-    async fn once(&mut self, turn: usize) -> Result<()> {
-        let id = &self.ids[turn % self.ids.len()];
+    fn keys(&self) -> usize {
+        self.ids.len()
+    }
+
+    async fn once(&mut self, key: usize) -> Result<()> {
+        let id = &self.ids[key];
         // Nobody deletes the values: a compute would be seen by its length.
         let compute = |_| async { Ok::<_, Infallible>(String::new()) };
         let value = self.memolock.get_or_compute(id, compute).await?;
@@ -102,9 +106,13 @@ impl RawRedis {
 }
 
 impl Work for RawRedis {
-    async fn once(&mut self, turn: usize) -> Result<()> {
+    fn keys(&self) -> usize {
+        self.names.len()
+    }
+
+    async fn once(&mut self, key: usize) -> Result<()> {
         let mut get = redis::cmd("GET");
-        get.arg(&self.names[turn % self.names.len()]);
+        get.arg(&self.names[key]);
         let value: Option<String> = get.query_async(&mut self.connection).await?;
         ensure!(value.is_some_and(|value| value.len() == BYTES), "no value");
         Ok(())
@@ -125,8 +133,12 @@ impl RawFred {
 }
 
 impl Work for RawFred {
-    async fn once(&mut self, turn: usize) -> Result<()> {
-        let name = self.names[turn % self.names.len()].as_str();
+    fn keys(&self) -> usize {
+        self.names.len()
+    }
+
+    async fn once(&mut self, key: usize) -> Result<()> {
+        let name = self.names[key].as_str();
         let value: Option<String> = self.client.get(name).await?;
         ensure!(value.is_some_and(|value| value.len() == BYTES), "no value");
         Ok(())

@@ -72,6 +72,11 @@ impl Near {
 }
 
 impl Work for Near {
+    /// A sweep goes over all of them.
+    fn keys(&self) -> usize {
+        1
+    }
+
     async fn once(&mut self, _: usize) -> Result<()> {
         for id in self.ids.iter() {
             let value = self.memolock.get(id).await?.context("no value")?;
@@ -95,6 +100,11 @@ impl Moka {
 }
 
 impl Work for Moka {
+    /// A sweep goes over all of them.
+    fn keys(&self) -> usize {
+        1
+    }
+
     async fn once(&mut self, _: usize) -> Result<()> {
         for id in self.ids.iter() {
             let value = self.cache.get(id).await.context("no value")?;

@@ -99,8 +99,18 @@ pub fn median(figures: &[f64]) -> f64 {
 
 /// Something that tasks do again and again.
 pub trait Work: Clone + Send + Sync + 'static {
-    /// Does it once; `turn` says which of the keys is meant.
-    fn once(&mut self, turn: usize) -> impl Future<Output = Result<()>> + Send;
+    /// How many keys there are.
+    fn keys(&self) -> usize;
+
+    /// Does it once, with this key.
+    fn once(&mut self, key: usize) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Which key a task takes at a turn: as long as there are enough, no two tasks ever the same one. Otherwise calls
+/// would coalesce, which makes up for what they cost.
+fn key(task: usize, tasks: usize, turn: usize, keys: usize) -> usize {
+    let own = (keys / tasks).max(1);
+    (task + tasks * (turn % own)) % keys
 }
 
 /// Operations a second of so many tasks within the window.
@@ -110,12 +120,13 @@ pub trait Work: Clone + Send + Sync + 'static {
 pub async fn throughput<W: Work>(work: &W, tasks: usize, window: Duration) -> Result<f64> {
     let began = Instant::now();
     let until = began + window;
+    let keys = work.keys();
     let run = |task: usize| {
         let mut work = work.clone();
         tokio::spawn(async move {
             let mut done = 0;
             while Instant::now() < until {
-                work.once(task + done).await?;
+                work.once(key(task, tasks, done, keys)).await?;
                 done += 1;
             }
             anyhow::Ok(done)
@@ -134,13 +145,14 @@ pub async fn throughput<W: Work>(work: &W, tasks: usize, window: Duration) -> Re
 /// # Errors
 /// If one of them fails.
 pub async fn timed<W: Work>(work: &W, tasks: usize, turns: u64) -> Result<Duration> {
+    let keys = work.keys();
     let run = |task: usize| {
         let mut work = work.clone();
-        let tasks = tasks as u64;
-        let share = turns / tasks + u64::from((task as u64) < turns % tasks);
+        let (even, over) = (turns / tasks as u64, turns % tasks as u64);
+        let share = even + u64::from((task as u64) < over);
         tokio::spawn(async move {
             for turn in 0..share as usize {
-                work.once(task + turn).await?;
+                work.once(key(task, tasks, turn, keys)).await?;
             }
             anyhow::Ok(())
         })
@@ -177,6 +189,20 @@ mod tests {
         assert_eq!((found.ours, found.theirs), (9.0, 3.0));
     }
 
+    #[test]
+    fn tasks_keep_to_their_own_keys_while_there_are_enough() {
+        for tasks in [1, 64, 512, 1_000] {
+            let mut owners = vec![None; 1_000];
+            for task in 0..tasks {
+                for turn in 0..100 {
+                    let owner = &mut owners[key(task, tasks, turn, 1_000)];
+                    assert_eq!(*owner.get_or_insert(task), task, "{tasks} tasks");
+                }
+            }
+        }
+        assert_eq!(key(511, 512, 3, 1), 0);
+    }
+
     #[tokio::test]
     async fn sides_take_turns_and_are_warmed_up() {
         let said = std::sync::Mutex::new(String::new());
@@ -194,6 +220,10 @@ mod tests {
         #[derive(Clone)]
         struct Broken;
         impl Work for Broken {
+            fn keys(&self) -> usize {
+                1
+            }
+
             async fn once(&mut self, _: usize) -> Result<()> {
                 anyhow::bail!("broken")
             }
