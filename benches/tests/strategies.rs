@@ -38,12 +38,19 @@ async fn coalescing_in_each_process_asks_once_in_each() {
 }
 
 #[tokio::test]
-async fn locks_ask_once_and_cost_commands() {
-    for kind in [Kind::Polling, Kind::Queueing] {
-        let herd = herd(kind, 2, 20, 1).await;
-        assert_eq!(herd.queries, 1, "{kind}: {herd:?}");
-        assert!(herd.commands > 20, "{kind}: {herd:?}");
-    }
+async fn a_lock_that_is_queued_for_asks_once() {
+    let herd = herd(Kind::Queueing, 2, 20, 1).await;
+    assert_eq!(herd.queries, 1, "{herd:?}");
+    // A look by each, a lock, another look and a release by each who did not find it at first.
+    assert!(herd.commands >= 20 + 3, "{herd:?}");
+}
+
+#[tokio::test]
+async fn polling_costs_commands_and_asks_seldom() {
+    let herd = herd(Kind::Polling, 2, 20, 1).await;
+    // Who looked just before the value came, and locks just after, asks again: the pattern is like that.
+    assert!((1..20).contains(&herd.queries), "{herd:?}");
+    assert!(herd.commands > 2 * 20, "{herd:?}");
 }
 
 #[tokio::test]
