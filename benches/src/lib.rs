@@ -2,6 +2,7 @@
 //! grow. `cargo xtask bench` and `cargo xtask report` run it; `cargo bench -p memolock-benches` runs the criterion benches.
 
 pub mod adapter;
+pub mod batch;
 pub mod brief;
 pub mod budget;
 pub mod growth;

@@ -52,10 +52,10 @@ impl Near {
         let mut near = Self { memolock, ids };
         // The server still tells of these writes, and each is read back: until a sweep asks nobody.
         loop {
-            let before = near.commands();
+            let before = near.asked();
             near.once(0).await?;
             tokio::time::sleep(Duration::from_millis(50)).await;
-            if near.commands() == before {
+            if near.asked() == before {
                 return Ok(near);
             }
             if began.elapsed() > PATIENCE {
@@ -64,10 +64,11 @@ impl Near {
         }
     }
 
-    /// Commands sent so far. It stays as it is while the near cache answers.
+    /// How often the store was asked so far. It stays as it is while the near cache answers.
     #[must_use]
-    pub fn commands(&self) -> u64 {
-        self.memolock.stats().backend.commands
+    pub fn asked(&self) -> u64 {
+        let stats = self.memolock.stats();
+        stats.hits + stats.misses
     }
 }
 

@@ -13,7 +13,7 @@ use crate::tidy::workspace::Workspace;
 const PROFILE: &str = "paths";
 
 /// Where the report goes, from the root of the workspace.
-const REPORT: &str = "docs/performance";
+const REPORT: &str = "docs";
 
 pub(crate) fn bench(args: &[String]) -> Result<()> {
     let mut told = vec!["budgets".to_owned()];

@@ -36,8 +36,9 @@ cargo xtask CHORE
                          Measure every budget of speed and size (B1 to B8) against a server of its own, in 4 minutes
                          or less; print one table, and fail if one is missed. --quick, less than one minute: shows
                          that everything works. --json writes the table to FILE too.
-  report [--quick]       Measure what things cost as they grow, and draw it: data and curves in docs/performance,
-                         about 5 minutes. --quick: a smoke run of less than one minute, to target/quick-report.
+  report [--quick]       Measure the budgets and what things cost as they grow; write docs/performance.md with its
+                         curves and data, in about 5 minutes. --quick: a smoke run of less than one minute, to
+                         target/quick-report.
   image [--name NAME]    Make the Docker images of the container tests: from this machine's redis-server
                          (memolock-test-redis:local; NAME for that one alone), and of Redis 7.0, Redis
                          8.0 and Valkey 8.1, official ones or of Debian's packages.

@@ -26,7 +26,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// Measure what things cost as they grow: data, curves and a page about them, into FOLDER
+    /// Measure the budgets and what things cost as they grow; write FOLDER/performance.md and its pictures
     Report {
         /// Where to
         folder: PathBuf,
@@ -40,8 +40,20 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
-    match Args::parse().command {
+async fn main() -> ExitCode {
+    match run(Args::parse().command).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("memolock-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all is as it should be.
+async fn run(command: Command) -> Result<bool> {
+    match command {
         Command::Budgets { quick, json } => {
             let verdict = budget::measure(quick).await?;
             print!("{}", verdict.table());
@@ -50,15 +62,12 @@ async fn main() -> Result<ExitCode> {
                 let written = std::fs::write(&file, text + "\n");
                 written.with_context(|| format!("cannot write {}", file.display()))?;
             }
-            return Ok(match verdict.is_met() {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::FAILURE,
-            });
+            return Ok(verdict.is_met());
         }
         Command::Report { folder, quick } => {
             growth::report(&folder, &std::env::current_exe()?, quick).await?;
         }
         Command::Worker => worker::serve().await?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(true)
 }

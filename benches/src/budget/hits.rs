@@ -18,9 +18,9 @@ pub(super) async fn near(stage: &Stage) -> Result<Vec<Row>> {
     let theirs = Moka::open(KEYS).await;
     let mut rows = Vec::new();
     for (tasks, who) in [(1, "1 task"), (2, "2 threads")] {
-        let before = ours.commands();
+        let before = ours.asked();
         let found = sides(stage.effort, &ours, &theirs, tasks).await?;
-        ensure!(ours.commands() == before, "some of them were no near hits");
+        ensure!(ours.asked() == before, "some of them were no near hits");
         // Times are the inverse of throughputs, which count sweeps.
         let time = |sweeps: f64| tasks as f64 / sweeps / KEYS as f64 * 1e9;
         let (near, moka) = (time(found.ours), time(found.theirs));

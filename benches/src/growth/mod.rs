@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use memolock_testkit::TestServer;
 use serde::Serialize;
 
+use crate::budget::{self, Verdict};
 use crate::machine::Machine;
 use figure::Figure;
 use rivals::Rival;
@@ -32,11 +33,13 @@ struct Stage<'a> {
 struct Data {
     machine: Machine,
     quick: bool,
+    budgets: Verdict,
     rivals: Vec<Rival>,
     figures: Vec<Figure>,
 }
 
-/// Measures everything, and writes into `folder`: the data as JSON, every curve as SVG, and a page about them.
+/// Measures everything, and writes into `folder` a page about it, `performance.md`, and beside it into `performance`
+/// the data as JSON and every curve as SVG.
 ///
 /// # Errors
 /// If something cannot be measured, or not be written.
@@ -48,6 +51,7 @@ pub async fn report(folder: &Path, program: &Path, quick: bool) -> Result<()> {
     };
     let machine = Machine::look(&stage.server).await?;
     eprintln!("{}", machine.line());
+    let budgets = budget::measure(quick).await?;
     eprintln!("one key, every strategy");
     let rivals = rivals::measure(&stage).await?;
     let mut figures = Vec::new();
@@ -64,6 +68,7 @@ pub async fn report(folder: &Path, program: &Path, quick: bool) -> Result<()> {
     let data = Data {
         machine,
         quick,
+        budgets,
         rivals,
         figures,
     };
@@ -71,20 +76,20 @@ pub async fn report(folder: &Path, program: &Path, quick: bool) -> Result<()> {
 }
 
 fn write(folder: &Path, data: &Data) -> Result<()> {
-    let put = |name: String, text: String| {
+    let put = |name: &str, text: String| {
         let path = folder.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     };
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    put(
-        "data.json".into(),
-        serde_json::to_string_pretty(data)? + "\n",
-    )?;
-    put("rivals.svg".into(), rivals::draw(&data.rivals)?)?;
+    let inner = folder.join("performance");
+    fs::create_dir_all(&inner).with_context(|| format!("cannot make {}", inner.display()))?;
+    let json = serde_json::to_string_pretty(data)?;
+    put("performance/data.json", json + "\n")?;
+    put("performance/rivals.svg", rivals::draw(&data.rivals)?)?;
     for figure in &data.figures {
-        put(format!("{}.svg", figure.name), chart::draw(figure)?)?;
+        let name = format!("performance/{}.svg", figure.name);
+        put(&name, chart::draw(figure)?)?;
     }
-    put("README.md".into(), page::page(data))?;
-    eprintln!("written to {}", folder.display());
+    put("performance.md", page::page(data))?;
+    eprintln!("written to {}", folder.join("performance.md").display());
     Ok(())
 }

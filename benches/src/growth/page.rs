@@ -7,18 +7,25 @@ use super::figure::{Figure, short};
 use super::sizes::crossing;
 
 pub(super) fn page(data: &Data) -> String {
-    let mut text = String::from("# Cost as it grows\n\n");
+    let mut text = String::from("# Performance\n\n");
     // Writing to a string does not fail.
     let _ = writeln!(
         text,
-        "Made by `cargo xtask report`, which measures all of it again; do not edit. [data.json](data.json) has the \
-         figures.\n\nMachine: {}. All clients run on it too.",
+        "`cargo xtask report` measures all of this again and writes this page, its pictures and \
+         [the figures as JSON](performance/data.json); do not edit it. `cargo bench -p memolock-benches` has the single \
+         operations, by criterion.\n\nMachine: {}. All clients run on it too.",
         data.machine.line()
     );
     if data.quick {
         text.push_str("\nA quick run: it shows that everything works, and little else.\n");
     }
     rivals(&mut text, data);
+    let _ = writeln!(
+        text,
+        "\n## Budgets\n\nWhat must hold, and what was measured. `cargo xtask bench` prints this table alone, and fails if \
+         a limit is missed.\n\n```text\n{}```",
+        data.budgets.table()
+    );
     for figure in &data.figures {
         section(&mut text, figure);
         if figure.name == "sizes" {
@@ -35,8 +42,16 @@ fn rivals(text: &mut String, data: &Data) {
     });
     let _ = writeln!(
         text,
-        "\n## {heading}\n\n![{heading}](rivals.svg)\n\nBars are logarithmic. Every strategy has one connection a \
-         process; the run with the middle slowest caller of three, one run for lock and sleep.\n\n\
+        "\n## {heading}\n\n![{heading}](performance/rivals.svg)\n\nNobody has the value; a query of the database takes \
+         100 ms. Every strategy has one connection a process, and the same client.\n\n\
+         * *No protection*: a GET, and who finds nothing asks the database.\n\
+         * *In-process only*: moka's `try_get_with` around that. It knows of no other process, now or later.\n\
+         * *Lock and sleep*: all queue for a lock, with naps of 100 ms, and look again when they have it; who waits 30 s \
+         gives up.\n\
+         * *SET NX, polling*: who gets the lock asks the database, the others look again every 50 ms. Who looked just \
+         before the value came, and locks just after, asks again.\n\n\
+         Of three runs, the one with the middle slowest caller; of lock and sleep there is one run. Bars are \
+         logarithmic.\n\n\
          | strategy | queries | commands | median ms | slowest ms | gave up |\n|---|--:|--:|--:|--:|--:|"
     );
     for rival in &data.rivals {
@@ -59,7 +74,7 @@ fn section(text: &mut String, figure: &Figure) {
     } = figure;
     let _ = writeln!(
         text,
-        "\n## {title}\n\n![{title}]({name}.svg)\n\n{about}\n\n<details><summary>figures</summary>\n"
+        "\n## {title}\n\n![{title}](performance/{name}.svg)\n\n{about}\n\n<details><summary>figures</summary>\n"
     );
     let names: Vec<_> = figure.curves.iter().map(|curve| &*curve.name).collect();
     let _ = writeln!(text, "| {} | {} |", figure.x, names.join(" | "));
@@ -83,12 +98,12 @@ fn crossings(text: &mut String, figure: &Figure) {
         let _ = match crossing(within, apart) {
             Some(bytes) => writeln!(
                 text,
-                "* {fan}: from {} bytes on, the largest size measured included, the short notice is faster.",
+                "* {fan}: from {} bytes on, up to the largest size measured, the short notice is faster by a tenth or more.",
                 short(bytes)
             ),
             None => writeln!(
                 text,
-                "* {fan}: the value in the notification is faster at the largest size measured; a short notice wins nothing."
+                "* {fan}: there is no size from which on a short notice is faster by a tenth or more."
             ),
         };
     }
@@ -97,6 +112,7 @@ fn crossings(text: &mut String, figure: &Figure) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Verdict;
     use crate::growth::figure::Curve;
     use crate::machine::Machine;
 
@@ -124,19 +140,26 @@ mod tests {
             server: "Redis 7".into(),
             load: None,
         };
+        let budgets = Verdict {
+            machine: machine.clone(),
+            quick: false,
+            rows: vec![],
+        };
         let page = page(&Data {
             machine,
+            budgets,
             quick: false,
             rivals: vec![],
             figures: vec![figure],
         });
         for line in [
-            "![By size](sizes.svg)",
+            "![By size](performance/sizes.svg)",
             "How it was done.",
+            "all 0 limits are met",
             "| bytes | value, 1 waiter | notice, 1 waiter |",
             "| 100 | 1 | 2 |",
             "| 1M | 3 | 2.5 |",
-            "* 1 waiter: from 1M bytes on, the largest size measured included, the short notice is faster.",
+            "* 1 waiter: from 1M bytes on, up to the largest size measured, the short notice is faster by a tenth or more.",
         ] {
             assert!(page.lines().any(|has| has == line), "{line}: {page}");
         }

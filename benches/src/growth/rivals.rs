@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::Stage;
 use super::chart::COLOURS;
-use super::figure::short;
 use crate::squad::Squad;
 use crate::strategy::Kind;
 
@@ -129,13 +128,10 @@ fn sketch(rivals: &[Rival], root: &Sheet<'_>) -> Result<(), Box<dyn std::error::
             0 => String::new(),
             errors => format!(", {errors} gave up"),
         };
-        let late = format!("{} ms{failed}", short(rival.late_ms));
+        let late = format!("{:.0} ms{failed}", rival.late_ms);
         let figure = style(14, HPos::Left);
-        root.draw_text(
-            &short(rival.queries as f64),
-            &figure,
-            (label(LEFT[0], 0), y),
-        )?;
+        let queries = rival.queries.to_string();
+        root.draw_text(&queries, &figure, (label(LEFT[0], 0), y))?;
         root.draw_text(&late, &figure, (label(LEFT[1], 1), y))?;
     }
     root.present()?;
@@ -181,7 +177,7 @@ mod tests {
             rival("memolock", 1, 112.0),
         ];
         let svg = draw(&rivals).unwrap();
-        for word in ["no protection", "memolock", "10k", "800 ms", "12 ms"] {
+        for word in ["no protection", "memolock", "10000", "800 ms", "12 ms"] {
             assert!(svg.contains(word), "{word}: {svg}");
         }
         let all = [10_000.0, 1.0];

@@ -92,9 +92,15 @@ pub(super) async fn by_bytes(stage: &Stage<'_>) -> Result<Vec<Figure>> {
     }])
 }
 
-/// From which size on the second of two curves is the lower one, and stays it.
+/// How much less a time must be to count as less: runs differ by as much.
+const MARGIN: f64 = 0.1;
+
+/// From which size on the second of two curves is the lower one by a tenth at least, and stays it.
 pub(super) fn crossing(within: &Curve, apart: &Curve) -> Option<f64> {
-    let lower = |x: &f64| matches!((within.at(*x), apart.at(*x)), (Some(a), Some(b)) if b < a);
+    let lower = |x: &f64| {
+        let both = within.at(*x).zip(apart.at(*x));
+        both.is_some_and(|(within, apart)| apart < within * (1.0 - MARGIN))
+    };
     let steps = within.points.iter().rev().map(|(x, _)| *x);
     steps.take_while(lower).last()
 }
@@ -186,5 +192,6 @@ mod tests {
         let within = curve([1.0, 1.0, 2.0, 4.0]);
         assert_eq!(crossing(&within, &curve([0.5, 2.0, 1.0, 3.0])), Some(3.0));
         assert_eq!(crossing(&within, &curve([0.5, 0.5, 0.5, 5.0])), None);
+        assert_eq!(crossing(&within, &curve([0.5, 0.5, 0.5, 3.7])), None);
     }
 }
