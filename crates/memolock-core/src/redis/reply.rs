@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Fault;
-use crate::{Acquired, ErrorKind, Fulfilled, Inspection, LockInfo, Remaining, ValueInfo, scripts};
+use crate::{
+    Acquired, BackendError, ErrorKind, Fulfilled, Inspection, Key, LockInfo, Operation, Remaining,
+    ValueInfo, scripts,
+};
 
 /// A lock that stays longer than this was not taken for a compute.
 const ABSURD_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,6 +54,49 @@ pub fn acquired(reply: Reply) -> Result<Acquired, Fault> {
     }
 }
 
+/// The answer to `MGET` of so many keys.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn values(reply: Reply, keys: usize) -> Result<Vec<Result<Option<Bytes>, Fault>>, Fault> {
+    each(reply, keys, value)
+}
+
+/// The answer to [`scripts::ACQUIRE_MANY`] of so many keys.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn acquired_many(reply: Reply, keys: usize) -> Result<Vec<Result<Acquired, Fault>>, Fault> {
+    each(reply, keys, |item| acquired(unless_failed(item)?))
+}
+
+/// The answer to [`scripts::FULFIL_MANY`] of so many keys.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn fulfilled_many(reply: Reply, keys: usize) -> Result<Vec<Result<Fulfilled, Fault>>, Fault> {
+    each(reply, keys, |item| fulfilled(unless_failed(item)?))
+}
+
+/// The answers for many keys, or what failed them all, as the front door takes them.
+pub fn on_each<A>(
+    answers: Result<Vec<Result<A, Fault>>, Fault>,
+    operation: Operation,
+    keys: &[&Key],
+) -> Vec<Result<A, BackendError>> {
+    match answers {
+        Ok(answers) => {
+            let answers = answers.into_iter().zip(keys);
+            let answers = answers.map(|(answer, key)| answer.map_err(|f| f.on(operation, key)));
+            answers.collect()
+        }
+        Err(fault) => {
+            let fault = |key: &&Key| Err(fault.clone().on(operation, key));
+            keys.iter().map(fault).collect()
+        }
+    }
+}
+
 /// The answer to [`scripts::FULFIL`].
 ///
 /// # Errors
@@ -67,14 +113,7 @@ pub fn fulfilled(reply: Reply) -> Result<Fulfilled, Fault> {
 /// # Errors
 /// [`ErrorKind::Protocol`] if it is something else.
 pub fn renewed(reply: Reply, locks: usize) -> Result<Vec<bool>, Fault> {
-    let items = array(reply)?;
-    if items.len() != locks {
-        return Err(senseless(&format!(
-            "{} answers for {locks} locks",
-            items.len()
-        )));
-    }
-    items.into_iter().map(flag).collect()
+    each(reply, locks, flag)?.into_iter().collect()
 }
 
 /// 1 or 0, as [`scripts::RELEASE`] answers.
@@ -148,6 +187,28 @@ fn remaining(pttl: i64) -> Remaining {
         Ok(millis) => Remaining::Expires(Duration::from_millis(millis)),
         Err(_) if pttl == -1 => Remaining::Forever,
         Err(_) => Remaining::Expires(Duration::ZERO),
+    }
+}
+
+/// An answer for each key, in order.
+fn each<A>(
+    reply: Reply,
+    keys: usize,
+    read: impl FnMut(Reply) -> Result<A, Fault>,
+) -> Result<Vec<Result<A, Fault>>, Fault> {
+    let items = array(reply)?;
+    if items.len() != keys {
+        let got = items.len();
+        return Err(senseless(&format!("{got} answers for {keys} keys")));
+    }
+    Ok(items.into_iter().map(read).collect())
+}
+
+/// One key's answer among many; an error of that key alone comes as its line.
+fn unless_failed(item: Reply) -> Result<Reply, Fault> {
+    match item {
+        Reply::Bytes(line) => Err(Fault::answered(&String::from_utf8_lossy(&line))),
+        item => Ok(item),
     }
 }
 
@@ -230,6 +291,29 @@ mod tests {
     }
 
     #[test]
+    fn one_key_of_many_may_fail_alone() {
+        let wrong = "WRONGTYPE Operation against a key";
+        let granted = Reply::Array(vec![Reply::Int(2)]);
+        let reply = Reply::Array(vec![granted, bulk(wrong), Reply::Int(7)]);
+        let kinds = |fault: &Fault| fault.kind();
+        let answers = acquired_many(reply, 3).unwrap();
+        assert_eq!(answers[0], Ok(Acquired::Granted));
+        assert_eq!(
+            answers[1].as_ref().map_err(kinds),
+            Err(ErrorKind::WrongType)
+        );
+        assert_eq!(answers[2].as_ref().map_err(kinds), Err(ErrorKind::Protocol));
+        let reply = Reply::Array(vec![Reply::Int(1), Reply::Int(0), bulk("OOM no")]);
+        let answers = fulfilled_many(reply, 3).unwrap();
+        assert_eq!(answers[..2], [Ok(Fulfilled::Stored), Ok(Fulfilled::Lost)]);
+        assert_eq!(answers[2].as_ref().map_err(kinds), Err(ErrorKind::Refused));
+        let reply = Reply::Array(vec![bulk("v"), Reply::Nil, Reply::Int(1)]);
+        let answers = values(reply, 3).unwrap();
+        assert_eq!(answers[..2], [Ok(Some("v".into())), Ok(None)]);
+        assert_eq!(answers[2].as_ref().map_err(kinds), Err(ErrorKind::Protocol));
+    }
+
+    #[test]
     fn nonsense_is_a_protocol_error() {
         let nonsense = [
             Reply::Nil,
@@ -247,6 +331,9 @@ mod tests {
                 acquired(reply.clone()).err(),
                 fulfilled(reply.clone()).err(),
                 renewed(reply.clone(), 3).err(),
+                values(reply.clone(), 3).err(),
+                acquired_many(reply.clone(), 3).err(),
+                fulfilled_many(reply.clone(), 3).err(),
                 inspection(reply.clone()).err(),
             ];
             for fault in faults {
