@@ -17,6 +17,7 @@ mod inspect;
 mod invalidate;
 mod lease;
 mod listeners;
+mod many;
 mod put;
 mod races;
 mod release;
@@ -51,7 +52,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const CASE_PATIENCE: u32 = 4;
 
 /// Rooms whose cases run together.
-const TOGETHER: [&[Case]; 19] = [
+const TOGETHER: [&[Case]; 20] = [
     value::CASES,
     lease::CASES,
     fulfil::CASES,
@@ -67,6 +68,7 @@ const TOGETHER: [&[Case]; 19] = [
     ids::CASES,
     errors::CASES,
     races::CASES,
+    many::CASES,
     cancel::CASES,
     damage::CASES,
     close::CASES,

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 use memolock_core::{
-    Acquired, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Event, Fulfilled,
-    Inspection, Key, Message, Notice, Operation, PutMode, Remaining, Renewal, Subscription, Token,
-    async_trait,
+    Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Event,
+    Fulfilled, Fulfilment, Inspection, Key, Message, Notice, Operation, PutMode, Remaining,
+    Renewal, Subscription, Token, async_trait,
 };
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -150,6 +150,54 @@ impl Backend for Broken {
             }
             _ => Ok(value),
         }
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Vec<Answer<Option<Bytes>>> {
+        let mut values = Vec::new();
+        for key in keys {
+            values.push(self.get(key).await);
+        }
+        if self.has(Fault::ManyValuesComeBackwards) {
+            values.reverse();
+        }
+        values
+    }
+
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Answer<Acquired>> {
+        let mut answers = Vec::new();
+        for (n, Attempt { key, token, lease }) in tries.iter().enumerate() {
+            answers.push(match self.store.fault {
+                Fault::ManyTriesStopAt500 if n >= 500 => Ok(Acquired::Granted),
+                _ => self.acquire(key, *token, *lease).await,
+            });
+        }
+        let spoilt = answers.iter().find_map(|answer| answer.clone().err());
+        match spoilt {
+            Some(error) if self.has(Fault::OneOfManySpoilsAll) => {
+                tries.iter().map(|_| Err(error.clone())).collect()
+            }
+            _ => answers,
+        }
+    }
+
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Answer<Fulfilled>> {
+        let mut answers = Vec::new();
+        for Fulfilment {
+            key,
+            token,
+            value,
+            ttl,
+        } in values
+        {
+            let proof = self.proof(key, *token, Fault::ManyStoresIgnoreTokens);
+            answers.push(match self.store.fault {
+                Fault::ManyStoresTellNobody => {
+                    now(self.store.memory.fulfil(key, proof, value.clone(), *ttl))
+                }
+                _ => self.fulfil(key, proof, value.clone(), *ttl).await,
+            });
+        }
+        answers
     }
 
     async fn acquire_over(

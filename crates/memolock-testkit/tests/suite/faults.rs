@@ -34,6 +34,11 @@ pub(crate) enum Fault {
     RenewBringsLocksBack,
     RenewAnswersBackwards,
     RenewStopsAt500,
+    ManyValuesComeBackwards,
+    ManyTriesStopAt500,
+    ManyStoresIgnoreTokens,
+    ManyStoresTellNobody,
+    OneOfManySpoilsAll,
     PutTellsNobody,
     OverrideLeavesTheLock,
     ResolveDeletesTheLock,
@@ -201,6 +206,31 @@ pub(crate) const MUTANTS: &[(Fault, &str, Option<&str>)] = &[
     (
         Fault::RenewStopsAt500,
         "renew::a_thousand_travel_together",
+        None,
+    ),
+    (
+        Fault::ManyValuesComeBackwards,
+        "many::values_come_in_the_order_of_keys",
+        None,
+    ),
+    (
+        Fault::ManyTriesStopAt500,
+        "many::a_thousand_travel_together",
+        None,
+    ),
+    (
+        Fault::ManyStoresIgnoreTokens,
+        "many::each_value_is_stored_by_its_own_token",
+        None,
+    ),
+    (
+        Fault::ManyStoresTellNobody,
+        "many::who_is_told_finds_each_value",
+        None,
+    ),
+    (
+        Fault::OneOfManySpoilsAll,
+        "many::r8_one_of_another_type_spoils_no_other",
         None,
     ),
     (Fault::PutTellsNobody, "put::both_tell_the_value", None),
