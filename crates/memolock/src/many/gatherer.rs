@@ -170,3 +170,64 @@ fn left<A>(operation: Operation, key: &Key) -> Result<A, BackendError> {
     let why = "the command was left unanswered";
     Err(BackendError::new(ErrorKind::Unavailable, operation, why).on(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use memolock_core::{Keyspace, Layout, Tag};
+
+    fn key(id: &str) -> Key {
+        let space = Keyspace::new(Tag::new("likes").unwrap(), Layout::Classic).unwrap();
+        space.key(id).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_in_one_round_is_one_errand_and_each_has_its_answer() {
+        let gatherer = Gatherer::<u32>::new();
+        let (a, b) = (key("a"), key("b"));
+        let asked = async { tokio::join!(gatherer.get(&a), gatherer.get(&b)) };
+        let answered = async {
+            let mut errands = gatherer.errands();
+            let Some(Errand::Get(Questions { asked, replies })) = errands.pop() else {
+                panic!("no get");
+            };
+            assert!(errands.is_empty() && gatherer.errands().is_empty());
+            let ids = asked.iter().map(|key| Bytes::from(key.id().to_owned()));
+            replies.answer(ids.map(|id| Ok(Some(id))));
+        };
+        let ((a, b), ()) = tokio::join!(asked, answered);
+        assert_eq!((a, b), (Ok(Some("a".into())), Ok(Some("b".into()))));
+    }
+
+    /// R5: its flight is over, and its lease was given back already. To take it now would be for nobody.
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_never_sent() {
+        let gatherer = Gatherer::<u32>::new();
+        let (a, b) = (key("a"), key("b"));
+        let lease = Duration::from_secs(1);
+        let left = gatherer.acquire(&a, Token::from_bits(1), lease);
+        assert!(left.now_or_never().is_none());
+        assert!(gatherer.errands().is_empty(), "dropped before it was sent");
+        let left = gatherer.acquire(&a, Token::from_bits(1), lease);
+        let mut stays = Box::pin(gatherer.acquire(&b, Token::from_bits(2), lease));
+        assert!(left.now_or_never().is_none() && (&mut stays).now_or_never().is_none());
+        let Some(Errand::Acquire(Questions { asked, .. })) = gatherer.errands().pop() else {
+            panic!("no acquire");
+        };
+        assert_eq!(asked.iter().map(|t| t.key.id()).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[tokio::test]
+    async fn one_place_is_shared_and_given_back_with_the_last_who_has_it() {
+        let (gatherer, local) = (Gatherer::<u32>::new(), Arc::new(Semaphore::new(1)));
+        let (one, other) = (gatherer.place(&local).await, gatherer.place(&local).await);
+        assert!(one.is_some() && other.is_some());
+        assert_eq!(local.available_permits(), 0);
+        drop(one);
+        assert_eq!(local.available_permits(), 0);
+        drop(other);
+        assert_eq!(local.available_permits(), 1);
+        assert!(gatherer.place(&local).await.is_some());
+    }
+}

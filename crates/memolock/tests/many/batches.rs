@@ -32,3 +32,8 @@ pub(crate) async fn each(ids: Vec<String>) -> Made {
     let each = ids.into_iter().rev();
     Ok(each.map(|id| (id.clone(), format!("v-{id}"))).collect())
 }
+
+/// A compute that must not run.
+pub(crate) async fn never_many() -> Made {
+    panic!("this compute must not run")
+}

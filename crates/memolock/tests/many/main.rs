@@ -4,4 +4,9 @@
 mod common;
 
 mod batches;
+mod endings;
+mod leaving;
+mod meetings;
+mod outages;
+mod reads;
 mod together;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use memolock::core::Operation;
 use memolock::{Computed, Error, Memo, Source};
 
-use crate::batches::{Batches, each};
-use crate::common::{Spy, key, never, nothing_left, process};
+use crate::batches::{Batches, each, never_many};
+use crate::common::{Spy, key, nothing_left, process};
 
 fn ids(n: usize) -> Vec<String> {
     (0..n).map(|n| format!("id{n}")).collect()
@@ -170,8 +170,4 @@ async fn leases_are_renewed_while_a_batch_takes_its_time() {
         .await
         .unwrap();
     assert!(found.is_some());
-}
-
-async fn never_many() -> Result<Vec<(String, String)>, String> {
-    never().await.map(|_| Vec::new())
 }
