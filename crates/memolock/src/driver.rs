@@ -68,6 +68,10 @@ where
             let settled = settle(shared, key, engine);
             return Ok(pilot.land(settled));
         }
+        // Closed. What was computed is its caller's all the same.
+        if flight.outcome().is_some() {
+            return Ok(engine.salvage().unwrap_or(Settled::Closed));
+        }
         if serve_last(shared, key, engine) {
             continue;
         }
@@ -94,14 +98,14 @@ where
             }
         }
         let input = tokio::select! {
+            // The step first: what a compute has come to must not be lost to a close at the same moment.
             biased;
-            // Closed. What was computed is its caller's all the same.
-            () = flight.ended() => return Ok(engine.salvage().unwrap_or(Settled::Closed)),
             got = commands.place(&hub.local), if crowded => {
                 place = Some(got);
                 continue;
             }
             input = step(shared, key, engine, &mut work, commands, ttl), if !crowded => input,
+            () = flight.ended() => continue,
             () = until(patience) => return Err(phase),
         };
         engine.handle(hub, key, input);

@@ -80,6 +80,15 @@ pub enum Does {
         lasts: Millis,
         comes: bool,
     },
+    /// All keys at once, this one first. What it does with the others is in the calls that follow.
+    Many {
+        lasts: Millis,
+        ends: Ends,
+    },
+    /// Done by the `Many` before it.
+    Along {
+        lasts: Millis,
+    },
     Get,
     Put,
     Invalidate,
@@ -176,6 +185,7 @@ impl Plan {
             end: 0,
         };
         plan.draw_calls(&mut random);
+        plan.draw_many();
         if weather == Weather::Storm {
             plan.draw_faults(&mut random);
         }
@@ -238,6 +248,47 @@ impl Plan {
                 ),
                 lasts: random.u64(1..500),
             });
+        }
+    }
+
+    /// Calls for all keys in half of the schedules.
+    fn draw_many(&mut self) {
+        // Numbers of its own, so that the seeds of before stand for what they did.
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6d61_6e79_0000);
+        if random.bool() {
+            return;
+        }
+        let calm = self.weather == Weather::Calm;
+        let span = pick(&mut random, &[5, 60, 800]);
+        for _ in 0..random.usize(1..=5) {
+            let ends = match random.u8(0..10) {
+                _ if calm => Ends::Well,
+                0..=1 => Ends::Fails,
+                2 => Ends::Panics,
+                3 => Ends::NotKept,
+                _ => Ends::Well,
+            };
+            let lasts = random.u64(0..if calm { 200 } else { 3 * self.lease });
+            let (process, first) = (random.usize(0..self.processes), random.usize(0..self.keys));
+            let leaves = match random.u8(0..6) {
+                _ if calm => None,
+                0 => Some(Leaves::After(random.u64(0..400))),
+                1 => Some(Leaves::AfterPolls(random.u32(1..20))),
+                _ => None,
+            };
+            let at = random.u64(0..=span);
+            for nth in 0..self.keys {
+                self.calls.push(Call {
+                    process,
+                    key: (first + nth) % self.keys,
+                    at,
+                    does: match nth {
+                        0 => Does::Many { lasts, ends },
+                        _ => Does::Along { lasts },
+                    },
+                    leaves,
+                });
+            }
         }
     }
 

@@ -10,17 +10,16 @@ use super::gatherer::{Gatherer, Replies};
 use crate::work::{Ended, Work, misfit};
 use crate::{Computed, Lease};
 
-/// The part of one id.
+/// The part of one id: its lease travels to the batch.
 pub(crate) struct Part<'a, T> {
     pub(crate) gatherer: &'a Gatherer<T>,
-    pub(crate) id: &'a str,
 }
 
 impl<T> Work<T> for Part<'_, T> {
     const MODE: Mode = Mode::Compute;
 
-    async fn compute(&mut self, _: Lease) -> Ended<Computed<T>> {
-        let ended = self.gatherer.compute(self.id).await;
+    async fn compute(&mut self, lease: Lease) -> Ended<Computed<T>> {
+        let ended = self.gatherer.compute(lease).await;
         ended.unwrap_or_else(misfit)
     }
 
@@ -34,14 +33,14 @@ pub(crate) type Values<T> = HashMap<String, Computed<T>>;
 
 /// Gives each part its own: a value, or the error that is everybody's.
 pub(crate) fn share<T>(
-    ids: Vec<String>,
+    leases: &[Lease],
     ended: Ended<Values<T>>,
     replies: Replies<Ended<Computed<T>>>,
 ) {
     match ended {
         Ended::Ok(mut values) => {
-            let part = |id: String| values.remove(&id).map_or_else(missing, Ended::Ok);
-            replies.answer(ids.into_iter().map(part));
+            let mut part = |id: &str| values.remove(id).map_or_else(missing, Ended::Ok);
+            replies.answer(leases.iter().map(|lease| part(lease.key().id())));
         }
         Ended::Failed { error, message } => replies.answer(std::iter::repeat_with(|| {
             let (error, message) = (Arc::clone(&error), Arc::clone(&message));

@@ -17,7 +17,7 @@ use crate::called::Called;
 use crate::hub::far;
 use crate::shared::Terms;
 use crate::work::{Ended, caught};
-use crate::{Computed, Error, Memo, Memolock};
+use crate::{Computed, Error, Lease, Memo, Memolock};
 
 /// One call for many ids, from [`Memolock::entries`].
 #[must_use = "entries do nothing until one of their methods is awaited"]
@@ -74,6 +74,23 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
     /// The values, those that are missing computed by `compute`, in one call for all that nobody else is
     /// computing. See [`Memolock::get_or_compute_many`]; here a value may also be a [`Computed`], which says
     /// how it is to be kept.
+    ///
+    /// ```
+    /// # use memolock::{Computed, Memolock, memory::MemoryBackend};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let likes: Memolock<u64> = Memolock::builder("likes", MemoryBackend::new()).build().await?;
+    /// let entries = likes.entries(["anna", "olaf"]).wait_timeout(Duration::from_secs(2));
+    /// let all = entries.or_compute(async |ids: Vec<String>| {
+    ///     let brief = |id| (id, Computed::new(42).ttl(Duration::from_secs(1)));
+    ///     Ok::<_, std::io::Error>(ids.into_iter().map(brief).collect::<Vec<_>>())
+    /// });
+    /// assert_eq!(all.await.into_result()?.len(), 2);
+    /// # likes.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn or_compute<F, Fut, R, K, V, E>(self, compute: F) -> Many<Memo<T>, E>
     where
         F: Fn(Vec<String>) -> Fut,
@@ -83,10 +100,31 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         V: Into<Computed<T>>,
         E: Display + Send + Sync + 'static,
     {
+        let ids = |leases: &[Lease]| {
+            leases
+                .iter()
+                .map(|lease| lease.key().id().to_owned())
+                .collect()
+        };
+        self.or_compute_with(|leases| compute(ids(&leases))).await
+    }
+
+    /// As [`or_compute`](Entries::or_compute), for a compute that wants its leases: to renew those of a
+    /// memolock with a fixed lease, to stop early, or to see whether there are any. Each lease
+    /// [says](Lease::key) whose it is.
+    pub async fn or_compute_with<F, Fut, R, K, V, E>(self, compute: F) -> Many<Memo<T>, E>
+    where
+        F: Fn(Vec<Lease>) -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+        R: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<Computed<T>>,
+        E: Display + Send + Sync + 'static,
+    {
         let compute = &compute;
-        let work = |ids| {
+        let work = |leases| {
             caught(async move {
-                let values = compute(ids).await?;
+                let values = compute(leases).await?;
                 let values = values.into_iter().map(|(id, v)| (id.into(), v.into()));
                 Ok::<Values<T>, E>(values.collect())
             })
@@ -106,7 +144,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         compute: R,
     ) -> Vec<Option<Called<T>>>
     where
-        R: Fn(Vec<String>) -> Fut,
+        R: Fn(Vec<Lease>) -> Fut,
         Fut: Future<Output = Ended<Values<T>>>,
     {
         let (shared, terms) = (self.memolock.shared(), self.terms);
@@ -126,13 +164,12 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
                 Looked::Found(settled) => {
                     called[*nth] = Some(Called::Settled(settled, key.clone()));
                 }
-                Looked::Missing(reply) => tickets.push((*nth, key, board(shared, key, reply))),
+                Looked::Missing(reply) => tickets.push((*nth, board(shared, key, reply))),
             }
         }
-        let flights = tickets.into_iter().map(|(nth, key, ticket)| {
+        let flights = tickets.into_iter().map(|(nth, ticket)| {
             let part = Part {
                 gatherer: &gatherer,
-                id: key.id(),
             };
             let travel = travel(ticket, part, Some(deadline), terms);
             async move { (nth, travel.await) }

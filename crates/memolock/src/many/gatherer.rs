@@ -14,9 +14,9 @@ use memolock_core::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::Computed;
 use crate::commands::{Commands, Place, place};
 use crate::work::Ended;
+use crate::{Computed, Lease};
 
 /// What the flights of one call have asked and not been answered.
 pub(crate) struct Gatherer<T> {
@@ -29,7 +29,7 @@ struct Asked<T> {
     gets: Asks<Key, Got>,
     acquires: Asks<Attempt, Tried>,
     fulfils: Asks<Fulfilment, Stored>,
-    computes: Asks<String, Ended<Computed<T>>>,
+    computes: Asks<Lease, Ended<Computed<T>>>,
 }
 
 type Asks<Q, A> = Vec<Ask<Q, A>>;
@@ -48,8 +48,8 @@ pub(crate) enum Errand<T> {
     Get(Questions<Key, Got>),
     Acquire(Questions<Attempt, Tried>),
     Fulfil(Questions<Fulfilment, Stored>),
-    /// The ids that were won.
-    Compute(Questions<String, Ended<Computed<T>>>),
+    /// The leases that were won.
+    Compute(Questions<Lease, Ended<Computed<T>>>),
 }
 
 /// What was asked, and where each answer goes.
@@ -95,9 +95,9 @@ impl<T> Gatherer<T> {
         errands.into_iter().flatten().collect()
     }
 
-    /// The work on an id that was won. None if it will never be done.
-    pub(crate) async fn compute(&self, id: &str) -> Option<Ended<Computed<T>>> {
-        let answer = ask(&mut self.lock().computes, id.to_owned());
+    /// The work under a lease that was won. None if it will never be done.
+    pub(crate) async fn compute(&self, lease: Lease) -> Option<Ended<Computed<T>>> {
+        let answer = ask(&mut self.lock().computes, lease);
         answer.await.ok()
     }
 

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::batch::{Part, Values, share};
 use super::gatherer::{Errand, Gatherer, Questions};
+use crate::Lease;
 use crate::called::Called;
 use crate::crew::{Passenger, Pilot, Ride};
 use crate::driver;
@@ -102,7 +103,7 @@ pub(crate) async fn run<T, F, R, Fut, N>(
     mut ended: impl FnMut(N),
 ) where
     F: Future<Output = N>,
-    R: Fn(Vec<String>) -> Fut,
+    R: Fn(Vec<Lease>) -> Fut,
     Fut: Future<Output = Ended<Values<T>>>,
 {
     let mut flights: FuturesUnordered<F> = flights.into_iter().collect();
@@ -125,16 +126,22 @@ pub(crate) async fn run<T, F, R, Fut, N>(
                     .into_iter()
                     .map(|errand| send(errand, store, &compute)),
             );
-            let mut answered = false;
-            while let Poll::Ready(Some(())) = errands.poll_next_unpin(cx) {
-                answered = true;
+            let (mut answered, mut computed) = (false, false);
+            while let Poll::Ready(Some(kind)) = errands.poll_next_unpin(cx) {
+                match kind {
+                    Kind::Command => answered = true,
+                    Kind::Compute => computed = true,
+                }
+            }
+            // What was computed is its flights' at once: nothing may come between.
+            if computed {
+                continue;
             }
             if answered {
                 // A round is over. Others have their turn before the next one.
                 cx.waker().wake_by_ref();
-                return Poll::Pending;
             }
-            if none {
+            if answered || none {
                 return Poll::Pending;
             }
         }
@@ -143,9 +150,9 @@ pub(crate) async fn run<T, F, R, Fut, N>(
 }
 
 /// Carries out an errand, and answers all who asked.
-async fn send<T, R, Fut>(errand: Errand<T>, store: &Store, compute: &R)
+async fn send<T, R, Fut>(errand: Errand<T>, store: &Store, compute: &R) -> Kind
 where
-    R: Fn(Vec<String>) -> Fut,
+    R: Fn(Vec<Lease>) -> Fut,
     Fut: Future<Output = Ended<Values<T>>>,
 {
     match errand {
@@ -158,7 +165,15 @@ where
         }
         Errand::Compute(Questions { asked, replies }) => {
             let ended = compute(asked.clone()).await;
-            share(asked, ended, replies);
+            share(&asked, ended, replies);
+            return Kind::Compute;
         }
     }
+    Kind::Command
+}
+
+/// What an errand was.
+enum Kind {
+    Command,
+    Compute,
 }
