@@ -21,13 +21,13 @@ use crate::store::{State, Store, now};
 /// One client of a store.
 #[derive(Debug)]
 pub(crate) struct Broken {
-    store: Arc<Store>,
-    ears: Arc<Ears>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) ears: Arc<Ears>,
     closed: AtomicBool,
     line: watch::Receiver<State>,
 }
 
-type Answer<T> = Result<T, BackendError>;
+pub(crate) type Answer<T> = Result<T, BackendError>;
 
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -45,7 +45,7 @@ impl Broken {
         (client, ears)
     }
 
-    fn has(&self, fault: Fault) -> bool {
+    pub(crate) fn has(&self, fault: Fault) -> bool {
         self.store.fault == fault
     }
 
@@ -121,7 +121,7 @@ impl Broken {
     }
 
     /// The token, or the holder's where a fault has it so.
-    fn proof(&self, key: &Key, token: Token, fault: Fault) -> Token {
+    pub(crate) fn proof(&self, key: &Key, token: Token, fault: Fault) -> Token {
         let holder = self.has(fault).then(|| self.store.holder(key));
         holder.flatten().unwrap_or(token)
     }
@@ -153,51 +153,15 @@ impl Backend for Broken {
     }
 
     async fn get_many(&self, keys: &[Key]) -> Vec<Answer<Option<Bytes>>> {
-        let mut values = Vec::new();
-        for key in keys {
-            values.push(self.get(key).await);
-        }
-        if self.has(Fault::ManyValuesComeBackwards) {
-            values.reverse();
-        }
-        values
+        self.values_of(keys).await
     }
 
     async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Answer<Acquired>> {
-        let mut answers = Vec::new();
-        for (n, Attempt { key, token, lease }) in tries.iter().enumerate() {
-            answers.push(match self.store.fault {
-                Fault::ManyTriesStopAt500 if n >= 500 => Ok(Acquired::Granted),
-                _ => self.acquire(key, *token, *lease).await,
-            });
-        }
-        let spoilt = answers.iter().find_map(|answer| answer.clone().err());
-        match spoilt {
-            Some(error) if self.has(Fault::OneOfManySpoilsAll) => {
-                tries.iter().map(|_| Err(error.clone())).collect()
-            }
-            _ => answers,
-        }
+        self.try_all(tries).await
     }
 
     async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Answer<Fulfilled>> {
-        let mut answers = Vec::new();
-        for Fulfilment {
-            key,
-            token,
-            value,
-            ttl,
-        } in values
-        {
-            let proof = self.proof(key, *token, Fault::ManyStoresIgnoreTokens);
-            answers.push(match self.store.fault {
-                Fault::ManyStoresTellNobody => {
-                    now(self.store.memory.fulfil(key, proof, value.clone(), *ttl))
-                }
-                _ => self.fulfil(key, proof, value.clone(), *ttl).await,
-            });
-        }
-        answers
+        self.store_all(values).await
     }
 
     async fn acquire_over(
@@ -430,11 +394,5 @@ impl Backend for Broken {
         if !self.has(Fault::CloseLeavesListeners) {
             self.ears.board.close();
         }
-    }
-}
-
-impl Drop for Broken {
-    fn drop(&mut self) {
-        self.ears.board.close();
     }
 }

@@ -6,6 +6,7 @@
 mod backend;
 mod clients;
 mod faults;
+mod many;
 mod mutants;
 mod reports;
 mod store;

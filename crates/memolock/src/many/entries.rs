@@ -68,7 +68,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
             }
             Err(early) => early.ends(&asked.keys, &mut called, self.terms),
         }
-        self.answers(&asked.nths, called, |answer| answer)
+        self.answers(&asked.nths, &called, |answer| answer)
     }
 
     /// The values, those that are missing computed by `compute`, in one call for all that nobody else is
@@ -133,7 +133,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         let nths = asked.nths;
         let called = self.call(asked.keys, asked.refused, work).await;
         // Only reads end without a value.
-        self.answers(&nths, called, |answer| answer?.ok_or(Error::Closed))
+        self.answers(&nths, &called, |answer| answer?.ok_or(Error::Closed))
     }
 
     /// The road of all ids: those that are not stored are led or joined, and driven together.
@@ -220,7 +220,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
     fn answers<A, E: Send + Sync + 'static>(
         self,
         nths: &[usize],
-        called: Vec<Option<Called<T>>>,
+        called: &[Option<Called<T>>],
         of: impl Fn(Result<Option<Memo<T>>, Error<E>>) -> Result<A, Error<E>>,
     ) -> Many<A, E> {
         let answers = self.ids.into_iter().zip(nths).map(|(id, nth)| {
