@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use memolock::codec::Text;
-use memolock::{Backend, Error, Memolock, Source};
+use memolock::{Backend, Coherence, Error, Memolock, NearCache, Source};
 use memolock_testkit::{TestServer, unique_tag};
 use memolock_tests::{Adapter, HANG, SECOND, cli, eventually, own_server, server};
 use tokio::time::timeout;
@@ -179,5 +179,17 @@ async fn r8_what_is_no_value_is_the_error_of_its_id_alone() {
         );
         let found = likes.get_many(["a", "b"]).await.into_result().unwrap();
         assert!(found[0].is_some() && found[1].is_none(), "{adapter:?}");
+        // Nor if the look asks for times too.
+        let backend = adapter.connect(server.url()).await;
+        let near = Memolock::<String>::builder(&tag, backend).codec(Text);
+        let near = near
+            .near_cache(NearCache::entries(10))
+            .build()
+            .await
+            .unwrap();
+        let hears = || async { near.stats().near.coherence == Coherence::Live };
+        eventually("it hears", hears).await;
+        let found = near.get_many(["a", "b", "c"]).await.into_result().unwrap();
+        assert!(found[0].is_some() && found[1].is_none() && found[2].is_some());
     }
 }

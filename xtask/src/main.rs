@@ -11,6 +11,7 @@ mod languages;
 mod machine;
 mod model;
 mod mutants;
+mod paths;
 mod postgres;
 mod releases;
 mod run;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         "interop" => interop::run(rest),
         "languages" => languages::run(rest),
         "soak" => soak::run(rest),
+        "paths" => paths::run(rest),
         "postgres" => postgres::run(rest),
         "help" | "--help" | "-h" => {
             print!("{}", help::TEXT);

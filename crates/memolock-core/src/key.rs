@@ -55,6 +55,16 @@ impl Keyspace {
         self.0.layout
     }
 
+    /// What the names of all values begin with, and no name of a lock does: `likes:`.
+    #[must_use]
+    pub fn value_prefix(&self) -> String {
+        let open = match self.0.layout {
+            Layout::Classic => "",
+            Layout::HashTagged => "{",
+        };
+        [self.0.tag.as_str(), ":", open].concat()
+    }
+
     /// The key of `id`: any UTF-8 up to [`MAX_ID_BYTES`].
     ///
     /// The empty id is allowed in the classic layout (the ancestors allow it: `likes:`) and refused

@@ -87,4 +87,4 @@ pub use terms::{
 };
 pub use time::{MAX_TTL, Timestamp, millis};
 pub use token::Token;
-pub use tracking::{Change, Tracking};
+pub use tracking::{Change, Tracker, Tracking, TrackingBoard, Wish};

@@ -21,6 +21,8 @@ pub const PUT: &str = include_str!("lua/put.lua");
 pub const INVALIDATE: &str = include_str!("lua/invalidate.lua");
 /// Reads what is known about value and lock.
 pub const INSPECT: &str = include_str!("lua/inspect.lua");
+/// Reads many values and how long they stay.
+pub const TIMED: &str = include_str!("lua/timed.lua");
 
 /// First element of [`ACQUIRE`]'s reply: a value follows.
 pub const ACQUIRE_VALUE: i64 = 1;

@@ -44,7 +44,7 @@ impl Capabilities {
     }
 }
 
-/// The answer to [`Backend::acquire`].
+/// The answer to [`Backend::acquire`](crate::Backend::acquire).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Acquired {
     /// There is a value; no lease was taken.
@@ -64,7 +64,7 @@ pub enum Remaining {
     Forever,
 }
 
-/// The answer to [`Backend::fulfil`].
+/// The answer to [`Backend::fulfil`](crate::Backend::fulfil).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fulfilled {
     /// Stored, unlocked, told.
@@ -117,7 +117,7 @@ pub struct Renewal {
     pub lease: Duration,
 }
 
-/// What [`Backend::put`] does with a lock.
+/// What [`Backend::put`](crate::Backend::put) does with a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PutMode {
     /// Deletes it: whatever compute is under way cannot store its value any more.
@@ -127,7 +127,7 @@ pub enum PutMode {
     Resolve,
 }
 
-/// What [`Backend::inspect`] found.
+/// What [`Backend::inspect`](crate::Backend::inspect) found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspection {

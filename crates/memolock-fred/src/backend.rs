@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use memolock_core::redis::{Address, Call, Fault, Options, Reply, calls, reply};
+use memolock_core::redis::{Address, Call, Fault, KEYS_PER_COMMAND, Options, Reply, calls, reply};
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment,
-    Inspection, Key, Notice, Operation, PutMode, Renewal, Subscription, Token, async_trait,
+    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token,
+    Tracking, async_trait,
 };
 
 use crate::builder::FredBackendBuilder;
@@ -65,8 +66,9 @@ impl FredBackend {
         let doubt = Doubt::default();
         let speaking = Dialer::new(address, options, "", 1)?;
         let listening = Dialer::new(address, options, "-sub", BACKLOG)?;
+        let receiving = Dialer::new(address, options, "-near", BACKLOG)?.for_receiving();
         let commands = Commands::open(speaking, options, &counters, doubt.clone());
-        let subscriptions = Subscriptions::open(listening, options, &counters, doubt);
+        let subscriptions = Subscriptions::open(listening, receiving, options, &counters, doubt);
         Ok(Self {
             rooms: Arc::new(Rooms {
                 commands,
@@ -115,6 +117,12 @@ impl FredBackend {
         let answer = self.run(calls::fulfil_many(values)).await;
         let answers = answer.and_then(|answer| reply::fulfilled_many(answer, keys.len()));
         reply::on_each(answers, Operation::Fulfil, &keys)
+    }
+
+    /// Values and their times that travel together.
+    async fn some_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, Fault> {
+        let answer = self.run(calls::timed(keys)).await?;
+        reply::timed(answer, keys.len())
     }
 }
 
@@ -196,6 +204,22 @@ impl Backend for FredBackend {
             .into_iter()
             .flatten()
             .collect()
+    }
+
+    async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for some in keys.chunks(KEYS_PER_COMMAND) {
+            match (self.some_timed(some).await, keys) {
+                (Ok(some), _) => found.extend(some),
+                (Err(fault), [key]) => return Err(fault.on(Operation::Get, key)),
+                (Err(fault), _) => return Err(fault.outward(Operation::Get)),
+            }
+        }
+        Ok(found)
+    }
+
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        Some(Box::pin(self.rooms.subscriptions.track(space)))
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {

@@ -8,7 +8,7 @@ use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, TcpConfig,
 };
-use fred::types::{ConnectHandle, CustomCommand, Message, Value};
+use fred::types::{ConnectHandle, CustomCommand, Message, RespVersion, Value};
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, Fault, Options, Reply};
 use tokio::sync::broadcast::Receiver;
@@ -87,6 +87,12 @@ impl Dialer {
             connect_timeout: options.connect_timeout,
             command_timeout: options.command_timeout,
         })
+    }
+
+    /// Connects what only hears, and speaks the older protocol: see `tracking`.
+    pub(crate) fn for_receiving(mut self) -> Self {
+        self.config.version = RespVersion::RESP2;
+        self
     }
 
     pub(crate) fn address(&self) -> &Address {

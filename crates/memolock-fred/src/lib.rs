@@ -55,6 +55,7 @@ mod link;
 mod reply;
 mod session;
 mod subscriptions;
+mod tracking;
 mod url;
 
 pub use backend::FredBackend;

@@ -2,18 +2,21 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use fred::clients::Client;
 use fred::types::Message;
 use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Routes};
-use memolock_core::{ErrorKind, Key, Operation};
+use memolock_core::{ErrorKind, Key, Operation, Wish};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::debug;
 
-use crate::dial::{Line, ping};
+use crate::dial::{Dialer, Line, ping};
 use crate::fence::{Fence, Outcome};
 use crate::link::heartbeat;
 use crate::reply;
 use crate::subscriptions::Owner;
+use crate::tracking::{Handle, Receiver, changed, is_outage};
 
 /// What the server is asked, one thing at a time, so that answers are never mistaken. Meanwhile
 /// other wishes gather in the switchboard and go together in the next command.
@@ -21,10 +24,29 @@ use crate::subscriptions::Owner;
 enum Request {
     Subscribe(Vec<Key>),
     Unsubscribe(Vec<String>),
+    /// Somebody tracks, so there must be a receiver first.
+    Track(Wish),
     Ping,
 }
 
-type Answer = (Request, Result<Outcome, Fault>);
+struct Answer {
+    request: Request,
+    outcome: Result<Outcome, Fault>,
+    /// The receiver, if one was opened for it.
+    opened: Option<Receiver>,
+}
+
+impl Answer {
+    fn new(request: Request, outcome: Result<Outcome, Fault>) -> Self {
+        let opened = None;
+        Self {
+            request,
+            outcome,
+            opened,
+        }
+    }
+}
+
 type Asking = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// One connection's life.
@@ -32,6 +54,10 @@ pub(crate) struct Session<'a> {
     owner: &'a Owner,
     line: Line,
     fence: Fence,
+    /// Some once somebody tracks.
+    receiver: Option<Receiver>,
+    /// There was none to be had: tried for again with the next heartbeat.
+    postponed: bool,
     routes: Routes,
     queue: VecDeque<Request>,
 }
@@ -42,6 +68,8 @@ impl<'a> Session<'a> {
             owner,
             line,
             fence: Fence::default(),
+            receiver: None,
+            postponed: false,
             routes: Routes::default(),
             queue: VecDeque::new(),
         }
@@ -63,17 +91,27 @@ impl<'a> Session<'a> {
                     Err(RecvError::Closed) => return Fault::lost(),
                 },
                 () = self.line.life.ended() => return Fault::lost(),
-                (request, outcome) = settle(&mut asking) => {
+                message = announced(&mut self.receiver) => match message {
+                    Ok(message) => changed(&self.owner.trackers, message),
+                    Err(fault) => return fault,
+                },
+                answer = settle(&mut asking) => {
                     asking = None;
-                    if let Err(fault) = self.answered(request, outcome) {
+                    if let Err(fault) = self.answered(answer) {
                         return fault;
                     }
                 }
                 changes = self.owner.board.changes(), if asking.is_none() => {
                     self.plan(&changes.subscribe, &changes.unsubscribe);
                 }
+                wish = self.owner.trackers.wishes(), if asking.is_none() && !self.postponed => {
+                    self.queue.push_back(Request::Track(wish));
+                }
                 // While something is asked, its answer is as good as a ping's.
-                _ = beat.tick(), if asking.is_none() => self.queue.push_back(Request::Ping),
+                _ = beat.tick(), if asking.is_none() => {
+                    self.postponed = false;
+                    self.queue.push_back(Request::Ping);
+                }
                 () = self.owner.doubt.raised(), if asking.is_none() => {
                     self.queue.push_back(Request::Ping);
                 }
@@ -100,11 +138,19 @@ impl<'a> Session<'a> {
     fn ask(&mut self, request: Request) -> Asking {
         self.owner.counters.command();
         let client = self.line.client.clone();
+        let receiver = self.receiver.as_ref().map(Receiver::handle);
         if matches!(request, Request::Ping) {
             return Box::pin(async move {
-                let outcome = ping(&client).await;
-                (request, outcome.map(|()| Outcome::Done))
+                let mut outcome = ping(&client).await;
+                if let (Ok(()), Some(receiver)) = (&outcome, receiver) {
+                    outcome = receiver.ping().await;
+                }
+                Answer::new(request, outcome.map(|()| Outcome::Done))
             });
+        }
+        if let Request::Track(wish) = request {
+            let dialer = Arc::clone(&self.owner.receiving);
+            return Box::pin(track(client, receiver, dialer, wish));
         }
         // The fence is a command too.
         self.owner.counters.command();
@@ -120,18 +166,41 @@ impl<'a> Session<'a> {
                 Request::Unsubscribe(channels) => {
                     fence.unsubscribe(&client, channels.clone()).await
                 }
-                Request::Ping => Ok(Outcome::Done),
+                Request::Track(_) | Request::Ping => Ok(Outcome::Done),
             };
-            (request, outcome)
+            Answer::new(request, outcome)
         })
     }
 
     /// The server has answered a request. An error ends the session if it may pass.
-    fn answered(&mut self, request: Request, outcome: Result<Outcome, Fault>) -> Result<(), Fault> {
+    fn answered(&mut self, answer: Answer) -> Result<(), Fault> {
+        let Answer {
+            request,
+            outcome,
+            opened,
+        } = answer;
+        self.receiver = self.receiver.take().or(opened);
         // What was published before the server confirmed was put in the channel before its answer
         // was given: a new listener shall not hear it.
         self.catch_up()?;
         match (request, outcome?) {
+            (Request::Track(_), Outcome::Refused(fault)) if is_outage(&fault) => {
+                debug!(reason = fault.detail(), "no receiver for now");
+                self.owner.trackers.gap();
+                self.postponed = true;
+                Ok(())
+            }
+            // What an old server says of a command that it does not know is no reason to part.
+            (Request::Track(_), Outcome::Refused(fault)) => {
+                debug!(reason = fault.detail(), "refused to track");
+                let error = fault.outward(Operation::Subscribe);
+                self.owner.trackers.refuse(&error);
+                Ok(())
+            }
+            (Request::Track(_), Outcome::Done) => {
+                self.owner.trackers.confirm();
+                Ok(())
+            }
             (_, Outcome::Refused(fault)) if fault.is_passing() => Err(fault),
             (Request::Subscribe(keys), Outcome::Refused(fault)) => {
                 self.refused(keys, fault);
@@ -188,8 +257,50 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Opens the receiver, unless there is one, and has the server tell it of changes. A receiver that cannot be
+/// had is no reason to give up the subscriptions.
+async fn track(
+    client: Client,
+    receiver: Option<Handle>,
+    dialer: Arc<Dialer>,
+    wish: Wish,
+) -> Answer {
+    let opened = match receiver {
+        Some(_) => Ok(None),
+        None => Receiver::open(&dialer).await.map(Some),
+    };
+    let request = Request::Track(wish);
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(fault) => return Answer::new(request, Ok(Outcome::Refused(fault))),
+    };
+    let outcome = match (receiver.or(opened.as_ref().map(Receiver::handle)), &request) {
+        (Some(receiver), Request::Track(wish)) => receiver.track(&client, wish).await,
+        // There is one by now, and nothing else is asked here.
+        _ => Ok(()),
+    };
+    let outcome = match outcome {
+        Ok(()) => Ok(Outcome::Done),
+        Err(fault) if is_outage(&fault) => Err(fault),
+        Err(fault) => Ok(Outcome::Refused(fault)),
+    };
+    Answer {
+        request,
+        outcome,
+        opened,
+    }
+}
+
+/// What the receiver hears, or nothing ever without one.
+async fn announced(receiver: &mut Option<Receiver>) -> Result<Message, Fault> {
+    match receiver {
+        Some(receiver) => receiver.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Messages were dropped unread. The switchboard's gap means a new connection, so there will be one.
-fn behind(missed: u64) -> Fault {
+pub(crate) fn behind(missed: u64) -> Fault {
     let detail = format!("{missed} messages came faster than they were read");
     Fault::new(ErrorKind::Unavailable, detail)
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_core::redis::{Fault, Options};
-use memolock_core::{BackendError, ErrorKind, Key, Listener, Operation, Switchboard};
+use memolock_core::{
+    BackendError, ErrorKind, Key, Keyspace, Listener, Operation, Switchboard, Tracker,
+    TrackingBoard,
+};
 
 use crate::counters::Counters;
 use crate::dial::{Dialer, Line};
@@ -19,6 +22,7 @@ pub(crate) const BACKLOG: usize = 1024;
 pub(crate) struct Subscriptions {
     link: Link<()>,
     board: Arc<Switchboard>,
+    trackers: Arc<TrackingBoard>,
     doubt: Doubt,
     bound: Duration,
 }
@@ -27,13 +31,17 @@ impl Subscriptions {
     /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
     pub(crate) fn open(
         dialer: Dialer,
+        receiving: Dialer,
         options: &Options,
         counters: &Arc<Counters>,
         doubt: Doubt,
     ) -> Self {
         let board = Arc::new(Switchboard::new());
+        let trackers = Arc::new(TrackingBoard::new());
         let owner = Owner {
             board: Arc::clone(&board),
+            trackers: Arc::clone(&trackers),
+            receiving: Arc::new(receiving),
             counters: Arc::clone(counters),
             doubt: doubt.clone(),
             interval: options.heartbeat,
@@ -41,6 +49,7 @@ impl Subscriptions {
         Self {
             link: Link::open(dialer, owner, options, counters),
             board,
+            trackers,
             doubt,
             bound: options.command_timeout,
         }
@@ -64,6 +73,11 @@ impl Subscriptions {
             fault = self.link.hopeless() => fault,
         };
         Err(fault.on(Operation::Subscribe, key))
+    }
+
+    /// Follows the changes of a keyspace, from when the server has confirmed.
+    pub(crate) fn track(&self, space: &Keyspace) -> Tracker {
+        self.trackers.track(space)
     }
 
     fn unconfirmed(&self) -> Fault {
@@ -92,6 +106,7 @@ impl Subscriptions {
     pub(crate) fn close(&self) {
         self.link.close();
         self.board.close();
+        self.trackers.close();
     }
 }
 
@@ -104,6 +119,9 @@ impl Drop for Subscriptions {
 /// The task's part.
 pub(crate) struct Owner {
     pub(crate) board: Arc<Switchboard>,
+    pub(crate) trackers: Arc<TrackingBoard>,
+    /// Connects what hears of changes: see `tracking`.
+    pub(crate) receiving: Arc<Dialer>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) doubt: Doubt,
     pub(crate) interval: Duration,
@@ -119,6 +137,7 @@ impl Tenant for Owner {
         let fault = Session::new(self, line).run().await;
         // Every listener hears of the gap, and every key comes out of `changes` again.
         self.board.gap();
+        self.trackers.gap();
         fault
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled,
-    Fulfilment, Inspection, Key, Message, Notice, Operation, PutMode, Renewal, Subscription,
-    Switchboard, Timestamp, Token, async_trait,
+    Fulfilment, Inspection, Key, Keyspace, Message, Notice, Operation, PutMode, Renewal,
+    Subscription, Switchboard, Timed, Timestamp, Token, Tracking, TrackingBoard, async_trait,
 };
 
 use crate::store::{Full, Store, Usage};
@@ -32,6 +32,8 @@ struct Inner {
     store: Mutex<Option<Store>>,
     /// Taken while the store is locked, never the other way round.
     board: Arc<Switchboard>,
+    /// As the board.
+    trackers: Arc<TrackingBoard>,
     clock: Arc<dyn Clock>,
     capacity: usize,
     commands: AtomicU64,
@@ -55,6 +57,7 @@ impl MemoryBackend {
             inner: Arc::new(Inner {
                 store: Mutex::new(Some(Store::new(capacity))),
                 board: Arc::new(Switchboard::new()),
+                trackers: Arc::new(TrackingBoard::new()),
                 clock: builder
                     .clock
                     .unwrap_or_else(|| Arc::new(SystemClock::new())),
@@ -96,7 +99,11 @@ impl Inner {
         // Asked under the lock: operations see times in the order in which they take effect.
         let now = self.clock.now();
         store.purge(now);
-        work(store, now, &self.board).map_err(|Full| self.full(operation))
+        let done = work(store, now, &self.board);
+        for gone in store.take_gone() {
+            self.trackers.changed(&gone);
+        }
+        done.map_err(|Full| self.full(operation))
     }
 
     /// Carries out one operation on many, as one command that no other comes between.
@@ -120,6 +127,27 @@ impl Inner {
         })
     }
 
+    fn fulfil(
+        &self,
+        store: &mut Store,
+        now: Timestamp,
+        board: &Arc<Switchboard>,
+        asked: &Fulfilment,
+    ) -> Result<Fulfilled, Full> {
+        let Fulfilment {
+            key,
+            token,
+            value,
+            ttl,
+        } = asked;
+        let fulfilled = store.fulfil(now, key, *token, value.clone(), *ttl)?;
+        if fulfilled == Fulfilled::Stored {
+            self.trackers.changed(key);
+            board.deliver(key, &Message::Value(value.clone()));
+        }
+        Ok(fulfilled)
+    }
+
     fn full(&self, operation: Operation) -> BackendError {
         let detail = format!("no room within {} bytes", self.capacity);
         BackendError::new(ErrorKind::Refused, operation, detail)
@@ -138,6 +166,7 @@ impl Inner {
         // What was stored is freed after the lock is let go.
         let store = self.lock().take();
         self.board.close();
+        self.trackers.close();
         drop(store);
     }
 }
@@ -198,8 +227,11 @@ impl Backend for MemoryBackend {
     }
 
     async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
-        self.inner
-            .run_each(Operation::Fulfil, values, |v| &v.key, fulfil)
+        let inner = &*self.inner;
+        let work = |store: &mut Store, now, board: &Arc<Switchboard>, asked: &Fulfilment| {
+            inner.fulfil(store, now, board, asked)
+        };
+        inner.run_each(Operation::Fulfil, values, |v| &v.key, work)
     }
 
     async fn fulfil(
@@ -217,8 +249,20 @@ impl Backend for MemoryBackend {
         };
         self.inner
             .run_on(Operation::Fulfil, key, |store, now, board| {
-                fulfil(store, now, board, &asked)
+                self.inner.fulfil(store, now, board, &asked)
             })
+    }
+
+    async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        self.inner.run(Operation::Get, |store, now, _| {
+            Ok(keys.iter().map(|key| store.get_timed(now, key)).collect())
+        })
+    }
+
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        // There is nobody to ask, so the tracker is live at once. Nothing changes while the store is locked.
+        let _store = self.inner.lock();
+        Some(Box::pin(self.inner.trackers.attach(space)))
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
@@ -253,6 +297,7 @@ impl Backend for MemoryBackend {
     ) -> Result<(), BackendError> {
         self.inner.run_on(Operation::Put, key, |store, now, board| {
             store.put(now, key, value.clone(), ttl, mode)?;
+            self.inner.trackers.changed(key);
             board.deliver(key, &Message::Value(value));
             Ok(())
         })
@@ -262,6 +307,7 @@ impl Backend for MemoryBackend {
         self.inner
             .run_on(Operation::Invalidate, key, |store, _, board| {
                 store.invalidate(key);
+                self.inner.trackers.changed(key);
                 board.deliver(key, &Message::Notice(Notice::Invalidated));
                 Ok(())
             })
@@ -293,25 +339,6 @@ impl Backend for MemoryBackend {
     async fn close(&self) {
         self.inner.close();
     }
-}
-
-fn fulfil(
-    store: &mut Store,
-    now: Timestamp,
-    board: &Arc<Switchboard>,
-    asked: &Fulfilment,
-) -> Result<Fulfilled, Full> {
-    let Fulfilment {
-        key,
-        token,
-        value,
-        ttl,
-    } = asked;
-    let fulfilled = store.fulfil(now, key, *token, value.clone(), *ttl)?;
-    if fulfilled == Fulfilled::Stored {
-        board.deliver(key, &Message::Value(value.clone()));
-    }
-    Ok(fulfilled)
 }
 
 impl Default for MemoryBackend {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memolock_core::{
-    Acquired, Fulfilled, Inspection, Key, LockInfo, PutMode, Remaining, Timestamp, Token,
+    Acquired, Fulfilled, Inspection, Key, LockInfo, PutMode, Remaining, Timed, Timestamp, Token,
     ValueInfo, millis,
 };
 
@@ -60,6 +60,19 @@ impl Store {
 
     pub(crate) fn get(&mut self, now: Timestamp, key: &Key) -> Option<Bytes> {
         self.values.get(key, now).map(|v| v.bytes.clone())
+    }
+
+    /// The value and how long it stays.
+    pub(crate) fn get_timed(&mut self, now: Timestamp, key: &Key) -> Option<Timed> {
+        self.values.get(key, now).map(|value| Timed {
+            value: value.bytes.clone(),
+            remaining: Remaining::Expires(value.expires.since(now)),
+        })
+    }
+
+    /// What has expired or was evicted since this was last asked.
+    pub(crate) fn take_gone(&mut self) -> Vec<Key> {
+        self.values.take_gone()
     }
 
     pub(crate) fn acquire(

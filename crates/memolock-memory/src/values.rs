@@ -22,6 +22,8 @@ pub(crate) struct Values {
     entries: LruCache<Key, Value, RandomState>,
     expiries: Expiries,
     cost: usize,
+    /// What went by itself since it was last asked for.
+    gone: Vec<Key>,
 }
 
 impl Values {
@@ -31,6 +33,7 @@ impl Values {
             entries: LruCache::unbounded_with_hasher(RandomState::new()),
             expiries: Expiries::default(),
             cost: 0,
+            gone: Vec::new(),
         }
     }
 
@@ -61,14 +64,27 @@ impl Values {
 
     /// Removes one value whose time has come, if there is one.
     pub(crate) fn purge_one(&mut self, now: Timestamp) -> bool {
-        let due = self.expiries.due(now);
-        due.inspect(|key| self.remove(key)).is_some()
+        let Some(key) = self.expiries.due(now) else {
+            return false;
+        };
+        self.remove(&key);
+        self.gone.push(key);
+        true
     }
 
     /// Removes the value that has not been used for longest, if there is one.
     pub(crate) fn evict_one(&mut self) -> bool {
-        let oldest = self.entries.pop_lru();
-        oldest.inspect(|(k, v)| self.forget(k, v)).is_some()
+        let Some((key, value)) = self.entries.pop_lru() else {
+            return false;
+        };
+        self.forget(&key, &value);
+        self.gone.push(key);
+        true
+    }
+
+    /// The keys of values that have expired or were evicted since the last time this was asked.
+    pub(crate) fn take_gone(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.gone)
     }
 
     fn forget(&mut self, key: &Key, value: &Value) {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use memolock_core::redis::{Address, Call, Fault, Options, Reply, calls, reply};
+use memolock_core::redis::{Address, Call, Fault, KEYS_PER_COMMAND, Options, Reply, calls, reply};
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment,
-    Inspection, Key, Notice, Operation, PutMode, Renewal, Subscription, Token, async_trait,
+    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token,
+    Tracking, async_trait,
 };
 use redis::Cmd;
 
@@ -134,6 +135,16 @@ impl RedisBackend {
         let answers = answer.and_then(|answer| reply::fulfilled_many(answer, keys.len()));
         reply::on_each(answers, Operation::Fulfil, &keys)
     }
+
+    /// Values and their times that travel together.
+    async fn some_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, Fault> {
+        let answer = self
+            .rooms
+            .road
+            .run(&keys.iter().collect::<Vec<_>>(), &calls::timed(keys))
+            .await?;
+        reply::timed(answer, keys.len())
+    }
 }
 
 #[async_trait]
@@ -217,6 +228,22 @@ impl Backend for RedisBackend {
             .into_iter()
             .flatten()
             .collect()
+    }
+
+    async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for some in keys.chunks(KEYS_PER_COMMAND) {
+            match (self.some_timed(some).await, keys) {
+                (Ok(some), _) => found.extend(some),
+                (Err(fault), [key]) => return Err(fault.on(Operation::Get, key)),
+                (Err(fault), _) => return Err(fault.outward(Operation::Get)),
+            }
+        }
+        Ok(found)
+    }
+
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        Some(Box::pin(self.rooms.subscriptions.track(space)))
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {

@@ -61,6 +61,7 @@ mod reply;
 mod road;
 mod stream;
 mod subscriptions;
+mod tracking;
 mod url;
 
 pub use backend::RedisBackend;

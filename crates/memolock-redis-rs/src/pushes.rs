@@ -133,12 +133,20 @@ fn the_end() -> PushInfo {
 }
 
 fn weight(push: &PushInfo) -> usize {
-    let strings = push.data.iter().map(|value| match value {
+    OVERHEAD + push.data.iter().map(strings).sum::<usize>()
+}
+
+/// What the strings in it weigh. Invalidations hold a list of them.
+fn strings(value: &Value) -> usize {
+    match value {
         Value::BulkString(bytes) => bytes.len(),
         Value::SimpleString(text) => text.len(),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| size_of::<Value>() + strings(item))
+            .sum(),
         _ => 0,
-    });
-    OVERHEAD + strings.sum::<usize>()
+    }
 }
 
 #[cfg(test)]
@@ -203,6 +211,16 @@ mod tests {
             assert!(pushes.try_recv().unwrap().is_some());
             assert!(pushes.try_recv().unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn the_names_of_an_invalidation_weigh() {
+        let names = vec![Value::BulkString(vec![7; 1000]); 10];
+        let push = PushInfo {
+            kind: PushKind::Invalidate,
+            data: vec![Value::Array(names)],
+        };
+        assert!(weight(&push) > 10_000);
     }
 
     #[tokio::test]

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Options, Routes};
-use memolock_core::{BackendError, ErrorKind, Key, Listener, Operation, Switchboard};
+use memolock_core::{
+    BackendError, ErrorKind, Key, Keyspace, Listener, Operation, Switchboard, Tracker,
+    TrackingBoard, Wish,
+};
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind};
 use tracing::debug;
@@ -18,11 +21,13 @@ use crate::dice::Dice;
 use crate::error::fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply;
+use crate::tracking::{changed, is_outage, track};
 
 /// The subscriptions of a backend.
 pub(crate) struct Subscriptions {
     link: Link<()>,
     board: Arc<Switchboard>,
+    trackers: Arc<TrackingBoard>,
     doubt: Doubt,
     bound: Duration,
 }
@@ -37,8 +42,10 @@ impl Subscriptions {
         doubt: Doubt,
     ) -> Self {
         let board = Arc::new(Switchboard::new());
+        let trackers = Arc::new(TrackingBoard::new());
         let owner = Owner {
             board: Arc::clone(&board),
+            trackers: Arc::clone(&trackers),
             counters: Arc::clone(counters),
             doubt: doubt.clone(),
             interval: options.heartbeat,
@@ -46,6 +53,7 @@ impl Subscriptions {
         Self {
             link: Link::open(dialer, owner, options, dice, counters),
             board,
+            trackers,
             doubt,
             bound: options.command_timeout,
         }
@@ -69,6 +77,11 @@ impl Subscriptions {
             fault = self.link.hopeless() => fault,
         };
         Err(fault.on(Operation::Subscribe, key))
+    }
+
+    /// Follows the changes of a keyspace, from when the server has confirmed.
+    pub(crate) fn track(&self, space: &Keyspace) -> Tracker {
+        self.trackers.track(space)
     }
 
     fn unconfirmed(&self) -> Fault {
@@ -97,6 +110,7 @@ impl Subscriptions {
     pub(crate) fn close(&self) {
         self.link.close();
         self.board.close();
+        self.trackers.close();
     }
 }
 
@@ -109,6 +123,7 @@ impl Drop for Subscriptions {
 /// The task's part.
 struct Owner {
     board: Arc<Switchboard>,
+    trackers: Arc<TrackingBoard>,
     counters: Arc<Counters>,
     doubt: Doubt,
     interval: Duration,
@@ -124,6 +139,7 @@ impl Tenant for Owner {
         let fault = Session::new(self, line).run().await;
         // Every listener hears of the gap, and every key comes out of `changes` again.
         self.board.gap();
+        self.trackers.gap();
         fault
     }
 }
@@ -134,6 +150,7 @@ impl Tenant for Owner {
 enum Request {
     Subscribe(Vec<Key>),
     Unsubscribe(Vec<String>),
+    Track(Wish),
     Ping,
 }
 
@@ -184,6 +201,9 @@ impl<'a> Session<'a> {
                 changes = self.owner.board.changes(), if asking.is_none() => {
                     self.plan(&changes.subscribe, &changes.unsubscribe);
                 }
+                wish = self.owner.trackers.wishes(), if asking.is_none() => {
+                    self.queue.push_back(Request::Track(wish));
+                }
                 // While something is asked, its answer is as good as a ping's.
                 _ = beat.tick(), if asking.is_none() => self.queue.push_back(Request::Ping),
                 () = self.owner.doubt.raised(), if asking.is_none() => {
@@ -229,10 +249,21 @@ impl<'a> Session<'a> {
             self.hear(push);
         }
         match (request, outcome) {
+            // What an old server says of a command that it does not know is no reason to part.
+            (Request::Track(_), Err(fault)) if !is_outage(&fault) => {
+                debug!(reason = fault.detail(), "refused to track");
+                let error = fault.outward(Operation::Subscribe);
+                self.owner.trackers.refuse(&error);
+                Ok(())
+            }
             (_, Err(fault)) if fault.is_passing() => Err(fault),
             (Request::Subscribe(keys), Err(fault)) => {
                 self.awaited.clear();
                 self.refused(keys, fault);
+                Ok(())
+            }
+            (Request::Track(_), Ok(())) => {
+                self.owner.trackers.confirm();
                 Ok(())
             }
             (_, Err(fault)) => {
@@ -262,6 +293,9 @@ impl<'a> Session<'a> {
     }
 
     fn hear(&mut self, push: PushInfo) {
+        if push.kind == PushKind::Invalidate {
+            return changed(&self.owner.trackers, push.data);
+        }
         let mut data = push.data.into_iter();
         let (Some(channel), Some(payload)) = (data.next(), data.next()) else {
             return;
@@ -308,6 +342,7 @@ impl Request {
                 connection.subscribe(channels).await.map_err(fault)
             }
             Self::Unsubscribe(channels) => connection.unsubscribe(channels).await.map_err(fault),
+            Self::Track(wish) => track(connection, wish).await,
             Self::Ping => ping(connection).await,
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use memolock::core::{
     Acquired, Attempt, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment, Inspection,
-    Key, Notice, PutMode, Renewal, Subscription, Token, async_trait,
+    Key, Keyspace, Notice, PutMode, Renewal, Subscription, Timed, Token, Tracking, async_trait,
 };
 use memolock::memory::MemoryBackend;
 use memolock::{Backend, Memolock};
@@ -27,6 +27,12 @@ impl<B: Backend> Backend for Logged<B> {
         let value = self.0.get(key).await;
         println!("get {key}: {value:?}");
         value
+    }
+    async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        self.0.get_timed(keys).await
+    }
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        self.0.track(space)
     }
     async fn acquire(
         &self,

@@ -11,10 +11,11 @@ use memolock_core::{Backend, Entropy, FailurePolicy, Keyspace, Layout, OutagePol
 use tokio::runtime::Handle;
 
 use crate::hub::Hub;
+use crate::near::Near;
 use crate::remembered::{self, Limits, Remembered};
 use crate::shared::{Shared, Terms};
 use crate::store::Store;
-use crate::{CircuitBreaker, DefaultCodec, Error, Memolock, OsEntropy};
+use crate::{CircuitBreaker, DefaultCodec, Error, Memolock, NearCache, OsEntropy};
 
 /// Below this a lease is lost to an ordinary pause of a process.
 const SHORTEST_LEASE: Duration = Duration::from_millis(50);
@@ -33,6 +34,7 @@ pub struct Builder<T, C = DefaultCodec> {
     local_computes: usize,
     breaker: CircuitBreaker,
     stale: Limits,
+    near: Option<NearCache<T>>,
     entropy: Box<dyn Entropy + Send>,
     values: PhantomData<fn() -> T>,
 }
@@ -51,6 +53,7 @@ impl<T> Builder<T> {
             local_computes: 64,
             breaker: CircuitBreaker::new(),
             stale: remembered::DEFAULT,
+            near: None,
             entropy: Box::new(OsEntropy),
             values: PhantomData,
         }
@@ -72,6 +75,7 @@ impl<T, C> Builder<T, C> {
             local_computes: self.local_computes,
             breaker: self.breaker,
             stale: self.stale,
+            near: self.near,
             entropy: self.entropy,
             values: PhantomData,
         }
@@ -146,6 +150,28 @@ impl<T, C> Builder<T, C> {
         self
     }
 
+    /// Keeps decoded values in this process, in front of everything: see [`NearCache`]. Default: none, since it takes
+    /// memory, and a value that was overwritten elsewhere may be served for a moment longer.
+    ///
+    /// ```
+    /// # use memolock::{Memolock, NearCache, memory::MemoryBackend};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), memolock::Error> {
+    /// let pages: Memolock<String> = Memolock::builder("pages", MemoryBackend::new())
+    ///     .near_cache(NearCache::weight(64 << 20, |id: &str, page: &String| {
+    ///         (id.len() + page.len()) as u64
+    ///     }))
+    ///     .build()
+    ///     .await?;
+    /// # pages.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn near_cache(mut self, near: NearCache<T>) -> Self {
+        self.near = Some(near);
+        self
+    }
+
     /// How names are laid out. Default: what the backend asks for, which is classic on a single server
     /// and hash-tagged on a cluster.
     pub fn layout(mut self, layout: Layout) -> Self {
@@ -165,7 +191,7 @@ impl<T, C> Builder<T, C> {
     ///
     /// # Errors
     /// [`Error::Config`] or [`Error::Key`] if a setting cannot be used, or outside a tokio runtime.
-    // Async because it shall stay so when building will set up invalidation tracking.
+    // Async so that it can become so inside without breaking anybody.
     #[allow(clippy::unused_async)]
     pub async fn build(self) -> Result<Memolock<T, C>, Error>
     where
@@ -192,7 +218,8 @@ impl<T, C> Builder<T, C> {
             wait_timeout: self.wait_timeout,
         };
         let remembered = serves.then(|| Remembered::new(self.stale));
-        let shared = Shared::new(hub, self.codec, terms, remembered);
+        let near = self.near.map(|near| Arc::new(Near::new(near)));
+        let shared = Shared::new(hub, self.codec, terms, remembered, near);
         Ok(Memolock::assemble(shared))
     }
 
@@ -206,6 +233,9 @@ impl<T, C> Builder<T, C> {
             return refuse(format!("a lease of {lease:?}: at least {SHORTEST_LEASE:?}"));
         }
         if let Err(what) = self.breaker.check() {
+            return refuse(what);
+        }
+        if let Some(Err(what)) = self.near.as_ref().map(NearCache::check) {
             return refuse(what);
         }
         let most = tokio::sync::Semaphore::MAX_PERMITS;

@@ -14,7 +14,8 @@ use crate::crew::{Passenger, Pilot, Ride};
 use crate::driver;
 use crate::entry::Entry;
 use crate::hub::far;
-use crate::landing::encoded;
+use crate::landing::{decoded, encoded};
+use crate::near::{self, State, Ticket};
 use crate::settled::Settled;
 use crate::shared::{Lane, Shared, Terms};
 use crate::table::Boarding;
@@ -43,9 +44,9 @@ impl<T> Memolock<T> {
 
 impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     pub(crate) fn assemble(shared: Shared<T, C>) -> Self {
-        Self {
-            shared: Arc::new(shared),
-        }
+        let shared = Arc::new(shared);
+        near::start(&shared);
+        Self { shared }
     }
 
     /// The value of `id`: from the store, or awaited from whoever is computing it anywhere in the
@@ -69,6 +70,9 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         Fut: Future<Output = Result<T, E>>,
         E: Display + Send + Sync + 'static,
     {
+        if let Some(value) = self.shared.near(id) {
+            return Ok(value);
+        }
         self.entry(id).or_compute(compute).await.map(Memo::into_arc)
     }
 
@@ -83,6 +87,9 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// [`Error::Backend`] if the store fails, [`Error::Codec`] if what is stored cannot be decoded,
     /// [`Error::Closed`], [`Error::Key`], [`Error::Timeout`].
     pub async fn get(&self, id: &str) -> Result<Option<Arc<T>>, Error> {
+        if let Some(value) = self.shared.near(id) {
+            return Ok(Some(value));
+        }
         let ended = self.call(Lane::Read, id, Read, self.terms()).await;
         Ok(ended.into_result()?.map(Memo::into_arc))
     }
@@ -107,7 +114,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// [`Error::Backend`], [`Error::Closed`], [`Error::Key`].
     pub async fn invalidate(&self, id: &str) -> Result<(), Error> {
         let key = self.key(id)?;
-        let _retire = self.retire(id);
+        let _retire = Retire::new(&self.shared, id);
         self.bounded(self.shared.hub.store.invalidate(&key)).await
     }
 
@@ -124,7 +131,14 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let hub = &self.shared.hub;
-        hub.counters.read(&hub.store)
+        let mut stats = hub.counters.read(&hub.store);
+        stats.near = self
+            .shared
+            .near
+            .as_ref()
+            .map(|near| near.stats())
+            .unwrap_or_default();
+        stats
     }
 
     /// What is under way now: zero everywhere means that nothing was left behind.
@@ -139,11 +153,8 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         InFlight {
             flights: reads.len() + computes.len(),
             leases: hub.heartbeat.len(),
-            // The heartbeat itself is one of the tracked tasks until the close.
-            tasks: hub
-                .tracker
-                .len()
-                .saturating_sub(usize::from(!hub.closing.is_cancelled())),
+            // Services, such as the heartbeat, are tracked tasks too until the close.
+            tasks: hub.tracker.len().saturating_sub(hub.services()),
         }
     }
 
@@ -158,6 +169,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
             hub,
             reads,
             computes,
+            near,
             ..
         } = &*self.shared;
         for (lane, table) in [(Lane::Read, reads), (Lane::Compute, computes)] {
@@ -165,6 +177,9 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                 let left = flight.settle(Settled::Closed);
                 self.shared.left(lane, &flight, left);
             }
+        }
+        if let Some(near) = near {
+            near.flush(State::Closed);
         }
         hub.closing.cancel();
         hub.tracker.close();
@@ -215,9 +230,16 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
             Ok(bytes) => bytes,
             Err(error) => return Err(Error::Codec { key, error }),
         };
-        let _retire = self.retire(id);
+        let mut retire = Retire::new(&self.shared, id);
         let store = &self.shared.hub.store;
-        self.bounded(store.put(&key, bytes, ttl, mode)).await
+        let kept = self.shared.ticket(id).map(|ticket| (ticket, bytes.clone()));
+        self.bounded(store.put(&key, bytes, ttl, mode)).await?;
+        // The caller keeps its value, so the near cache has one of its own: as others will read it.
+        retire.put = kept.and_then(|(ticket, bytes)| {
+            let value = decoded(&self.shared.codec, &bytes).ok()?;
+            Some((ticket, Arc::new(value), ttl))
+        });
+        Ok(())
     }
 
     /// The road of every call: lead a flight or join one, and take over when its leader is gone.
@@ -282,25 +304,27 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
             done = command => Ok(done?),
         }
     }
-
-    /// When this is dropped, after the command or in the middle of it: calls that begin from then on
-    /// join no flight that began before.
-    fn retire<'a>(&'a self, id: &'a str) -> impl Drop + 'a {
-        Retire {
-            shared: &self.shared,
-            id,
-        }
-    }
 }
 
+/// When this is dropped, after the command or in the middle of it: calls that begin from then on join no
+/// flight that began before.
 struct Retire<'a, T, C> {
     shared: &'a Shared<T, C>,
     id: &'a str,
+    /// What was put, for the near cache.
+    put: Option<(Ticket, Arc<T>, Duration)>,
+}
+
+impl<'a, T, C> Retire<'a, T, C> {
+    fn new(shared: &'a Shared<T, C>, id: &'a str) -> Self {
+        let put = None;
+        Self { shared, id, put }
+    }
 }
 
 impl<T, C> Drop for Retire<'_, T, C> {
     fn drop(&mut self) {
-        self.shared.retire(self.id);
+        self.shared.retire(self.id, self.put.take());
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use memolock_core::{Acquired, BackendError, Fulfilled, Key, Token};
+use memolock_core::{Acquired, BackendError, Fulfilled, Key, Remaining, Token};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::store::Store;
@@ -12,10 +12,16 @@ use crate::store::Store;
 /// A place among the computes that run without a lease. None if there is no bound any more.
 pub(crate) type Place = Option<Arc<OwnedSemaphorePermit>>;
 
+/// A value, if there is one, and how long it stays if that was told.
+pub(crate) type Found = Option<(Bytes, Option<Remaining>)>;
+
 /// What many flights may ask together. Dropping a future means that nobody waits for the answer: what was
 /// not sent by then never is.
 pub(crate) trait Commands {
     fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Bytes>, BackendError>>;
+
+    /// The value, and how long it stays if that is told.
+    fn get_timed(&self, key: &Key) -> impl Future<Output = Result<Found, BackendError>>;
 
     fn acquire(
         &self,
@@ -40,6 +46,11 @@ pub(crate) trait Commands {
 impl Commands for Store {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
         self.get(key).await
+    }
+
+    async fn get_timed(&self, key: &Key) -> Result<Found, BackendError> {
+        let found = self.get_timed(key).await?;
+        Ok(found.map(|found| (found.value, Some(found.remaining))))
     }
 
     async fn acquire(

@@ -183,24 +183,31 @@ where
     let store = &*hub.store;
     match engine.output() {
         Output::Probe => {
-            let reply = commands.get(key).await;
+            let reply = probe(shared, key, engine, commands).await;
             probed(shared, key, engine, reply)
         }
         Output::Acquire { token, lease } => {
             Input::Acquired(acquire(shared, key, engine, commands, token, lease).await)
         }
-        Output::Subscribe => match store.subscribe(key).await {
-            Ok(subscription) => {
-                engine.subscribed(subscription);
-                Input::Subscribed(Ok(()))
+        Output::Subscribe => {
+            engine.notes().listens(shared.ticket(key.id()));
+            match store.subscribe(key).await {
+                Ok(subscription) => {
+                    engine.subscribed(subscription);
+                    Input::Subscribed(Ok(()))
+                }
+                Err(error) => Input::Subscribed(Err(error)),
             }
-            Err(error) => Input::Subscribed(Err(error)),
-        },
+        }
         Output::Listen => match engine.listen(hub).await {
             Input::Heard(Event::Message(Message::Value(value)))
                 if !passes(shared, key, engine, &value) =>
             {
                 Input::Heard(Event::Message(Message::Notice(Notice::Released)))
+            }
+            input @ Input::Heard(Event::Message(Message::Value(_))) => {
+                engine.notes().heard();
+                input
             }
             input @ Input::Heard(Event::Message(Message::Notice(Notice::Invalidated))) => {
                 shared.forget(key.id());
@@ -239,6 +246,7 @@ where
             }
         }
         Output::Fulfil { token, value, ttl } => {
+            engine.notes().stores(shared.ticket(key.id()), ttl);
             Input::Fulfilled(commands.fulfil(key, token, value, ttl).await)
         }
         Output::Release { token, notice } => {
@@ -247,6 +255,24 @@ where
         // At rest there is nothing to do, and nobody asks.
         _ => Input::Abandoned,
     }
+}
+
+/// Looks at what is stored; for a near cache, also at how long it stays.
+async fn probe<T, C, R: Commands>(
+    shared: &Shared<T, C>,
+    key: &Key,
+    engine: &mut Engine<T>,
+    commands: &R,
+) -> Result<Option<Bytes>, BackendError> {
+    let ticket = shared.ticket(key.id());
+    if ticket.is_none() {
+        engine.notes().found(None, None);
+        return commands.get(key).await;
+    }
+    let found = commands.get_timed(key).await?;
+    let remaining = found.as_ref().and_then(|(_, remaining)| *remaining);
+    engine.notes().found(ticket, remaining);
+    Ok(found.map(|(value, _)| value))
 }
 
 /// Tries for the lease; over a value of another version, if one was found. Such a value that has come
@@ -267,6 +293,7 @@ where
     let store = &*shared.hub.store;
     loop {
         let stale = engine.sieve().stale().cloned();
+        engine.notes().found(shared.ticket(key.id()), None);
         let reply = match &stale {
             None => commands.acquire(key, token, lease).await,
             Some(stale) => store.acquire_over(key, token, lease, stale).await,
@@ -302,6 +329,10 @@ pub(crate) fn clean_up<T>(hub: &Arc<Hub>, key: &Key, mut engine: Box<Engine<T>>)
 where
     T: Send + Sync + 'static,
 {
+    // At the end of most flights, hits above all, there is nothing to do.
+    if engine.output() == Output::Rest {
+        return;
+    }
     engine.handle(hub, key, Input::Abandoned);
     if engine.output() == Output::Rest {
         return;

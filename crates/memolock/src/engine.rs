@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Source;
 use crate::heartbeat::Kept;
 use crate::hub::{Hub, until};
+use crate::near::Notes;
 use crate::settled::{Product, Settled};
 use crate::sieve::Sieve;
 
@@ -26,6 +27,7 @@ pub(crate) struct Engine<T> {
     /// The loss of the lease has been counted.
     loss_noted: bool,
     sieve: Sieve<T>,
+    notes: Notes,
 }
 
 impl<T> Engine<T> {
@@ -39,6 +41,7 @@ impl<T> Engine<T> {
             inherited: false,
             loss_noted: false,
             sieve: Sieve::new(),
+            notes: Notes::default(),
         }
     }
 
@@ -90,6 +93,11 @@ impl<T> Engine<T> {
     /// What was found and decoded.
     pub(crate) fn sieve(&mut self) -> &mut Sieve<T> {
         &mut self.sieve
+    }
+
+    /// What the near cache will be told.
+    pub(crate) fn notes(&mut self) -> &mut Notes {
+        &mut self.notes
     }
 
     /// The subscription is in place.

@@ -10,7 +10,7 @@ use memolock_core::PutMode;
 use crate::hub::Hub;
 use crate::shared::{Lane, Terms};
 use crate::work::{Compute, Trigger, Work, caught};
-use crate::{Computed, Error, Lease, Memo, Memolock};
+use crate::{Computed, Error, Lease, Memo, Memolock, Source};
 
 /// One call to one id, from [`Memolock::entry`].
 #[must_use = "an entry does nothing until one of its or_ methods is awaited"]
@@ -53,6 +53,9 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
         Fut: Future<Output = Result<T, E>>,
         E: Display + Send + Sync + 'static,
     {
+        if let Some(memo) = self.near() {
+            return Ok(memo);
+        }
         let work = |lease| caught(async move { compute(lease).await.map(Computed::new) });
         self.call(Compute::new(work)).await
     }
@@ -67,6 +70,9 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
         Fut: Future<Output = Result<Computed<T>, E>>,
         E: Display + Send + Sync + 'static,
     {
+        if let Some(memo) = self.near() {
+            return Ok(memo);
+        }
         let work = |lease| caught(async move { compute(lease).await });
         self.call(Compute::new(work)).await
     }
@@ -88,8 +94,17 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
         Fut: Future<Output = Result<(), E>>,
         E: Display + Send + Sync + 'static,
     {
+        if let Some(memo) = self.near() {
+            return Ok(memo);
+        }
         let work = || caught(async { trigger().await });
         self.call(Trigger::new(work)).await
+    }
+
+    /// What every call asks first: before a key, a flight or a future of any size is made.
+    fn near(&self) -> Option<Memo<T>> {
+        let value = self.memolock.shared().near(self.id)?;
+        Some(Memo::new(value, Source::Near))
     }
 
     /// Runs the call in a task of its own: once begun, it goes on even if every caller leaves.
@@ -163,6 +178,10 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Detached<T, C> {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         E: Display + Send + Sync + 'static,
     {
+        // No task for what is here already.
+        if let Some(memo) = self.entry().near() {
+            return Ok(memo);
+        }
         let hub = Arc::clone(&self.memolock.shared().hub);
         spawned(&hub, async move { self.entry().or_compute(compute).await }).await
     }
@@ -177,6 +196,10 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Detached<T, C> {
         Fut: Future<Output = Result<Computed<T>, E>> + Send + 'static,
         E: Display + Send + Sync + 'static,
     {
+        // No task for what is here already.
+        if let Some(memo) = self.entry().near() {
+            return Ok(memo);
+        }
         let hub = Arc::clone(&self.memolock.shared().hub);
         spawned(
             &hub,
@@ -196,6 +219,10 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Detached<T, C> {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Display + Send + Sync + 'static,
     {
+        // No task for what is here already.
+        if let Some(memo) = self.entry().near() {
+            return Ok(memo);
+        }
         let hub = Arc::clone(&self.memolock.shared().hub);
         spawned(&hub, async move { self.entry().or_external(trigger).await }).await
     }

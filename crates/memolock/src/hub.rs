@@ -1,6 +1,6 @@
 //! What all flights of a memolock share, whatever the type of its values.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ pub(crate) struct Hub {
     /// Drivers, clean-ups and detached calls: what a close waits for.
     pub(crate) tracker: TaskTracker,
     pub(crate) closing: CancellationToken,
+    services: AtomicUsize,
     runtime: Handle,
     entropy: Mutex<Box<dyn Entropy + Send>>,
     origin: Instant,
@@ -51,6 +52,7 @@ impl Hub {
             local: Arc::new(Semaphore::new(local)),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
+            services: AtomicUsize::new(0),
             entropy: Mutex::new(entropy),
             origin: Instant::now(),
             failing: AtomicBool::new(false),
@@ -61,20 +63,39 @@ impl Hub {
         });
         let store = Arc::clone(&hub.store);
         let beating = Arc::clone(&hub.heartbeat).run(Arc::clone(&store));
-        let closing = hub.closing.clone();
+        hub.serve(async move {
+            tokio::select! {
+                biased;
+                () = beating => {}
+                () = store.watch() => {}
+            }
+        });
+        hub
+    }
+
+    /// Runs a task on our own runtime until the close.
+    pub(crate) fn serve(&self, service: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.closing.clone();
+        self.services.fetch_add(1, Relaxed);
         // Detached on purpose: it ends with the close.
-        drop(hub.tracker.spawn_on(
+        drop(self.tracker.spawn_on(
             async move {
                 tokio::select! {
                     biased;
                     () = closing.cancelled() => {}
-                    () = beating => {}
-                    () = store.watch() => {}
+                    () = service => {}
                 }
             },
-            &hub.runtime,
+            &self.runtime,
         ));
-        hub
+    }
+
+    /// How many of the tracked tasks are services.
+    pub(crate) fn services(&self) -> usize {
+        match self.closing.is_cancelled() {
+            true => 0,
+            false => self.services.load(Relaxed),
+        }
     }
 
     /// Runs a task that a close waits for: on the runtime of the caller, or else on our own.

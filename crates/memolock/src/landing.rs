@@ -67,6 +67,7 @@ where
 {
     let hub = &*shared.hub;
     let counters = &hub.counters;
+    let claim = engine.notes().claim();
     let (outcome, product) = engine.outcome();
     match (outcome, product) {
         (Some(Outcome::Value { value, origin }), _) => {
@@ -82,6 +83,7 @@ where
                 Ok(value) => {
                     let value = Arc::new(value);
                     shared.remember(key, &value);
+                    shared.keep(key, &value, claim);
                     Settled::Value { value, source }
                 }
                 Err(error) => Settled::Codec(error),
@@ -97,7 +99,12 @@ where
                 (_, Storage::LeaseLost) => shared.forget(key.id()),
                 // What is not to be kept is not kept here either.
                 (_, Storage::Declined) => {}
-                (Settled::Value { value, .. }, _) => shared.remember(key, value),
+                (Settled::Value { value, .. }, storage) => {
+                    shared.remember(key, value);
+                    if storage == Storage::Stored {
+                        shared.keep(key, value, claim);
+                    }
+                }
                 _ => {}
             }
             product

@@ -54,6 +54,7 @@ mod landing;
 mod lease;
 mod many;
 mod memo;
+mod near;
 mod remembered;
 mod settled;
 mod shared;
@@ -74,6 +75,7 @@ pub use error::Error;
 pub use lease::Lease;
 pub use many::{Entries, Many};
 pub use memo::{Memo, Source};
+pub use near::{Coherence, NearCache, NearStats};
 pub use stats::Stats;
 
 /// The codec of a memolock that was not given one.

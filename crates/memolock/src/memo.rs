@@ -19,6 +19,8 @@ pub struct Memo<T> {
 pub enum Source {
     /// It was stored when the call began.
     Hit,
+    /// It was in the near cache: [`Builder::near_cache`](crate::Builder::near_cache).
+    Near,
     /// This very call computed it.
     Computed,
     /// The call waited while somebody else made it: another task, process or program.

@@ -9,6 +9,7 @@ use memolock_core::Key;
 use crate::driver;
 use crate::flight::{Flight, Left};
 use crate::hub::Hub;
+use crate::near::{Claim, Near, Ticket};
 use crate::remembered::Remembered;
 use crate::table::Table;
 
@@ -21,6 +22,8 @@ pub(crate) struct Shared<T, C> {
     pub(crate) remembered: Option<Remembered<T>>,
     /// How often anything was put or invalidated here, counted before it is forgotten.
     retirements: AtomicU64,
+    /// What is in front of everything, if anything is.
+    pub(crate) near: Option<Arc<Near<T>>>,
     pub(crate) reads: Table<T>,
     pub(crate) computes: Table<T>,
 }
@@ -45,6 +48,7 @@ impl<T, C> Shared<T, C> {
         codec: C,
         terms: Terms,
         remembered: Option<Remembered<T>>,
+        near: Option<Arc<Near<T>>>,
     ) -> Self {
         Self {
             hub,
@@ -52,6 +56,7 @@ impl<T, C> Shared<T, C> {
             terms,
             remembered,
             retirements: AtomicU64::new(0),
+            near,
             reads: Table::new(),
             computes: Table::new(),
         }
@@ -85,12 +90,34 @@ impl<T, C> Shared<T, C> {
         }
     }
 
-    /// A value was put or invalidated: who calls from now on joins no flight that began before.
-    pub(crate) fn retire(&self, id: &str) {
+    /// The value, if there is a copy of it here that is good now: the first thing that every call asks. After a
+    /// close there is none.
+    pub(crate) fn near(&self, id: &str) -> Option<Arc<T>> {
+        self.near.as_ref()?.get(id)
+    }
+
+    /// To be taken before a command is sent that gives or stores a value.
+    pub(crate) fn ticket(&self, id: &str) -> Option<Ticket> {
+        self.near.as_ref()?.ticket(id)
+    }
+
+    /// A flight ended with a value of the store's, or one that it stored.
+    pub(crate) fn keep(&self, key: &Key, value: &Arc<T>, claim: Option<Claim>) {
+        if let (Some(near), Some(claim)) = (&self.near, claim) {
+            near.keep(key.id(), value, claim);
+        }
+    }
+
+    /// A value was put or invalidated: who calls from now on joins no flight that began before, and finds
+    /// here what was put, or nothing.
+    pub(crate) fn retire(&self, id: &str, put: Option<(Ticket, Arc<T>, Duration)>) {
         self.reads.retire(id);
         self.computes.retire(id);
         self.retirements.fetch_add(1, SeqCst);
         self.forget(id);
+        if let Some(near) = &self.near {
+            near.wrote(id, put);
+        }
     }
 
     /// How often that was. Who remembers without a flight compares before the look and after remembering: if

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use memolock_core::BackendStats;
 
+use crate::near::NearStats;
 use crate::store::Store;
 
 macro_rules! counters {
@@ -20,6 +21,8 @@ macro_rules! counters {
             pub circuit_open: bool,
             /// The backend's own counters. A backend shared by several memolocks counts for all of them.
             pub backend: BackendStats,
+            /// The near cache, if there is one. What it answers counts nowhere else.
+            pub near: NearStats,
         }
 
         #[derive(Debug, Default)]
@@ -34,6 +37,7 @@ macro_rules! counters {
                     spared: store.spared(),
                     circuit_open: store.circuit_open(),
                     backend: store.stats(),
+                    near: NearStats::default(),
                 }
             }
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, ErrorKind, Fulfilled, Fulfilment,
-    Inspection, Key, Notice, Operation, PutMode, Renewal, Subscription, Token,
+    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token,
+    Tracking,
 };
 
 use crate::breaker::{Breaker, CircuitBreaker};
@@ -30,13 +31,13 @@ impl Store {
         }
     }
 
-    /// The backend itself, for reports.
+    /// The backend itself. Not by way of its `Arc`, which is a backend too, and would box each command again.
     pub(crate) fn backend(&self) -> &dyn Backend {
         &*self.backend
     }
 
     pub(crate) fn stats(&self) -> BackendStats {
-        self.backend.stats()
+        self.backend().stats()
     }
 
     /// Whether commands are refused because the store did not answer.
@@ -55,7 +56,34 @@ impl Store {
     }
 
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
-        self.guard(Operation::Get, key, self.backend.get(key)).await
+        self.guard(Operation::Get, key, self.backend().get(key))
+            .await
+    }
+
+    /// The value and how long it stays.
+    pub(crate) async fn get_timed(&self, key: &Key) -> Result<Option<Timed>, BackendError> {
+        let call = self.backend().get_timed(std::slice::from_ref(key));
+        let found = self.guard(Operation::Get, key, call).await?;
+        let [found] = <[_; 1]>::try_from(found).map_err(|all| miscounted(all.len(), 1).on(key))?;
+        Ok(found)
+    }
+
+    /// The same of many, behind the callers' backs.
+    pub(crate) async fn read_back(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        let Some(first) = keys.first() else {
+            return Ok(Vec::new());
+        };
+        let call = self.backend().get_timed(keys);
+        let found = self.guard(Operation::Get, first, call).await?;
+        match found.len() == keys.len() {
+            true => Ok(found),
+            false => Err(miscounted(found.len(), keys.len())),
+        }
+    }
+
+    /// The changes of a keyspace, if the backend tells them.
+    pub(crate) fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        self.backend().track(space)
     }
 
     pub(crate) async fn acquire(
@@ -64,7 +92,7 @@ impl Store {
         token: Token,
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
-        let call = self.backend.acquire(key, token, lease);
+        let call = self.backend().acquire(key, token, lease);
         self.guard(Operation::Acquire, key, call).await
     }
 
@@ -75,7 +103,7 @@ impl Store {
         lease: Duration,
         stale: &Bytes,
     ) -> Result<Acquired, BackendError> {
-        let call = self.backend.acquire_over(key, token, lease, stale);
+        let call = self.backend().acquire_over(key, token, lease, stale);
         self.guard(Operation::Acquire, key, call).await
     }
 
@@ -86,13 +114,13 @@ impl Store {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
-        let call = self.backend.fulfil(key, token, value, ttl);
+        let call = self.backend().fulfil(key, token, value, ttl);
         self.guard(Operation::Fulfil, key, call).await
     }
 
     /// Sent whether or not the store answers: nobody waits for it, and leases are lost without it.
     pub(crate) async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
-        let call = self.backend.renew(renewals);
+        let call = self.backend().renew(renewals);
         match renewals.first() {
             Some(first) => self.send(&first.key, call).await,
             None => call.await,
@@ -107,7 +135,7 @@ impl Store {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
-        let call = self.backend.fulfil(key, token, value, ttl);
+        let call = self.backend().fulfil(key, token, value, ttl);
         self.send(key, call).await
     }
 
@@ -120,7 +148,7 @@ impl Store {
         token: Token,
         notice: Option<Notice>,
     ) -> Result<bool, BackendError> {
-        let call = self.backend.release(key, token, notice);
+        let call = self.backend().release(key, token, notice);
         self.send(key, call).await
     }
 
@@ -130,7 +158,7 @@ impl Store {
         token: Token,
         notice: Option<Notice>,
     ) -> Result<bool, BackendError> {
-        let call = self.backend.release(key, token, notice);
+        let call = self.backend().release(key, token, notice);
         self.guard(Operation::Release, key, call).await
     }
 
@@ -141,27 +169,27 @@ impl Store {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
-        let call = self.backend.put(key, value, ttl, mode);
+        let call = self.backend().put(key, value, ttl, mode);
         self.guard(Operation::Put, key, call).await
     }
 
     pub(crate) async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
-        let call = self.backend.invalidate(key);
+        let call = self.backend().invalidate(key);
         self.guard(Operation::Invalidate, key, call).await
     }
 
     pub(crate) async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
-        let call = self.backend.inspect(key);
+        let call = self.backend().inspect(key);
         self.guard(Operation::Inspect, key, call).await
     }
 
     pub(crate) async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
-        let call = self.backend.subscribe(key);
+        let call = self.backend().subscribe(key);
         self.guard(Operation::Subscribe, key, call).await
     }
 
     pub(crate) async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
-        let call = self.backend.get_many(keys);
+        let call = self.backend().get_many(keys);
         self.guard_many(Operation::Get, keys, |key| key, call).await
     }
 
@@ -169,7 +197,7 @@ impl Store {
         &self,
         tries: &[Attempt],
     ) -> Vec<Result<Acquired, BackendError>> {
-        let call = self.backend.acquire_many(tries);
+        let call = self.backend().acquire_many(tries);
         self.guard_many(Operation::Acquire, tries, |t| &t.key, call)
             .await
     }
@@ -178,7 +206,7 @@ impl Store {
         &self,
         values: &[Fulfilment],
     ) -> Vec<Result<Fulfilled, BackendError>> {
-        let call = self.backend.fulfil_many(values);
+        let call = self.backend().fulfil_many(values);
         self.guard_many(Operation::Fulfil, values, |v| &v.key, call)
             .await
     }
@@ -242,4 +270,9 @@ impl Store {
         self.breaker.note(key, reply.as_ref().err());
         reply
     }
+}
+
+fn miscounted(answers: usize, keys: usize) -> BackendError {
+    let detail = format!("{answers} answers for {keys} keys");
+    BackendError::new(ErrorKind::Protocol, Operation::Get, detail)
 }

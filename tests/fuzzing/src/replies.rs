@@ -69,6 +69,9 @@ fn answer(said: &Reply, locks: usize) {
     if let Ok(renewed) = judged(reply::renewed(copy(), locks)) {
         assert_eq!(renewed.len(), locks);
     }
+    if let Ok(found) = judged(reply::timed(copy(), locks)) {
+        assert_eq!(found.len(), locks);
+    }
     if let Ok(found) = judged(reply::inspection(copy())) {
         assert!(found.oddities.len() <= 4);
     }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use memolock::core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled,
-    Fulfilment, Inspection, Key, Notice, Operation, PutMode, Renewal, Subscription, Switchboard,
-    Token, async_trait,
+    Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription,
+    Switchboard, Timed, Token, Tracking, TrackingBoard, async_trait,
 };
 use tokio::time::timeout;
 
@@ -22,6 +22,7 @@ pub struct SimBackend {
     world: Arc<World>,
     process: ProcessId,
     board: Arc<Switchboard>,
+    trackers: Arc<TrackingBoard>,
     /// How long a command may take.
     bound: Duration,
 }
@@ -30,12 +31,14 @@ impl SimBackend {
     /// A process's backend. Its task that listens runs until the world ends.
     #[must_use]
     pub fn new(world: &Arc<World>, bound: Duration) -> (ProcessId, Self) {
-        let (process, board) = world.join();
-        tokio::spawn(listen(Arc::clone(world), process, Arc::clone(&board)));
+        let (process, board, trackers) = world.join();
+        let boards = (Arc::clone(&board), Arc::clone(&trackers));
+        tokio::spawn(listen(Arc::clone(world), process, boards));
         let backend = Self {
             world: Arc::clone(world),
             process,
             board,
+            trackers,
             bound,
         };
         (process, backend)
@@ -98,7 +101,11 @@ impl SimBackend {
 }
 
 /// The task that owns the subscription connection.
-async fn listen(world: Arc<World>, process: ProcessId, board: Arc<Switchboard>) {
+async fn listen(
+    world: Arc<World>,
+    process: ProcessId,
+    (board, trackers): (Arc<Switchboard>, Arc<TrackingBoard>),
+) {
     let up = world.subscription_up(process);
     loop {
         up.until(true).await;
@@ -106,6 +113,11 @@ async fn listen(world: Arc<World>, process: ProcessId, board: Arc<Switchboard>) 
             biased;
             () = up.until(false) => continue,
             changes = board.changes() => changes,
+            wish = trackers.wishes() => {
+                world.running(process).await;
+                world.wish(process, wish);
+                continue;
+            }
         };
         world.running(process).await;
         // If it broke meanwhile, this reaches nobody, and the keys come out again.
@@ -144,6 +156,17 @@ impl Backend for SimBackend {
     async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
         let values = values.iter();
         join_all(values.map(|v| self.fulfil(&v.key, v.token, v.value.clone(), v.ttl))).await
+    }
+
+    async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        match self.ask(Operation::Get, Op::Timed(keys.to_vec())).await? {
+            Answer::Timed(timed) => Ok(timed),
+            _ => Err(BackendError::new(ErrorKind::Protocol, Operation::Get, "")),
+        }
+    }
+
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        Some(Box::pin(self.trackers.track(space)))
     }
 
     async fn acquire(
@@ -237,6 +260,7 @@ impl Backend for SimBackend {
 
     async fn close(&self) {
         self.board.close();
+        self.trackers.close();
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use memolock::codec::Text;
 use memolock::core::{Backend, FailurePolicy, Key, Keyspace, Layout, OutagePolicy, PutMode, Tag};
-use memolock::{Computed, Error, Lease, Memo, Memolock};
+use memolock::{Computed, Error, Lease, Memo, Memolock, NearCache, Source};
 use tokio::time::sleep;
 
 use crate::backend::SimBackend;
@@ -93,17 +93,18 @@ impl Process {
         match plan.does {
             Does::Compute { lasts, ends } => {
                 let work = |lease| self.clone().compute(call, plan.key, lasts, ends, lease);
-                end(entry.or_compute_with(work).await)
+                self.end(call, entry.or_compute_with(work).await)
             }
             Does::Detached { lasts, ends } => {
                 let (process, key) = (self.clone(), plan.key);
                 let work = move |lease| process.compute(call, key, lasts, ends, lease);
-                end(entry.detach().or_compute_with(work).await)
+                self.end(call, entry.detach().or_compute_with(work).await)
             }
-            Does::External { lasts, comes } => end(entry
-                .or_external(|| self.trigger(call, plan.key, lasts, comes))
-                .await),
-            Does::Get => match self.memos.get(&id).await {
+            Does::External { lasts, comes } => {
+                let trigger = || self.trigger(call, plan.key, lasts, comes);
+                self.end(call, entry.or_external(trigger).await)
+            }
+            Does::Get => match self.look(call, &id).await {
                 Ok(Some(value)) => End::Value(value.as_str().to_owned()),
                 Ok(None) => End::Nothing,
                 Err(error) => refused(&error),
@@ -121,6 +122,31 @@ impl Process {
                 End::Closed
             }
         }
+    }
+
+    /// A look does not say where its value is from; a near cache answers at the first poll.
+    async fn look(&self, call: CallId, id: &str) -> Result<Option<Arc<String>>, Error> {
+        let mut look = pin!(self.memos.get(id));
+        let mut first = true;
+        std::future::poll_fn(|context| {
+            let hits = self.memos.stats().near.hits;
+            let polled = look.as_mut().poll(context);
+            if std::mem::take(&mut first) && self.memos.stats().near.hits > hits {
+                self.world.note(What::Near { call });
+            }
+            polled
+        })
+        .await
+    }
+
+    fn end(&self, call: CallId, called: Result<Memo<String>, Error<String>>) -> End {
+        if called
+            .as_ref()
+            .is_ok_and(|memo| memo.source() == Source::Near)
+        {
+            self.world.note(What::Near { call });
+        }
+        end(called)
     }
 
     async fn compute(
@@ -233,6 +259,10 @@ pub async fn process(
     let memos = match plan.fixed {
         true => memos.fixed_lease(),
         false => memos,
+    };
+    let memos = match plan.near.get(id) {
+        Some(true) => memos.near_cache(NearCache::entries(100)),
+        _ => memos,
     };
     let memos = memos.build().await?;
     Ok(Process {

@@ -81,6 +81,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) asks: BTreeMap<u64, AskFact<'a>>,
     pub(crate) publications: Vec<Publication<'a>>,
     pub(crate) heard: Vec<HeardFact<'a>>,
+    /// Calls that a near cache answered, and when.
+    pub(crate) near: Vec<(Moment, CallId)>,
+    /// That a value has changed, when it reached a process; and how far the history was when it was sent.
+    pub(crate) changed: Vec<(HeardFact<'a>, usize)>,
+    /// When what was told to a process was lost.
+    pub(crate) deaf: Vec<(Moment, ProcessId)>,
     pub(crate) faults: Vec<(Moment, Fault)>,
     pub(crate) killed: BTreeMap<ProcessId, Moment>,
     pub(crate) closed: BTreeMap<ProcessId, Moment>,
@@ -181,6 +187,12 @@ impl<'a> Facts<'a> {
                 process: *process,
                 key,
             }),
+            What::Near { call } => self.near.push((when, *call)),
+            What::Changed { process, key, sent } => {
+                let process = *process;
+                self.changed.push((HeardFact { when, process, key }, *sent));
+            }
+            What::Deaf { process } => self.deaf.push((when, *process)),
             What::Forgot { since } => {
                 self.forgot.push(when);
                 if since.is_none() {

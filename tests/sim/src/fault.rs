@@ -170,6 +170,10 @@ impl Inner {
             Which::Subscriptions => {
                 peer.hears.clear();
                 peer.board.gap();
+                peer.tracks.clear();
+                peer.changed.clear();
+                peer.trackers.gap();
+                self.note(What::Deaf { process });
             }
         }
         self.redial(process, which);

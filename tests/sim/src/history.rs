@@ -97,6 +97,20 @@ pub enum What {
         key: Key,
         channel: Channel,
     },
+    /// A call was answered by its near cache.
+    Near {
+        call: CallId,
+    },
+    /// That a value has changed reaches a process; `sent` is how far the history was when it was sent.
+    Changed {
+        process: ProcessId,
+        key: Key,
+        sent: usize,
+    },
+    /// What is told to a process is lost from here on.
+    Deaf {
+        process: ProcessId,
+    },
     Fault {
         fault: Fault,
     },
@@ -226,6 +240,11 @@ impl fmt::Display for Entry {
                 key,
                 channel,
             } => write!(f, "      p{process} is told of {} on {channel:?}", id(key)),
+            What::Near { call } => write!(f, "c{call} is answered by the near cache"),
+            What::Changed { process, key, .. } => {
+                write!(f, "      p{process} is told that {} changed", id(key))
+            }
+            What::Deaf { process } => write!(f, "      p{process} is deaf"),
             What::Forgot { since: None } => f.write_str("        store: empty"),
             What::Forgot { since: Some(since) } => {
                 write!(f, "        store: as it was at {since} ms")
@@ -244,6 +263,10 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Op::Get(key) => write!(f, "get {}", id(key)),
+            Op::Timed(keys) => {
+                f.write_str("get, with times")?;
+                keys.iter().try_for_each(|key| write!(f, " {}", id(key)))
+            }
             Op::Acquire(key, token, lease) => {
                 write!(f, "acquire {} {} for {lease:?}", id(key), short(*token))
             }
@@ -287,6 +310,7 @@ fn short(token: Token) -> String {
 fn told(answer: &Answer) -> String {
     match answer {
         Answer::Value(value) => format!("{value:?}"),
+        Answer::Timed(timed) => format!("{timed:?}"),
         Answer::Acquired(acquired) => format!("{acquired:?}"),
         Answer::Fulfilled(fulfilled) => format!("{fulfilled:?}"),
         Answer::Renewed(renewed) => format!("{renewed:?}"),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use memolock::core::{Key, Switchboard};
+use memolock::core::{Key, Switchboard, TrackingBoard};
 use tokio::sync::oneshot;
 
 use crate::gate::Gate;
@@ -46,10 +46,15 @@ pub(crate) struct Peer {
     pub(crate) life: Life,
     pub(crate) runs: Arc<Gate>,
     pub(crate) board: Arc<Switchboard>,
+    pub(crate) trackers: Arc<TrackingBoard>,
     pub(crate) commands: Connection,
     pub(crate) subscriptions: Connection,
     /// Which keys the server tells it of.
     pub(crate) hears: BTreeSet<Key>,
+    /// Whose values the server tells it of, by what their names begin with.
+    pub(crate) tracks: Vec<String>,
+    /// What changed since it was last told: the server gathers for a moment.
+    pub(crate) changed: BTreeSet<Key>,
     /// What came while it was paused.
     pub(crate) kept: Vec<Event>,
     pub(crate) pending: BTreeMap<u64, oneshot::Sender<Outcome>>,
@@ -57,14 +62,17 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// One that runs, and is connected.
-    pub(crate) fn new(board: &Arc<Switchboard>) -> Self {
+    pub(crate) fn new(board: &Arc<Switchboard>, trackers: &Arc<TrackingBoard>) -> Self {
         Self {
             life: Life::Runs,
             runs: Arc::new(Gate::open()),
             board: Arc::clone(board),
+            trackers: Arc::clone(trackers),
             commands: Connection::new(),
             subscriptions: Connection::new(),
             hears: BTreeSet::new(),
+            tracks: Vec::new(),
+            changed: BTreeSet::new(),
             kept: Vec::new(),
             pending: BTreeMap::new(),
         }

@@ -1,5 +1,7 @@
 //! What a seed stands for: how many there are, what they do, and what breaks when.
 
+mod additions;
+
 use crate::fault::Fault;
 use crate::history::ProcessId;
 use crate::store::{Channel, Millis};
@@ -39,6 +41,8 @@ pub struct Plan {
     pub fixed: bool,
     /// How many computes may run without a lease.
     pub local: usize,
+    /// Which processes have a near cache.
+    pub near: Vec<bool>,
     pub calls: Vec<Call>,
     pub strangers: Vec<Stranger>,
     pub vandals: Vec<Vandal>,
@@ -176,6 +180,7 @@ impl Plan {
             insists: random.u8(0..6) == 0,
             fixed: weather != Weather::Calm && random.u8(0..8) == 0,
             local: pick(&mut random, &[1, 64]),
+            near: Vec::new(),
             calls: Vec::new(),
             strangers: Vec::new(),
             vandals: Vec::new(),
@@ -185,6 +190,7 @@ impl Plan {
             end: 0,
         };
         plan.draw_calls(&mut random);
+        plan.draw_near();
         plan.draw_many();
         if weather == Weather::Storm {
             plan.draw_faults(&mut random);
@@ -248,47 +254,6 @@ impl Plan {
                 ),
                 lasts: random.u64(1..500),
             });
-        }
-    }
-
-    /// Calls for all keys in half of the schedules.
-    fn draw_many(&mut self) {
-        // Numbers of its own, so that the seeds of before stand for what they did.
-        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6d61_6e79_0000);
-        if random.bool() {
-            return;
-        }
-        let calm = self.weather == Weather::Calm;
-        let span = pick(&mut random, &[5, 60, 800]);
-        for _ in 0..random.usize(1..=5) {
-            let ends = match random.u8(0..10) {
-                _ if calm => Ends::Well,
-                0..=1 => Ends::Fails,
-                2 => Ends::Panics,
-                3 => Ends::NotKept,
-                _ => Ends::Well,
-            };
-            let lasts = random.u64(0..if calm { 200 } else { 3 * self.lease });
-            let (process, first) = (random.usize(0..self.processes), random.usize(0..self.keys));
-            let leaves = match random.u8(0..6) {
-                _ if calm => None,
-                0 => Some(Leaves::After(random.u64(0..400))),
-                1 => Some(Leaves::AfterPolls(random.u32(1..20))),
-                _ => None,
-            };
-            let at = random.u64(0..=span);
-            for nth in 0..self.keys {
-                self.calls.push(Call {
-                    process,
-                    key: (first + nth) % self.keys,
-                    at,
-                    does: match nth {
-                        0 => Does::Many { lasts, ends },
-                        _ => Does::Along { lasts },
-                    },
-                    leaves,
-                });
-            }
         }
     }
 

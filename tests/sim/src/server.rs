@@ -1,17 +1,38 @@
 //! What happens when a message arrives, at the server or at a client.
 
 use bytes::Bytes;
-use memolock::core::{ErrorKind, Key, Message, Notice};
+use memolock::core::{ErrorKind, Key, Message, Notice, Wish};
 
 use crate::history::{ProcessId, What};
 use crate::store::{Answer, Channel, Op, Told};
-use crate::world::{Event, Inner, Life, Which};
+use crate::world::{Event, Inner, Life, Which, World};
+
+impl World {
+    /// Asks to be told of changes.
+    pub(crate) fn wish(&self, process: ProcessId, wish: Wish) {
+        let mut inner = self.lock();
+        let epoch = inner.peers[process].subscriptions.epoch;
+        let at = inner.arrival(process, Which::Subscriptions);
+        inner.schedule(
+            at,
+            Event::Wishes {
+                process,
+                epoch,
+                wish,
+            },
+        );
+        drop(inner);
+        self.sooner.notify_one();
+    }
+}
 
 impl Inner {
     /// Something that was to come has come.
     pub(crate) fn happen(&mut self, event: Event) {
         match event {
-            Event::Arrives { .. } | Event::Asks { .. } if self.server.hung => {
+            Event::Arrives { .. } | Event::Asks { .. } | Event::Wishes { .. }
+                if self.server.hung =>
+            {
                 self.server.waiting.push(event);
             }
             Event::Arrives {
@@ -30,10 +51,18 @@ impl Inner {
             } => {
                 self.asks(process, epoch, listen, &leave);
             }
+            Event::Wishes {
+                process,
+                epoch,
+                wish,
+            } => self.wishes(process, epoch, wish),
+            Event::Sends { process, epoch } => self.sends(process, epoch),
             Event::Dialled { process, which } => self.dialled(process, which),
             Event::Breaks(fault) => self.breaks(fault),
             Event::Answered { process, .. }
             | Event::Confirmed { process, .. }
+            | Event::Granted { process, .. }
+            | Event::Changed { process, .. }
             | Event::Told { process, .. } => {
                 let life = self.peers[process].life;
                 match life {
@@ -72,22 +101,40 @@ impl Inner {
                     peer.board.confirm(&key);
                 }
             }
+            Event::Granted { process, epoch } => {
+                let peer = &self.peers[process];
+                if peer.subscriptions.epoch == epoch {
+                    peer.trackers.confirm();
+                }
+            }
+            Event::Changed {
+                process,
+                epoch,
+                names,
+                sent,
+            } => {
+                if self.peers[process].subscriptions.epoch != epoch {
+                    return;
+                }
+                for key in names {
+                    self.peers[process].trackers.changed(&key);
+                    self.note(What::Changed { process, key, sent });
+                }
+            }
             Event::Told {
                 process,
                 epoch,
                 key,
                 channel,
                 payload,
-            } => {
-                if self.peers[process].subscriptions.epoch == epoch {
-                    self.note(What::Heard {
-                        process,
-                        key: key.clone(),
-                        channel,
-                    });
-                    let board = &self.peers[process].board;
-                    board.deliver(&key, &read(channel, payload));
-                }
+            } if self.peers[process].subscriptions.epoch == epoch => {
+                self.note(What::Heard {
+                    process,
+                    key: key.clone(),
+                    channel,
+                });
+                let board = &self.peers[process].board;
+                board.deliver(&key, &read(channel, payload));
             }
             _ => {}
         }
@@ -106,6 +153,7 @@ impl Inner {
             let now = self.now();
             let effect = self.store.apply(op, now);
             let answer = effect.answer.clone();
+            let changed = op.changes(&answer).map(|(key, _)| key.clone());
             let op = Box::new(op.clone());
             self.note(What::Effect {
                 process,
@@ -114,6 +162,9 @@ impl Inner {
             });
             if let Some(told) = effect.told {
                 self.publish(&told);
+            }
+            if let Some(key) = changed {
+                self.changed(&key);
             }
             match effect.answer {
                 Answer::Error(kind) => Err(kind),
@@ -153,6 +204,58 @@ impl Inner {
                 },
             );
         }
+    }
+
+    fn wishes(&mut self, process: ProcessId, epoch: u32, wish: Wish) {
+        if self.server.down || self.peers[process].subscriptions.epoch != epoch {
+            return;
+        }
+        let peer = &mut self.peers[process];
+        match wish {
+            Wish::Also(prefixes) => peer.tracks.extend(prefixes),
+            Wish::Only(prefixes) => peer.tracks = prefixes,
+            Wish::Nothing => peer.tracks.clear(),
+        }
+        let at = self.return_trip(process, Which::Subscriptions);
+        self.schedule(at, Event::Granted { process, epoch });
+    }
+
+    /// A value has changed: whoever tracks is told, with what else changes in the same moment.
+    fn changed(&mut self, key: &Key) {
+        let name = key.value_name();
+        for process in 0..self.peers.len() {
+            let peer = &mut self.peers[process];
+            if !peer.tracks.iter().any(|prefix| name.starts_with(prefix)) {
+                continue;
+            }
+            let first = peer.changed.is_empty();
+            peer.changed.insert(key.clone());
+            if first {
+                let epoch = peer.subscriptions.epoch;
+                // Longer than a server gathers, so that more is told as one.
+                let at = self.now() + self.random.u64(0..=4);
+                self.schedule(at, Event::Sends { process, epoch });
+            }
+        }
+    }
+
+    fn sends(&mut self, process: ProcessId, epoch: u32) {
+        if self.peers[process].subscriptions.epoch != epoch {
+            return;
+        }
+        let names = std::mem::take(&mut self.peers[process].changed);
+        let names = names.into_iter().collect();
+        let sent = self.history.entries.len();
+        let at = self.return_trip(process, Which::Subscriptions);
+        self.schedule(
+            at,
+            Event::Changed {
+                process,
+                epoch,
+                names,
+                sent,
+            },
+        );
     }
 
     /// Tells every process that listens.

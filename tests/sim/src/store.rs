@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memolock::core::{
-    Acquired, ErrorKind, Fulfilled, Key, Message, Notice, PutMode, Remaining, Renewal, Token,
-    millis,
+    Acquired, ErrorKind, Fulfilled, Key, Message, Notice, PutMode, Remaining, Renewal, Timed,
+    Token, millis,
 };
 
 /// Milliseconds since the beginning of a schedule.
@@ -17,6 +17,7 @@ pub type Millis = u64;
 #[allow(missing_docs)] // They are the methods of `Backend`, by name, and what ancestors do besides.
 pub enum Op {
     Get(Key),
+    Timed(Vec<Key>),
     Acquire(Key, Token, Duration),
     Fulfil(Key, Token, Bytes, Duration),
     Renew(Vec<Renewal>),
@@ -51,6 +52,7 @@ pub enum Channel {
 #[allow(missing_docs)] // One for each kind of answer.
 pub enum Answer {
     Value(Option<Bytes>),
+    Timed(Vec<Option<Timed>>),
     Acquired(Acquired),
     Fulfilled(Fulfilled),
     Renewed(Vec<bool>),
@@ -130,6 +132,13 @@ impl Store {
                 silent(Answer::Error(ErrorKind::WrongType))
             }
             Op::Get(key) => silent(Answer::Value(self.value(key, now).cloned())),
+            Op::Timed(keys) if keys.iter().any(|key| self.is_spoilt(key)) => {
+                silent(Answer::Error(ErrorKind::WrongType))
+            }
+            Op::Timed(keys) => {
+                let timed = keys.iter().map(|key| self.timed(key, now));
+                silent(Answer::Timed(timed.collect()))
+            }
             Op::Acquire(key, token, lease) => {
                 silent(Answer::Acquired(self.acquire(key, *token, *lease, now)))
             }
@@ -189,6 +198,15 @@ impl Store {
                 told: Some((key.clone(), *channel, payload.clone())),
             },
         }
+    }
+
+    fn timed(&self, key: &Key, now: Millis) -> Option<Timed> {
+        let (value, until) = self.rows.get(key)?.value.as_ref()?;
+        let left = until.checked_sub(now).filter(|left| *left > 0)?;
+        Some(Timed {
+            value: value.clone(),
+            remaining: Remaining::Expires(Duration::from_millis(left)),
+        })
     }
 
     fn acquire(&mut self, key: &Key, token: Token, lease: Duration, now: Millis) -> Acquired {
@@ -252,8 +270,9 @@ impl Row {
 impl Op {
     /// The keys that it is about.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        let (one, many) = match self {
-            Self::Renew(renewals) => (None, renewals.as_slice()),
+        let (one, many, looked) = match self {
+            Self::Renew(renewals) => (None, renewals.as_slice(), &[][..]),
+            Self::Timed(keys) => (None, &[][..], keys.as_slice()),
             Self::Get(key)
             | Self::Acquire(key, ..)
             | Self::Fulfil(key, ..)
@@ -265,10 +284,24 @@ impl Op {
             | Self::Jam(key)
             | Self::Scribble(key, _)
             | Self::Spoil(key)
-            | Self::Shout(key, ..) => (Some(key), &[][..]),
+            | Self::Shout(key, ..) => (Some(key), &[][..], &[][..]),
         };
         one.into_iter()
             .chain(many.iter().map(|renewal| &renewal.key))
+            .chain(looked)
+    }
+
+    /// The key whose value it changes, with what it is then.
+    #[must_use]
+    pub fn changes(&self, answer: &Answer) -> Option<(&Key, Option<&Bytes>)> {
+        match (self, answer) {
+            (Self::Fulfil(key, _, value, _), Answer::Fulfilled(Fulfilled::Stored))
+            | (Self::Put(key, value, ..) | Self::Scribble(key, value), _) => {
+                Some((key, Some(value)))
+            }
+            (Self::Invalidate(key) | Self::Spoil(key), _) => Some((key, None)),
+            _ => None,
+        }
     }
 
     /// Whether a server that is out of memory refuses it.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use memolock::core::{Changes, ErrorKind, Key, Switchboard};
+use memolock::core::{Changes, ErrorKind, Key, Switchboard, TrackingBoard, Wish};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -58,6 +58,23 @@ pub(crate) enum Event {
         channel: Channel,
         payload: Bytes,
     },
+    /// A wish to be told of changes reaches the server.
+    Wishes {
+        process: ProcessId,
+        epoch: u32,
+        wish: Wish,
+    },
+    /// That it was granted reaches the client.
+    Granted { process: ProcessId, epoch: u32 },
+    /// The server tells what has changed since it last did.
+    Sends { process: ProcessId, epoch: u32 },
+    /// It reaches the client: the names, and how far the history was when they were sent.
+    Changed {
+        process: ProcessId,
+        epoch: u32,
+        names: Vec<Key>,
+        sent: usize,
+    },
     /// A connection is there again.
     Dialled { process: ProcessId, which: Which },
     /// Something breaks, or is mended.
@@ -98,7 +115,7 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 pub struct World {
     inner: Mutex<Inner>,
-    sooner: Notify,
+    pub(crate) sooner: Notify,
     circle: Notify,
 }
 
@@ -138,11 +155,12 @@ impl World {
     }
 
     /// One more process, connected.
-    pub fn join(&self) -> (ProcessId, Arc<Switchboard>) {
+    pub fn join(&self) -> (ProcessId, Arc<Switchboard>, Arc<TrackingBoard>) {
         let mut inner = self.lock();
         let board = Arc::new(Switchboard::new());
-        inner.peers.push(Peer::new(&board));
-        (inner.peers.len() - 1, board)
+        let trackers = Arc::new(TrackingBoard::new());
+        inner.peers.push(Peer::new(&board, &trackers));
+        (inner.peers.len() - 1, board, trackers)
     }
 
     /// The time.
@@ -336,7 +354,7 @@ impl Inner {
     }
 
     /// When a message that is sent now reaches the server: never before an earlier one.
-    fn arrival(&mut self, process: ProcessId, which: Which) -> Millis {
+    pub(crate) fn arrival(&mut self, process: ProcessId, which: Which) -> Millis {
         let at = self.now() + self.delay();
         let connection = self.peers[process].connection(which);
         connection.last_in = connection.last_in.max(at);

@@ -39,10 +39,12 @@ const GATHERER: &str = "crates/memolock/src/many/gatherer.rs";
 const BATCH: &str = "crates/memolock/src/many/batch.rs";
 const VOYAGE: &str = "crates/memolock/src/many/voyage.rs";
 const HEARTBEAT: &str = "crates/memolock/src/heartbeat.rs";
+const NEAR: &str = "crates/memolock/src/near/cache.rs";
+const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 31] = [
+pub(crate) const FAULTS: [Fault; 37] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -155,9 +157,9 @@ pub(crate) const FAULTS: [Fault; 31] = [
     fault(
         "an open breaker holds back clean-up",
         STORE_FRONT,
-        "let call = self.backend.release(key, token, notice);
+        "let call = self.backend().release(key, token, notice);
         self.send(key, call).await",
-        "let call = self.backend.release(key, token, notice);
+        "let call = self.backend().release(key, token, notice);
         self.guard(Operation::Release, key, call).await",
     ),
     fault(
@@ -225,6 +227,42 @@ pub(crate) const FAULTS: [Fault; 31] = [
         STORE,
         "telling(Answer::Fulfilled(Fulfilled::Stored), key, &told)",
         "{ let _ = told; silent(Answer::Fulfilled(Fulfilled::Stored)) }",
+    ),
+    fault(
+        "near: a fill ignores what changed since",
+        NEAR,
+        "&& (phase == Phase::Echo || ticket.stripe.changes == stripe.changes);",
+        ";",
+    ),
+    fault(
+        "near: a local write bars nothing that began before",
+        NEAR,
+        "// An end of a local write.\n        stripe.writes += 1;",
+        "",
+    ),
+    fault(
+        "near: an echo is taken for the whole truth",
+        NEAR,
+        "phase: Phase::Reading,\n                    ..copy.clone()",
+        "phase: Phase::Sure,\n                    ..copy.clone()",
+    ),
+    fault(
+        "near: an echo that came early is waited for",
+        NEAR,
+        "true if ticket.stripe.changes != stripe.changes => Phase::Reading,",
+        "",
+    ),
+    fault(
+        "near: a read-back inserts whatever has happened",
+        NEAR,
+        "(Some(_), Some(copy)) =>",
+        "(_, Some(copy)) =>",
+    ),
+    fault(
+        "near: a gap flushes nothing",
+        KEEPER,
+        "Some(Change::Gap) => self.near.flush(State::Deaf),",
+        "Some(Change::Gap) => {}",
     ),
     fault(
         "script: notices on notif",

@@ -34,7 +34,7 @@ const EVERYTHING: &[&str] = &[
     "memolock-testkit",
 ];
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     Rule {
         name: CORE,
         uses: &[],
@@ -106,6 +106,12 @@ const RULES: [Rule; 14] = [
     // What is simulated is what ships, and nothing beside it.
     Rule {
         name: "memolock-sim",
+        uses: &["memolock"],
+        chooses: &[],
+        tests_use: &[],
+    },
+    Rule {
+        name: "memolock-paths",
         uses: &["memolock"],
         chooses: &[],
         tests_use: &[],

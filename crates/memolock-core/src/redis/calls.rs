@@ -30,6 +30,8 @@ pub enum Script {
     Invalidate,
     /// [`scripts::INSPECT`]
     Inspect,
+    /// [`scripts::TIMED`]
+    Timed,
     /// [`scripts::ACQUIRE_MANY`]
     AcquireMany,
     /// [`scripts::FULFIL_MANY`]
@@ -38,7 +40,7 @@ pub enum Script {
 
 impl Script {
     /// All of them, each at the index that it has as a number: for tables of digests.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Acquire,
         Self::Fulfil,
         Self::Renew,
@@ -46,6 +48,7 @@ impl Script {
         Self::Put,
         Self::Invalidate,
         Self::Inspect,
+        Self::Timed,
         Self::AcquireMany,
         Self::FulfilMany,
     ];
@@ -61,6 +64,7 @@ impl Script {
             Self::Put => scripts::PUT,
             Self::Invalidate => scripts::INVALIDATE,
             Self::Inspect => scripts::INSPECT,
+            Self::Timed => scripts::TIMED,
             Self::AcquireMany => scripts::ACQUIRE_MANY,
             Self::FulfilMany => scripts::FULFIL_MANY,
         }
@@ -207,6 +211,13 @@ pub fn inspect(key: &Key) -> Call {
     Call::new(Script::Inspect, names(key), [])
 }
 
+/// [`Backend::get_timed`](crate::Backend::get_timed) of at most [`KEYS_PER_COMMAND`](super::KEYS_PER_COMMAND) keys.
+#[must_use]
+pub fn timed(keys: &[Key]) -> Call {
+    let names: Vec<String> = keys.iter().map(Key::value_name).collect();
+    Call::new(Script::Timed, names, [])
+}
+
 fn names(key: &Key) -> [String; 2] {
     [key.value_name(), key.lock_name()]
 }
@@ -256,6 +267,8 @@ mod tests {
         let call = invalidate(&key("a"));
         assert_eq!(call.args, [&b"likes/fail:a"[..], b"invalidated"]);
         assert!(inspect(&key("a")).args.is_empty());
+        let call = timed(&[key("a"), key("b")]);
+        assert_eq!(call.keys, ["likes:a", "likes:b"]);
     }
 
     #[test]

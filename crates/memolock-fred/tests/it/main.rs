@@ -14,6 +14,7 @@ mod lifecycle;
 mod operations;
 #[path = "../../../memolock-redis-rs/tests/it/outages.rs"]
 mod outages;
+mod receiver;
 #[path = "../../../memolock-redis-rs/tests/it/refusals.rs"]
 mod refusals;
 #[path = "../../../memolock-redis-rs/tests/it/server.rs"]
@@ -23,3 +24,5 @@ mod stale;
 mod subject;
 #[path = "../../../memolock-redis-rs/tests/it/subscriptions.rs"]
 mod subscriptions;
+#[path = "../../../memolock-redis-rs/tests/it/tracking.rs"]
+mod tracking;

@@ -15,3 +15,4 @@ mod server;
 mod stale;
 mod subject;
 mod subscriptions;
+mod tracking;

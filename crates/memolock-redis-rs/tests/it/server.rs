@@ -161,6 +161,7 @@ fn answers(socket: &Path) -> bool {
 }
 
 /// A connection of the test's own, to look behind the backend's back.
+#[derive(Clone)]
 pub(crate) struct Admin(MultiplexedConnection);
 
 impl Admin {

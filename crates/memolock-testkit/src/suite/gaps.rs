@@ -1,12 +1,15 @@
 //! Broken lines: gaps are told and end, calls fail in time and typed, and all mends by itself.
 
 use futures_util::future::join_all;
-use memolock_core::{Acquired, Backend, BackendError, ErrorKind, Event, Fulfilled, Key, PutMode};
+use memolock_core::{
+    Acquired, Backend, BackendError, Change, ErrorKind, Event, Fulfilled, Key, PutMode,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::case::{Stop, Verdict, cases, ensure, equal};
 use super::ear::Ear;
 use super::errors::{every_call, names};
+use super::tracking::Tracker;
 use super::trial::{BRIEF, LEASE, TTL, Trial, bytes, token};
 
 cases!("gaps":
@@ -18,6 +21,7 @@ cases!("gaps":
     r7_a_lease_outlives_the_line,
     an_unambiguous_failure_had_no_effect,
     a_stalled_store_times_out,
+    a_tracker_hears_the_gap_and_its_end,
 );
 
 /// Whether a failure is one of a line.
@@ -155,6 +159,30 @@ async fn calls_fail_typed_and_mend_by_themselves(t: &Trial) -> Verdict {
     let put = client.put(&key, bytes("v"), TTL, PutMode::Override);
     put.await?;
     t.holds(&key, Some("v")).await
+}
+
+async fn a_tracker_hears_the_gap_and_its_end(t: &Trial) -> Verdict {
+    let (client, line) = t.breakable().await?;
+    let mut tracker = Tracker::live(t, &*client, &t.space).await?;
+    for round in 0..3 {
+        line.cut().await;
+        equal!(
+            tracker.change().await?,
+            Change::Gap,
+            "a tracker after a cut"
+        );
+        t.put(&t.key("lost"), "v").await?;
+        line.heal().await;
+        equal!(
+            tracker.change().await?,
+            Change::Resumed,
+            "a tracker after a gap"
+        );
+        let key = t.key(&round.to_string());
+        t.put(&key, "v").await?;
+        tracker.hears(key.id()).await?;
+    }
+    Ok(())
 }
 
 async fn r7_a_lease_outlives_the_line(t: &Trial) -> Verdict {

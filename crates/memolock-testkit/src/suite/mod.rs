@@ -23,6 +23,8 @@ mod races;
 mod release;
 mod renew;
 mod report;
+mod timed;
+mod tracking;
 mod trial;
 mod ttl;
 mod value;
@@ -52,7 +54,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const CASE_PATIENCE: u32 = 4;
 
 /// Rooms whose cases run together.
-const TOGETHER: [&[Case]; 20] = [
+const TOGETHER: [&[Case]; 22] = [
     value::CASES,
     lease::CASES,
     fulfil::CASES,
@@ -66,6 +68,8 @@ const TOGETHER: [&[Case]; 20] = [
     events::CASES,
     listeners::CASES,
     ids::CASES,
+    timed::CASES,
+    tracking::CASES,
     errors::CASES,
     races::CASES,
     many::CASES,

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Event,
-    Fulfilled, Fulfilment, Inspection, Key, Message, Notice, Operation, PutMode, Remaining,
-    Renewal, Subscription, Token, async_trait,
+    Fulfilled, Fulfilment, Inspection, Key, Keyspace, Message, Notice, Operation, PutMode,
+    Remaining, Renewal, Subscription, Timed, Token, Tracking, async_trait,
 };
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -17,19 +17,20 @@ use tokio::time::sleep;
 use crate::clients::Ears;
 use crate::faults::Fault;
 use crate::store::{State, Store, now};
+use crate::tracking;
 
 /// One client of a store.
 #[derive(Debug)]
 pub(crate) struct Broken {
     pub(crate) store: Arc<Store>,
     pub(crate) ears: Arc<Ears>,
-    closed: AtomicBool,
+    closed: Arc<AtomicBool>,
     line: watch::Receiver<State>,
 }
 
 pub(crate) type Answer<T> = Result<T, BackendError>;
 
-const MOMENT: Duration = Duration::from_millis(1);
+pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
 impl Broken {
     pub(crate) fn new(store: &Arc<Store>) -> (Self, Arc<Ears>) {
@@ -39,7 +40,7 @@ impl Broken {
         let client = Self {
             store: Arc::clone(store),
             ears: Arc::clone(&ears),
-            closed: AtomicBool::default(),
+            closed: Arc::default(),
             line,
         };
         (client, ears)
@@ -49,7 +50,7 @@ impl Broken {
         self.store.fault == fault
     }
 
-    fn error<T>(&self, kind: ErrorKind, operation: Operation, key: &Key) -> Answer<T> {
+    pub(crate) fn error<T>(&self, kind: ErrorKind, operation: Operation, key: &Key) -> Answer<T> {
         let operation = match self.has(Fault::ErrorsNameAnotherOperation) {
             true => Operation::Get,
             false => operation,
@@ -99,27 +100,6 @@ impl Broken {
         }
     }
 
-    fn ttl(&self, ttl: Duration, operation: Operation, key: &Key) -> Answer<Duration> {
-        Ok(match self.store.fault {
-            Fault::ValuesNeverExpire => Duration::MAX,
-            Fault::MillisecondsAreSeconds => ttl.saturating_mul(1000),
-            Fault::MomentsAreRefused if ttl < MOMENT => {
-                return self.error(ErrorKind::Protocol, operation, key);
-            }
-            #[allow(clippy::cast_possible_truncation)]
-            Fault::EternityOverflows => Duration::from_millis(ttl.as_millis() as u32 as u64),
-            _ => ttl,
-        })
-    }
-
-    fn bytes(&self, value: Bytes) -> Bytes {
-        match self.store.fault {
-            Fault::ValuesAreText => String::from_utf8_lossy(&value).into_owned().into(),
-            Fault::LargeValuesAreCut => value.slice(..value.len().min(2 << 20)),
-            _ => value,
-        }
-    }
-
     /// The token, or the holder's where a fault has it so.
     pub(crate) fn proof(&self, key: &Key, token: Token, fault: Fault) -> Token {
         let holder = self.has(fault).then(|| self.store.holder(key));
@@ -162,6 +142,18 @@ impl Backend for Broken {
 
     async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Answer<Fulfilled>> {
         self.store_all(values).await
+    }
+
+    async fn get_timed(&self, keys: &[Key]) -> Answer<Vec<Option<Timed>>> {
+        let mut names = Vec::new();
+        for key in keys {
+            names.push(self.enter(Operation::Get, key).await?);
+        }
+        tracking::timed(&self.store, &names)
+    }
+
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        tracking::of(&self.store, &self.closed, self.line.clone(), space)
     }
 
     async fn acquire_over(
@@ -278,12 +270,7 @@ impl Backend for Broken {
         let _gate = self.store.gate.lock().unwrap();
         let proof = self.proof(key, token, Fault::ReleasesForeignLeases);
         let ours = now(self.store.memory.release(key, proof, None))?;
-        let notice = match (self.store.fault, notice) {
-            (Fault::MessagesOfFailuresAreLost, Some(Notice::Failed(_))) => Some(Notice::failed("")),
-            (Fault::ReleaseTellsNobody, _) => None,
-            (_, notice) => notice,
-        };
-        match notice {
+        match self.store.fault.tells(notice) {
             Some(notice) if ours || self.has(Fault::ForeignReleaseIsTold) => {
                 self.store.tell(key, &Message::Notice(notice));
             }
@@ -360,17 +347,11 @@ impl Backend for Broken {
             _ => {}
         }
         let listener = board.attach(&key);
-        let heard = move |fault: Fault, event: &Event| match fault {
-            Fault::LosesTheGap => *event != Event::Gap,
-            Fault::NeverResumes => *event != Event::Resumed,
-            Fault::PassesOverWhatItMissed => matches!(event, Event::Message(_)),
-            _ => true,
-        };
         let fault = self.store.fault;
         let past = stream::iter(last.map(Event::from));
         let all = past.chain(listener);
         Ok(Box::pin(
-            all.filter(move |event| future::ready(heard(fault, event))),
+            all.filter(move |event| future::ready(fault.hears(event))),
         ))
     }
 
@@ -394,5 +375,7 @@ impl Backend for Broken {
         if !self.has(Fault::CloseLeavesListeners) {
             self.ears.board.close();
         }
+        // Trackers look up.
+        self.ears.line.send_modify(|_| {});
     }
 }

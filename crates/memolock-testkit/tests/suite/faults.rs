@@ -1,4 +1,6 @@
-//! What is wrong with a broken backend, and which case is to find it.
+//! What is wrong with a broken backend, one promise at a time.
+
+use memolock_core::{Event, Notice};
 
 /// One promise that is not kept. The names say how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,278 +68,35 @@ pub(crate) enum Fault {
     DamageIsAMiss,
     AnswersGoToTheNext,
     DroppedCallsLeak,
+    TimesAreForgotten,
+    TimedAnswersComeBackwards,
+    WhatIsAbsentIsPassedOver,
+    TrackersHearNoDeletions,
+    TrackersHearTheFirstChangeOnly,
+    TrackersHearNames,
+    TrackersHearTheWholeStore,
+    TrackersHearOfNoGap,
+    TrackersNeverHear,
+    CloseLeavesTrackers,
 }
 
-/// A fault, the case that is to find it, and the part of the suite that is run, where not all of it
-/// (without the bulk, which is slow).
-pub(crate) const MUTANTS: &[(Fault, &str, Option<&str>)] = &[
-    (
-        Fault::ValuesNeverExpire,
-        "expiry::a_put_value_expires",
-        None,
-    ),
-    (
-        Fault::MillisecondsAreSeconds,
-        "expiry::a_fulfilled_value_expires",
-        None,
-    ),
-    (
-        Fault::MomentsAreRefused,
-        "ttl::a_moments_value_is_stored_and_expires",
-        None,
-    ),
-    (
-        Fault::EternityOverflows,
-        "ttl::an_eternal_value_lasts_a_century",
-        None,
-    ),
-    (Fault::LeasesNeverExpire, "expiry::a_lease_expires", None),
-    (
-        Fault::EmptyIsAMiss,
-        "value::the_empty_string_is_a_value",
-        None,
-    ),
-    (
-        Fault::EmptyIsAMissToAcquire,
-        "value::the_empty_string_is_a_value",
-        None,
-    ),
-    (Fault::ValuesAreText, "value::every_byte_comes_back", None),
-    (
-        Fault::LargeValuesAreCut,
-        "bulk::a_value_of_sixteen_mebibytes",
-        Some("bulk::"),
-    ),
-    (
-        Fault::LockBeforeValue,
-        "lease::a_value_comes_before_a_lease",
-        None,
-    ),
-    (
-        Fault::OwnTokenIsRefused,
-        "lease::r7_the_own_token_is_granted_again",
-        None,
-    ),
-    (
-        Fault::OwnLeaseGoesOn,
-        "lease::r7_the_own_token_begins_its_lease_anew",
-        None,
-    ),
-    (
-        Fault::AcquireInTwoSteps,
-        "races::who_asks_while_it_is_fulfilled_is_not_granted",
-        None,
-    ),
-    (
-        Fault::AcquiresOverAnything,
-        "lease::a_lease_is_had_over_exactly_the_bytes_that_count_for_none",
-        None,
-    ),
-    (
-        Fault::AcquiresOverABeginning,
-        "lease::a_lease_is_had_over_exactly_the_bytes_that_count_for_none",
-        None,
-    ),
-    (
-        Fault::AcquiringOverDeletes,
-        "lease::a_lease_is_had_over_exactly_the_bytes_that_count_for_none",
-        None,
-    ),
-    (
-        Fault::FulfilsWithAForeignToken,
-        "fulfil::a_foreign_token_changes_nothing",
-        None,
-    ),
-    (
-        Fault::FulfilInTwoSteps,
-        "races::r4_an_invalidation_wins_over_a_fulfil",
-        None,
-    ),
-    (
-        Fault::FulfilLeavesTheLock,
-        "fulfil::it_stores_unlocks_and_tells",
-        None,
-    ),
-    (
-        Fault::FulfilTellsNobody,
-        "fulfil::it_stores_unlocks_and_tells",
-        None,
-    ),
-    (
-        Fault::TellsBeforeStoring,
-        "put::who_is_told_finds_the_value",
-        None,
-    ),
-    (
-        Fault::ReleasesForeignLeases,
-        "release::r5_a_foreign_lock_is_untouched",
-        None,
-    ),
-    (
-        Fault::ReleaseTellsNobody,
-        "release::every_notice_is_told_as_it_was_said",
-        None,
-    ),
-    (
-        Fault::ForeignReleaseIsTold,
-        "release::r5_a_foreign_lock_is_untouched",
-        None,
-    ),
-    (
-        Fault::MessagesOfFailuresAreLost,
-        "release::every_notice_is_told_as_it_was_said",
-        None,
-    ),
-    (
-        Fault::RenewIgnoresTokens,
-        "renew::a_foreign_lock_is_untouched",
-        None,
-    ),
-    (
-        Fault::RenewBringsLocksBack,
-        "renew::what_is_lost_stays_lost",
-        None,
-    ),
-    (
-        Fault::RenewAnswersBackwards,
-        "renew::answers_come_in_the_order_of_renewals",
-        None,
-    ),
-    (
-        Fault::RenewStopsAt500,
-        "renew::a_thousand_travel_together",
-        None,
-    ),
-    (
-        Fault::ManyValuesComeBackwards,
-        "many::values_come_in_the_order_of_keys",
-        None,
-    ),
-    (
-        Fault::ManyTriesStopAt500,
-        "many::a_thousand_travel_together",
-        None,
-    ),
-    (
-        Fault::ManyStoresIgnoreTokens,
-        "many::each_value_is_stored_by_its_own_token",
-        None,
-    ),
-    (
-        Fault::ManyStoresTellNobody,
-        "many::who_is_told_finds_each_value",
-        None,
-    ),
-    (
-        Fault::OneOfManySpoilsAll,
-        "many::r8_one_of_another_type_spoils_no_other",
-        None,
-    ),
-    (Fault::PutTellsNobody, "put::both_tell_the_value", None),
-    (
-        Fault::OverrideLeavesTheLock,
-        "put::override_deletes_the_lock",
-        None,
-    ),
-    (
-        Fault::ResolveDeletesTheLock,
-        "put::resolve_leaves_the_lock",
-        None,
-    ),
-    (
-        Fault::InvalidateLeavesTheLock,
-        "invalidate::value_and_lock_are_gone",
-        None,
-    ),
-    (
-        Fault::InvalidateOfNothingTellsNobody,
-        "invalidate::listeners_are_told_where_there_was_nothing",
-        None,
-    ),
-    (
-        Fault::TellsTheWholeTag,
-        "events::only_those_of_the_key_are_heard",
-        None,
-    ),
-    (
-        Fault::TellsTwice,
-        "events::they_come_in_the_order_of_effects",
-        None,
-    ),
-    (
-        Fault::HearsThePast,
-        "events::nothing_from_before_is_heard",
-        None,
-    ),
-    (
-        Fault::HearsOnlyWhenAsked,
-        "events::a_subscription_is_confirmed_before_it_returns",
-        None,
-    ),
-    (
-        Fault::DropDoesNotUnsubscribe,
-        "listeners::r9_who_leaves_is_forgotten",
-        None,
-    ),
-    (
-        Fault::PassesOverWhatItMissed,
-        "events::a_slow_listener_is_told_that_it_missed_something",
-        None,
-    ),
-    (
-        Fault::LosesTheGap,
-        "gaps::a_listener_hears_the_gap_and_its_end",
-        None,
-    ),
-    (
-        Fault::NeverResumes,
-        "gaps::a_listener_hears_the_gap_and_its_end",
-        None,
-    ),
-    (
-        Fault::HangsWhenStalled,
-        "gaps::a_stalled_store_times_out",
-        None,
-    ),
-    (
-        Fault::SaysNothingHappened,
-        "gaps::calls_fail_typed_and_mend_by_themselves",
-        None,
-    ),
-    (
-        Fault::CloseDoesNothing,
-        "close::r10_later_calls_are_closed",
-        None,
-    ),
-    (
-        Fault::CloseLeavesListeners,
-        "close::r10_subscriptions_end",
-        None,
-    ),
-    (Fault::SecondClosePanics, "close::twice_is_harmless", None),
-    (
-        Fault::ErrorsNameNoKey,
-        "errors::they_name_operation_and_key",
-        None,
-    ),
-    (
-        Fault::ErrorsNameAnotherOperation,
-        "errors::they_name_operation_and_key",
-        None,
-    ),
-    (Fault::IdsIgnoreCase, "value::keys_are_apart", None),
-    (
-        Fault::IdsStopAtNul,
-        "ids::ids_are_never_taken_for_each_other",
-        None,
-    ),
-    (Fault::PanicsOnGlobs, "ids::any_id_is_a_name", None),
-    (Fault::HangsOnLongIds, "ids::the_longest_id_is_a_name", None),
-    (
-        Fault::DamageIsAMiss,
-        "damage::r8_a_value_of_another_type_is_a_typed_error",
-        None,
-    ),
-    (Fault::AnswersGoToTheNext, "cancel::a_get", None),
-    (Fault::DroppedCallsLeak, "cancel::a_put", Some("cancel::")),
-];
+impl Fault {
+    /// Whether a listener hears of an event.
+    pub(crate) fn hears(self, event: &Event) -> bool {
+        match self {
+            Self::LosesTheGap => *event != Event::Gap,
+            Self::NeverResumes => *event != Event::Resumed,
+            Self::PassesOverWhatItMissed => matches!(event, Event::Message(_)),
+            _ => true,
+        }
+    }
+
+    /// What a release tells.
+    pub(crate) fn tells(self, notice: Option<Notice>) -> Option<Notice> {
+        match (self, notice) {
+            (Self::MessagesOfFailuresAreLost, Some(Notice::Failed(_))) => Some(Notice::failed("")),
+            (Self::ReleaseTellsNobody, _) => None,
+            (_, notice) => notice,
+        }
+    }
+}

@@ -5,8 +5,11 @@
 
 mod backend;
 mod clients;
+mod expected;
 mod faults;
 mod many;
+mod measures;
 mod mutants;
 mod reports;
 mod store;
+mod tracking;

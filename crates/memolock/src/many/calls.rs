@@ -42,7 +42,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// won is computed at once, while the others are awaited, so calls with the same ids in any order cannot
     /// block each other.
     ///
-    /// * An id for which it gives nothing has the error [`Error::Missing`]; let `T` be an `Option` if that is
+    /// * An id for which it gives nothing has the error [`Error::Missing`](crate::Error::Missing); let `T` be an `Option` if that is
     ///   an answer. What it gives beyond what it was asked for is ignored; of two values for one id the
     ///   last one counts.
     /// * Its error, or panic, is that of each id of the batch, and of whoever joined them.

@@ -15,9 +15,10 @@ use super::look::{Looked, look, read};
 use super::voyage::{board, run, travel};
 use crate::called::Called;
 use crate::hub::far;
+use crate::settled::Settled;
 use crate::shared::Terms;
 use crate::work::{Ended, caught};
-use crate::{Computed, Error, Lease, Memo, Memolock};
+use crate::{Computed, Error, Lease, Memo, Memolock, Source};
 
 /// One call for many ids, from [`Memolock::entries`].
 #[must_use = "entries do nothing until one of their methods is awaited"]
@@ -55,7 +56,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         let shared = self.memolock.shared();
         let asked = Asked::new(self.memolock, &self.ids);
         let deadline = far(Instant::now(), self.terms.wait_timeout);
-        let mut called = asked.refused;
+        let mut called = asked.ended;
         match self
             .look(&asked.keys, deadline, shared.hub.policy.attempts)
             .await
@@ -131,7 +132,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         };
         let asked = Asked::new(self.memolock, &self.ids);
         let nths = asked.nths;
-        let called = self.call(asked.keys, asked.refused, work).await;
+        let called = self.call(asked.keys, asked.ended, work).await;
         // Only reads end without a value.
         self.answers(&nths, &called, |answer| answer?.ok_or(Error::Closed))
     }
@@ -255,8 +256,8 @@ struct Asked<T> {
     nths: Vec<usize>,
     /// Keys, with the place of their ends.
     keys: Vec<(usize, Key)>,
-    /// The ends of ids that cannot be used; none where the end is to come.
-    refused: Vec<Option<Called<T>>>,
+    /// The ends of ids that cannot be used, or are in the near cache; none where the end is to come.
+    ended: Vec<Option<Called<T>>>,
 }
 
 impl<T: Send + Sync + 'static> Asked<T> {
@@ -265,16 +266,23 @@ impl<T: Send + Sync + 'static> Asked<T> {
         let mut asked = Self {
             nths: Vec::with_capacity(ids.len()),
             keys: Vec::with_capacity(ids.len()),
-            refused: Vec::with_capacity(ids.len()),
+            ended: Vec::with_capacity(ids.len()),
         };
         for id in ids {
             let nth = *seen.entry(id.as_str()).or_insert_with(|| {
-                let nth = asked.refused.len();
-                asked.refused.push(match memolock.key(id) {
-                    Ok(key) => {
-                        asked.keys.push((nth, key));
-                        None
-                    }
+                let nth = asked.ended.len();
+                asked.ended.push(match memolock.key(id) {
+                    // What is here already is asked for nowhere.
+                    Ok(key) => match memolock.shared().near(id) {
+                        Some(value) => {
+                            let source = Source::Near;
+                            Some(Called::Settled(Settled::Value { value, source }, key))
+                        }
+                        None => {
+                            asked.keys.push((nth, key));
+                            None
+                        }
+                    },
                     Err(error) => Some(Called::Refused(error)),
                 });
                 nth

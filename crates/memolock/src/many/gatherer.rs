@@ -14,7 +14,7 @@ use memolock_core::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::commands::{Commands, Place, place};
+use crate::commands::{Commands, Found, Place, place};
 use crate::work::Ended;
 use crate::{Computed, Lease};
 
@@ -111,6 +111,13 @@ impl<T> Commands for Gatherer<T> {
     async fn get(&self, key: &Key) -> Got {
         let answer = ask(&mut self.lock().gets, key.clone());
         answer.await.unwrap_or_else(|_| left(Operation::Get, key))
+    }
+
+    /// Without the time: this is asked only where a look for all of them was lost, and the near cache asks itself
+    /// how long a copy is good.
+    async fn get_timed(&self, key: &Key) -> Result<Found, BackendError> {
+        let found = self.get(key).await?;
+        Ok(found.map(|value| (value, None)))
     }
 
     async fn acquire(&self, key: &Key, token: Token, lease: Duration) -> Tried {

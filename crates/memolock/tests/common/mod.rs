@@ -3,6 +3,8 @@
 // Each test file uses its own part.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+mod tracked;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -12,13 +14,14 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use memolock::core::{
     Acquired, Attempt, BackendError, BackendStats, Capabilities, ErrorKind, Event, Fulfilled,
-    Fulfilment, Inspection, Key, Notice, Operation, PutMode, Renewal, Subscription, Timestamp,
-    Token, async_trait,
+    Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription,
+    Timed, Timestamp, Token, Tracking, async_trait,
 };
 use memolock::memory::MemoryBackend;
 use memolock::{Backend, Builder, Memolock};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
+pub use tracked::Wire;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
@@ -57,6 +60,7 @@ struct Inner {
     called: Notify,
     /// Ends of connections, as every subscription hears them: true for a gap.
     gaps: broadcast::Sender<bool>,
+    wire: Wire,
 }
 
 impl Spy {
@@ -71,6 +75,7 @@ impl Spy {
             broken: Mutex::default(),
             called: Notify::new(),
             gaps: broadcast::channel(16).0,
+            wire: Wire::default(),
         }))
     }
 
@@ -88,6 +93,11 @@ impl Spy {
     /// lost.
     pub fn cut(&self, cut: bool) {
         self.0.gaps.send(cut).unwrap();
+    }
+
+    /// How changes travel.
+    pub fn wire(&self) -> &Wire {
+        &self.0.wire
     }
 
     /// The store behind, untampered.
@@ -188,6 +198,13 @@ impl Backend for Spy {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
         self.around(Operation::Get, Some(key), self.store().get(key))
             .await
+    }
+    async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
+        self.around(Operation::Get, keys.first(), self.store().get_timed(keys))
+            .await
+    }
+    fn track(&self, space: &Keyspace) -> Option<Tracking> {
+        self.wire().through(self.store().track(space)?)
     }
     async fn acquire(
         &self,

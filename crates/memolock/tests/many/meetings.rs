@@ -25,14 +25,14 @@ async fn in_opposite_order(spy: &Spy, one: &Memolock<String>, other: &Memolock<S
     let second = other.get_or_compute_many(["y", "z", "x"], |ids| beside(&barrier, &right, ids));
     let both = async { tokio::join!(first, second) };
     let (a, b) = tokio::time::timeout(20 * SECOND, both).await.unwrap();
-    assert_eq!(texts(a.into_result().unwrap()), ["v-x", "v-y"]);
-    assert_eq!(texts(b.into_result().unwrap()), ["v-y", "v-z", "v-x"]);
+    assert_eq!(texts(&a.into_result().unwrap()), ["v-x", "v-y"]);
+    assert_eq!(texts(&b.into_result().unwrap()), ["v-y", "v-z", "v-x"]);
     assert_eq!(left.seen(), [["x", "y"]]);
     assert_eq!(right.seen(), [["z"]], "what the first call has is awaited");
     nothing_left(spy, &[one, other]).await;
 }
 
-fn texts(memos: Vec<memolock::Memo<String>>) -> Vec<String> {
+fn texts(memos: &[memolock::Memo<String>]) -> Vec<String> {
     memos.iter().map(|memo| (**memo).clone()).collect()
 }
 
@@ -74,9 +74,9 @@ async fn crosswise(spy: &Spy, one: &Memolock<String>, other: &Memolock<String>) 
         other.get_or_compute_many(["y", "w", "v", "x"], |ids| beside(&barrier, &right, ids));
     let both = async { tokio::join!(first, second) };
     let (a, b) = tokio::time::timeout(20 * SECOND, both).await.unwrap();
-    assert_eq!(texts(a.into_result().unwrap()), ["v-x", "held", "held"]);
+    assert_eq!(texts(&a.into_result().unwrap()), ["v-x", "held", "held"]);
     assert_eq!(
-        texts(b.into_result().unwrap()),
+        texts(&b.into_result().unwrap()),
         ["v-y", "held", "held", "v-x"]
     );
     assert_eq!(
@@ -140,7 +140,7 @@ async fn a_single_call_joins_a_batch_and_the_other_way_round() {
     };
     let (alone, all) = tokio::join!(single, many);
     assert_eq!(*alone.unwrap(), "alone");
-    assert_eq!(texts(all.into_result().unwrap()), ["alone", "v-d"]);
+    assert_eq!(texts(&all.into_result().unwrap()), ["alone", "v-d"]);
     assert_eq!(batches.seen(), [vec!["a", "b"], vec!["d"]]);
     nothing_left(&spy, &[&likes]).await;
 }
@@ -162,7 +162,7 @@ async fn what_is_won_later_is_a_batch_of_its_own() {
     };
     let (failed, all) = tokio::join!(failing, many);
     assert!(failed.is_err());
-    assert_eq!(texts(all.into_result().unwrap()), ["v-a", "v-b", "v-c"]);
+    assert_eq!(texts(&all.into_result().unwrap()), ["v-a", "v-b", "v-c"]);
     assert_eq!(batches.seen(), [vec!["a", "c"], vec!["b"]]);
     nothing_left(&spy, &[&one, &other]).await;
 }
@@ -199,7 +199,7 @@ async fn r4_an_invalidation_fences_a_batch() {
         each(ids).await
     });
     let all = all.await.into_result().unwrap();
-    assert_eq!(texts(all), ["v-a", "v-b"], "R3: its caller has it");
+    assert_eq!(texts(&all), ["v-a", "v-b"], "R3: its caller has it");
     assert!(likes.get("a").await.unwrap().is_none());
     assert!(likes.get("b").await.unwrap().is_some());
     assert_eq!(likes.stats().unstored, 1);

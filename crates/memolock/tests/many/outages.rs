@@ -123,7 +123,7 @@ async fn the_last_values_are_served() {
         .await
         .into_result()
         .unwrap();
-    let sources: Vec<Source> = all.iter().map(|memo| memo.source()).collect();
+    let sources: Vec<Source> = all.iter().map(memolock::Memo::source).collect();
     assert_eq!(sources, [Source::Stale, Source::Stale, Source::Computed]);
     let read = likes.get_many(["a", "z"]).await;
     let a = read.get("a").unwrap().as_ref().unwrap().as_ref().unwrap();

@@ -73,6 +73,7 @@ struct Tally {
     schedules: u64,
     by_weather: BTreeMap<&'static str, u64>,
     calls: u64,
+    near: u64,
     computes: u64,
     effects: u64,
     faults: u64,
@@ -91,6 +92,7 @@ impl Tally {
         for entry in &report.history.entries {
             match entry.what {
                 What::CallBegan { .. } => self.calls += 1,
+                What::Near { .. } => self.near += 1,
                 What::ComputeBegan { .. } => self.computes += 1,
                 What::Effect { .. } => self.effects += 1,
                 What::Fault { .. } | What::Killed { .. } => self.faults += 1,
@@ -173,7 +175,10 @@ fn show(tally: &Tally, first: u64, took: Duration) {
         .map(|(name, n)| format!("{n} {name}"))
         .collect();
     println!("weather   {}", weather.join(", "));
-    println!("calls     {}", tally.calls);
+    println!(
+        "calls     {}, {} answered by near caches",
+        tally.calls, tally.near
+    );
     println!("computes  {}", tally.computes);
     println!("commands  {} took effect", tally.effects);
     println!("faults    {} (and their ends)", tally.faults);

@@ -84,8 +84,22 @@ fn none_beside_a_holder(case: &mut Case<'_>) {
             let of_key = ask.op.keys().any(|key| key.id() == id);
             of_key && ask.process == compute.process && ask.when < compute.began
         });
+        // An open circuit breaker keeps a flight from asking anything: what was asked before any caller came
+        // who is there now was another one's.
+        let here = facts.calls.values().filter(|call| {
+            let of_key = call.process == compute.process && call.key == compute.key;
+            let there = call
+                .over
+                .as_ref()
+                .is_none_or(|(over, _)| *over > compute.began);
+            of_key && there && call.began < compute.began
+        });
+        let Some(came) = here.map(|call| call.began).min() else {
+            continue;
+        };
+        let theirs = theirs.take_while(|ask| ask.when > came);
         // Back to the probe with which the flight began.
-        let mut flight = theirs.take_while(|ask| !matches!(ask.op, Op::Get(_)));
+        let mut flight = theirs.take_while(|ask| !matches!(ask.op, Op::Get(_) | Op::Timed(_)));
         let held = flight.by_ref().find_map(|ask| match (ask.op, ask.told) {
             (Op::Acquire(_, token, _), Some((told, Ok(Answer::Acquired(acquired))))) => {
                 Some((ask.when, told.at, token, acquired))

@@ -12,10 +12,12 @@
 //! | R8 | garbage is an error to who meets it, and to nobody else; nothing panics | `values`, `run` |
 //! | R9 | at the end no flight, lease, task or subscription is left, before a close and after it | `run` |
 //! | R10 | a close ends what is under way; later calls are refused | `calls`, `run` |
+//! | R4, near | a near cache serves nothing older than a local write, and nothing that it was told is over | `near` |
 //! | R11 | deadlines hold in outages too; once all is well, calls are served under leases | `calls` |
 
 mod calls;
 mod leases;
+mod near;
 mod values;
 
 use crate::facts::Facts;
@@ -39,6 +41,7 @@ pub(crate) fn broken(plan: &Plan, history: &History, remains: &Remains) -> Vec<S
     case.broken.extend(ledger.complaints.iter().cloned());
     leases::check(&mut case, &ledger);
     values::check(&mut case);
+    near::check(&mut case);
     calls::check(&mut case);
     case.broken
 }
