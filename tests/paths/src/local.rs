@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use futures_util::future::join_all;
-use memolock::{Coherence, Memolock, NearCache};
 use memolock::codec::Text;
 use memolock::memory::MemoryBackend;
+use memolock::{Coherence, Memolock, NearCache};
 
 /// A memolock over the embedded backend, with a value at `id`.
 pub(crate) struct Local {
