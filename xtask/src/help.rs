@@ -29,6 +29,8 @@ cargo xtask CHORE
                          --seconds S (60) or --schedules N; `--seed N --trace` shows one again.
   mutants [NAME...]      Plant one fault at a time and see whether the simulation finds it, else the model;
                          print the table. NAMEs choose faults by parts of theirs.
+  paths [--write]        Count instructions (valgrind) and allocations of each hot path, and hold them to
+                         tests/paths/limits.txt; --write makes what was counted the limits.
   soak --minutes M [--seed N] [--processes P] [--callers N] [--json FILE]
                          Processes with random callers over a server with random faults, every few seconds one;
                          a checker that knows every value ever made; print what happened and what should not have.

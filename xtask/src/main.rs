@@ -12,6 +12,7 @@ mod languages;
 mod machine;
 mod model;
 mod mutants;
+mod paths;
 mod postgres;
 mod releases;
 mod run;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         "soak" => soak::run(rest),
         "bench" => bench::bench(rest),
         "report" => bench::report(rest),
+        "paths" => paths::run(rest),
         "postgres" => postgres::run(rest),
         "help" | "--help" | "-h" => {
             print!("{}", help::TEXT);

@@ -71,14 +71,15 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     }
 
     /// The values of many keys, one answer a key, in order: as so many [`get`](Backend::get)s, together.
+    /// What is not a value but something else may count as none here, for the others' sake.
     ///
     /// The default gets them one after another, which is right and slow.
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>, BackendError> {
+    async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
-            values.push(self.get(key).await?);
+            values.push(self.get(key).await);
         }
-        Ok(values)
+        values
     }
 
     /// As [`get_many`](Backend::get_many), with the time that each value still has, for those who keep
@@ -101,22 +102,22 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Tries for many leases, one answer a try, in order: as so many [`acquire`](Backend::acquire)s, each
-    /// *atomic* by itself, together. An error leaves unknown which tries took effect.
+    /// *atomic* by itself, together. One that fails does not fail the others. No key comes twice.
     ///
     /// The default tries one after another.
-    async fn acquire_many(&self, tries: &[Attempt]) -> Result<Vec<Acquired>, BackendError> {
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
         let mut answers = Vec::with_capacity(tries.len());
         for Attempt { key, token, lease } in tries {
-            answers.push(self.acquire(key, *token, *lease).await?);
+            answers.push(self.acquire(key, *token, *lease).await);
         }
-        Ok(answers)
+        answers
     }
 
     /// Stores many values, one answer a value, in order: as so many [`fulfil`](Backend::fulfil)s, each
-    /// *atomic* by itself, together. An error leaves unknown which took effect.
+    /// *atomic* by itself, together. One that fails does not fail the others. No key comes twice.
     ///
     /// The default stores them one after another.
-    async fn fulfil_many(&self, values: &[Fulfilment]) -> Result<Vec<Fulfilled>, BackendError> {
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
         let mut answers = Vec::with_capacity(values.len());
         for Fulfilment {
             key,
@@ -125,9 +126,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
             ttl,
         } in values
         {
-            answers.push(self.fulfil(key, *token, value.clone(), *ttl).await?);
+            answers.push(self.fulfil(key, *token, value.clone(), *ttl).await);
         }
-        Ok(answers)
+        answers
     }
 
     /// Listens to changes of every value of a keyspace, by whomever, for those who keep copies. It returns
@@ -220,19 +221,19 @@ macro_rules! forward {
             ) -> Result<Acquired, BackendError> {
                 (**self).acquire_over(key, token, lease, stale).await
             }
-            async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>, BackendError> {
+            async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
                 (**self).get_many(keys).await
             }
             async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
                 (**self).get_timed(keys).await
             }
-            async fn acquire_many(&self, tries: &[Attempt]) -> Result<Vec<Acquired>, BackendError> {
+            async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
                 (**self).acquire_many(tries).await
             }
             async fn fulfil_many(
                 &self,
                 values: &[Fulfilment],
-            ) -> Result<Vec<Fulfilled>, BackendError> {
+            ) -> Vec<Result<Fulfilled, BackendError>> {
                 (**self).fulfil_many(values).await
             }
             fn track(&self, space: &Keyspace) -> Option<Tracking> {

@@ -7,6 +7,10 @@
 pub const ACQUIRE: &str = include_str!("lua/acquire.lua");
 /// Stores the value, deletes the lock, publishes the value, if the lock is ours.
 pub const FULFIL: &str = include_str!("lua/fulfil.lua");
+/// As [`ACQUIRE`], for many keys.
+pub const ACQUIRE_MANY: &str = include_str!("lua/acquire_many.lua");
+/// As [`FULFIL`], for many keys.
+pub const FULFIL_MANY: &str = include_str!("lua/fulfil_many.lua");
 /// Renews many leases.
 pub const RENEW: &str = include_str!("lua/renew.lua");
 /// Deletes the lock if it is ours, and publishes a notice.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use memolock_core::redis::{Address, Call, Fault, KEYS_PER_COMMAND, Options, Reply, calls, reply};
 use memolock_core::{
-    Acquired, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Inspection, Key,
-    Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token, Tracking,
-    async_trait,
+    Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment,
+    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token,
+    Tracking, async_trait,
 };
 
 use crate::builder::FredBackendBuilder;
@@ -96,6 +97,28 @@ impl FredBackend {
         reply::renewed(answer, renewals.len())
     }
 
+    async fn get_some(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
+        let names: Vec<String> = keys.iter().map(Key::value_name).collect();
+        let keys: Vec<&Key> = keys.iter().collect();
+        let answer = self.rooms.commands.get_many(names).await;
+        let answers = answer.and_then(|answer| reply::values(answer, keys.len()));
+        reply::on_each(answers, Operation::Get, &keys)
+    }
+
+    async fn acquire_some(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
+        let keys: Vec<&Key> = tries.iter().map(|t| &t.key).collect();
+        let answer = self.run(calls::acquire_many(tries)).await;
+        let answers = answer.and_then(|answer| reply::acquired_many(answer, keys.len()));
+        reply::on_each(answers, Operation::Acquire, &keys)
+    }
+
+    async fn fulfil_some(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        let keys: Vec<&Key> = values.iter().map(|v| &v.key).collect();
+        let answer = self.run(calls::fulfil_many(values)).await;
+        let answers = answer.and_then(|answer| reply::fulfilled_many(answer, keys.len()));
+        reply::on_each(answers, Operation::Fulfil, &keys)
+    }
+
     /// Values and their times that travel together.
     async fn some_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, Fault> {
         let answer = self.run(calls::timed(keys)).await?;
@@ -154,6 +177,33 @@ impl Backend for FredBackend {
         answer
             .and_then(reply::fulfilled)
             .map_err(|fault| fault.on(Operation::Fulfil, key))
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
+        let parts = keys.chunks(calls::LOCKS_PER_CALL);
+        join_all(parts.map(|some| self.get_some(some)))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
+        let parts = tries.chunks(calls::LOCKS_PER_CALL);
+        join_all(parts.map(|some| self.acquire_some(some)))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        let parts = calls::parcels(values);
+        join_all(parts.map(|some| self.fulfil_some(some)))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {

@@ -39,6 +39,7 @@ pub(crate) struct Commands {
 enum Command<'a> {
     /// fred's own `GET`: it alone may share a write with its neighbours.
     Get(String),
+    GetMany(Vec<String>),
     Known(&'a Call),
     Whole(&'a Call),
 }
@@ -74,6 +75,11 @@ impl Commands {
     /// `GET`.
     pub(crate) async fn get(&self, name: String) -> Result<Reply, Fault> {
         self.send(Command::Get(name)).await
+    }
+
+    /// `MGET`.
+    pub(crate) async fn get_many(&self, names: Vec<String>) -> Result<Reply, Fault> {
+        self.send(Command::GetMany(names)).await
     }
 
     /// Runs a script: by its digest, and by its text if the server has forgotten it, as it does
@@ -120,6 +126,10 @@ impl Commands {
                 Ok(value) => Ok(reply::of_value(value)),
                 Err(error) => Err(fault(error)),
             },
+            Command::GetMany(names) => {
+                let names = names.into_iter().map(Value::from).collect();
+                ask(&wire.client, "MGET", names).await
+            }
             Command::Known(call) => {
                 let digest = DIGESTS[call.script as usize].as_str();
                 ask(&wire.client, "EVALSHA", words(digest, call)).await

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memolock_core::{
-    Acquired, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled, Inspection,
-    Key, Keyspace, Message, Notice, Operation, PutMode, Renewal, Subscription, Switchboard, Timed,
-    Timestamp, Token, Tracking, TrackingBoard, async_trait,
+    Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled,
+    Fulfilment, Inspection, Key, Keyspace, Message, Notice, Operation, PutMode, Renewal,
+    Subscription, Switchboard, Timed, Timestamp, Token, Tracking, TrackingBoard, async_trait,
 };
 
 use crate::store::{Full, Store, Usage};
@@ -103,10 +103,54 @@ impl Inner {
         for gone in store.take_gone() {
             self.trackers.changed(&gone);
         }
-        done.map_err(|Full| {
-            let detail = format!("no room within {} bytes", self.capacity);
-            BackendError::new(ErrorKind::Refused, operation, detail)
+        done.map_err(|Full| self.full(operation))
+    }
+
+    /// Carries out one operation on many, as one command that no other comes between.
+    fn run_each<Q, R>(
+        &self,
+        operation: Operation,
+        asked: &[Q],
+        key: impl Fn(&Q) -> &Key,
+        mut work: impl FnMut(&mut Store, Timestamp, &Arc<Switchboard>, &Q) -> Result<R, Full>,
+    ) -> Vec<Result<R, BackendError>> {
+        let each = self.run(operation, |store, now, board| {
+            let each = asked.iter().map(|one| {
+                let done = work(store, now, board, one);
+                done.map_err(|Full| self.full(operation).on(key(one)))
+            });
+            Ok(each.collect())
+        });
+        each.unwrap_or_else(|closed| {
+            let closed = |one| Err(closed.clone().on(key(one)));
+            asked.iter().map(closed).collect()
         })
+    }
+
+    fn fulfil(
+        &self,
+        store: &mut Store,
+        now: Timestamp,
+        board: &Arc<Switchboard>,
+        asked: &Fulfilment,
+    ) -> Result<Fulfilled, Full> {
+        let Fulfilment {
+            key,
+            token,
+            value,
+            ttl,
+        } = asked;
+        let fulfilled = store.fulfil(now, key, *token, value.clone(), *ttl)?;
+        if fulfilled == Fulfilled::Stored {
+            self.trackers.changed(key);
+            board.deliver(key, &Message::Value(value.clone()));
+        }
+        Ok(fulfilled)
+    }
+
+    fn full(&self, operation: Operation) -> BackendError {
+        let detail = format!("no room within {} bytes", self.capacity);
+        BackendError::new(ErrorKind::Refused, operation, detail)
     }
 
     fn run_on<R>(
@@ -168,6 +212,28 @@ impl Backend for MemoryBackend {
         })
     }
 
+    async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
+        let work =
+            |store: &mut Store, now, _: &Arc<Switchboard>, key: &Key| Ok(store.get(now, key));
+        self.inner.run_each(Operation::Get, keys, |key| key, work)
+    }
+
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
+        let work = |store: &mut Store, now, _: &Arc<Switchboard>, t: &Attempt| {
+            store.acquire(now, &t.key, t.token, t.lease, None)
+        };
+        self.inner
+            .run_each(Operation::Acquire, tries, |t| &t.key, work)
+    }
+
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        let inner = &*self.inner;
+        let work = |store: &mut Store, now, board: &Arc<Switchboard>, asked: &Fulfilment| {
+            inner.fulfil(store, now, board, asked)
+        };
+        inner.run_each(Operation::Fulfil, values, |v| &v.key, work)
+    }
+
     async fn fulfil(
         &self,
         key: &Key,
@@ -175,14 +241,15 @@ impl Backend for MemoryBackend {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
+        let asked = Fulfilment {
+            key: key.clone(),
+            token,
+            value,
+            ttl,
+        };
         self.inner
             .run_on(Operation::Fulfil, key, |store, now, board| {
-                let fulfilled = store.fulfil(now, key, token, value.clone(), ttl)?;
-                if fulfilled == Fulfilled::Stored {
-                    self.inner.trackers.changed(key);
-                    board.deliver(key, &Message::Value(value));
-                }
-                Ok(fulfilled)
+                self.inner.fulfil(store, now, board, &asked)
             })
     }
 

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use memolock_core::connection::Fault;
 use memolock_core::{
-    Acquired, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled, Inspection,
-    Key, LockInfo, Notice, Operation, PutMode, Remaining, Renewal, Subscription, Token, ValueInfo,
-    async_trait, millis,
+    Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment,
+    Inspection, Key, Notice, Operation, PutMode, Renewal, Subscription, Token, async_trait, millis,
 };
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSqlOwned, ToSql};
+use tokio_postgres::types::ToSql;
 
 use crate::builder::PgBackendBuilder;
 use crate::link::Link;
 use crate::payload::{self, Digest};
+use crate::rows::{acquired, bytes, column, inspection, senseless};
 use crate::statements::Verb;
 
 /// Renewals that travel in one statement: it locks as many rows until it ends.
@@ -175,6 +176,21 @@ impl Backend for PgBackend {
             Ok(_) => Ok(Fulfilled::Stored),
             Err(fault) => Err(fault.on(Operation::Fulfil, key)),
         }
+    }
+
+    // Statements on a connection are sent without waiting for answers, so these take hardly more time than one.
+    async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
+        join_all(keys.iter().map(|key| self.get(key))).await
+    }
+
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
+        let tries = tries.iter();
+        join_all(tries.map(|t| self.acquire(&t.key, t.token, t.lease))).await
+    }
+
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        let values = values.iter();
+        join_all(values.map(|v| self.fulfil(&v.key, v.token, v.value.clone(), v.ttl))).await
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
@@ -336,61 +352,4 @@ impl Id {
 /// A duration as statements take it: whole milliseconds, at most a hundred years of them.
 fn duration(duration: Duration) -> i64 {
     i64::try_from(millis(duration)).unwrap_or(i64::MAX)
-}
-
-fn acquired(rows: &[Row]) -> Result<Acquired, Fault> {
-    let row = rows.first().ok_or_else(|| senseless("no row"))?;
-    let value: Option<Vec<u8>> = column(row, 0)?;
-    let ours: Option<bool> = column(row, 1)?;
-    Ok(match (value, ours) {
-        (Some(value), _) => Acquired::Value(value.into()),
-        (None, Some(true)) => Acquired::Granted,
-        (None, _) => Acquired::Held(remaining(row, 2)?),
-    })
-}
-
-fn inspection(row: &Row) -> Result<Inspection, Fault> {
-    let mut found = Inspection::default();
-    if let Some(length) = column::<Option<i64>>(row, 0)? {
-        found.value = Some(ValueInfo {
-            bytes: u64::try_from(length).unwrap_or(0),
-            remaining: remaining(row, 1)?,
-        });
-    }
-    if let Some(holder) = column::<Option<Vec<u8>>>(row, 2)? {
-        let remaining = remaining(row, 3)?;
-        if remaining == Remaining::Forever {
-            let sentence = "the lock never expires: somebody else than memolock wrote it";
-            found.oddities.push(sentence.to_owned());
-        }
-        found.lock = Some(LockInfo {
-            holder: holder.into(),
-            remaining,
-        });
-    }
-    Ok(found)
-}
-
-/// Time left, as a column says it. None is without end; what has just passed is a millisecond.
-fn remaining(row: &Row, nth: usize) -> Result<Remaining, Fault> {
-    let left: Option<i64> = column(row, nth)?;
-    Ok(match left {
-        Some(left) => Remaining::Expires(Duration::from_millis(
-            u64::try_from(left).unwrap_or(0).max(1),
-        )),
-        None => Remaining::Forever,
-    })
-}
-
-fn bytes(row: &Row, nth: usize) -> Result<Bytes, Fault> {
-    column::<Vec<u8>>(row, nth).map(Bytes::from)
-}
-
-fn column<T: FromSqlOwned>(row: &Row, nth: usize) -> Result<T, Fault> {
-    row.try_get(nth)
-        .map_err(|error| senseless(&error.to_string()))
-}
-
-fn senseless(detail: &str) -> Fault {
-    Fault::new(ErrorKind::Protocol, detail)
 }

@@ -59,6 +59,7 @@ mod error;
 mod link;
 mod payload;
 mod routes;
+mod rows;
 mod session;
 mod statements;
 mod table;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use memolock_core::redis::{Address, Call, Fault, KEYS_PER_COMMAND, Options, Reply, calls, reply};
 use memolock_core::{
-    Acquired, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Inspection, Key,
-    Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token, Tracking,
-    async_trait,
+    Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment,
+    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token,
+    Tracking, async_trait,
 };
 use redis::Cmd;
 
@@ -93,13 +94,46 @@ impl RedisBackend {
     }
 
     async fn run(&self, key: &Key, call: Call) -> Result<Reply, Fault> {
-        self.rooms.road.run(Some(key), &call).await
+        self.rooms.road.run(&[key], &call).await
     }
 
     /// Renewals that travel together.
     async fn renew_some(&self, renewals: &[Renewal]) -> Result<Vec<bool>, Fault> {
-        let answer = self.rooms.road.run(None, &calls::renew(renewals)).await?;
+        let answer = self.rooms.road.run(&[], &calls::renew(renewals)).await?;
         reply::renewed(answer, renewals.len())
+    }
+
+    async fn get_some(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
+        let names: Vec<String> = keys.iter().map(Key::value_name).collect();
+        let bytes: usize = names.iter().map(String::len).sum();
+        let mut command = Cmd::with_capacity(1 + names.len(), 4 + bytes);
+        command.arg("MGET").arg(names);
+        let keys: Vec<&Key> = keys.iter().collect();
+        let answer = self.rooms.road.send(&keys, command).await;
+        let answers = answer.and_then(|answer| reply::values(answer, keys.len()));
+        reply::on_each(answers, Operation::Get, &keys)
+    }
+
+    async fn acquire_some(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
+        let keys: Vec<&Key> = tries.iter().map(|t| &t.key).collect();
+        let answer = self
+            .rooms
+            .road
+            .run(&keys, &calls::acquire_many(tries))
+            .await;
+        let answers = answer.and_then(|answer| reply::acquired_many(answer, keys.len()));
+        reply::on_each(answers, Operation::Acquire, &keys)
+    }
+
+    async fn fulfil_some(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        let keys: Vec<&Key> = values.iter().map(|v| &v.key).collect();
+        let answer = self
+            .rooms
+            .road
+            .run(&keys, &calls::fulfil_many(values))
+            .await;
+        let answers = answer.and_then(|answer| reply::fulfilled_many(answer, keys.len()));
+        reply::on_each(answers, Operation::Fulfil, &keys)
     }
 
     /// Values and their times that travel together.
@@ -107,7 +141,7 @@ impl RedisBackend {
         let answer = self
             .rooms
             .road
-            .run(keys.first(), &calls::timed(keys))
+            .run(&keys.iter().collect::<Vec<_>>(), &calls::timed(keys))
             .await?;
         reply::timed(answer, keys.len())
     }
@@ -123,7 +157,7 @@ impl Backend for RedisBackend {
         let name = key.value_name();
         let mut command = Cmd::with_capacity(2, 3 + name.len());
         command.arg("GET").arg(name);
-        let answer = self.rooms.road.send(key, command).await;
+        let answer = self.rooms.road.send(&[key], command).await;
         answer
             .and_then(reply::value)
             .map_err(|fault| fault.on(Operation::Get, key))
@@ -167,6 +201,33 @@ impl Backend for RedisBackend {
         answer
             .and_then(reply::fulfilled)
             .map_err(|fault| fault.on(Operation::Fulfil, key))
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
+        let parts = keys.chunks(calls::LOCKS_PER_CALL);
+        join_all(parts.map(|some| self.get_some(some)))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
+        let parts = tries.chunks(calls::LOCKS_PER_CALL);
+        join_all(parts.map(|some| self.acquire_some(some)))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        let parts = calls::parcels(values);
+        join_all(parts.map(|some| self.fulfil_some(some)))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {

@@ -3,7 +3,8 @@
 //! A pool hands out any connection that is free, so two calls could overtake each other, and a call that was
 //! given up could take effect after the next one. Therefore:
 //!
-//! * calls on one key take turns, in the order in which they were first polled;
+//! * calls on one key take turns, in the order in which they were first polled; a call on many keys waits
+//!   for all of their turns, and has them until its reply is there;
 //! * once a command is on its way, a task sees it through: a caller that leaves takes away nothing but
 //!   itself, the turn ends with the reply, and the connection goes back to the pool with nothing unread;
 //! * a connection whose reply did not come in time, or made no sense, is not given back.
@@ -71,14 +72,14 @@ impl Pooled {
     }
 
     /// Sends one command and waits for its reply, within the bound.
-    pub(crate) async fn send(&self, key: Option<&Key>, command: Cmd) -> Result<Reply, Fault> {
-        self.carry(key, command, None).await
+    pub(crate) async fn send(&self, keys: &[&Key], command: Cmd) -> Result<Reply, Fault> {
+        self.carry(keys, command, None).await
     }
 
     /// Runs a script, by its text if the server has forgotten it, in one turn.
-    pub(crate) async fn run(&self, key: Option<&Key>, call: &Call) -> Result<Reply, Fault> {
+    pub(crate) async fn run(&self, keys: &[&Key], call: &Call) -> Result<Reply, Fault> {
         let reload = by_text(call);
-        self.carry(key, by_digest(call), Some(reload)).await
+        self.carry(keys, by_digest(call), Some(reload)).await
     }
 
     /// Waits until the pool has given a connection, and checks that it leads where the URL does: values
@@ -124,7 +125,7 @@ impl Pooled {
 
     async fn carry(
         &self,
-        key: Option<&Key>,
+        keys: &[&Key],
         command: Cmd,
         reload: Option<Cmd>,
     ) -> Result<Reply, Fault> {
@@ -132,24 +133,24 @@ impl Pooled {
         tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => Err(Fault::closed()),
-            reply = self.travel(key, command, reload) => reply,
+            reply = self.travel(keys, command, reload) => reply,
         }
     }
 
     async fn travel(
         &self,
-        key: Option<&Key>,
+        keys: &[&Key],
         command: Cmd,
         reload: Option<Cmd>,
     ) -> Result<Reply, Fault> {
         let deadline = Instant::now() + self.bound;
-        let turn = self.turn(key, deadline).await?;
+        let turns = self.turns(keys, deadline).await?;
         let connection = self.connection(deadline).await?;
         self.counters.command();
         let (bound, doubt) = (self.bound, self.doubt.clone());
         let exchange = async move {
             let reply = exchange(connection, &command, reload.as_ref(), deadline).await;
-            drop(turn);
+            drop(turns);
             reply.unwrap_or_else(|| {
                 doubt.raise();
                 Err(Fault::late(bound))
@@ -160,20 +161,32 @@ impl Pooled {
         done.unwrap_or_else(|_| Err(Fault::closed()))
     }
 
-    /// Queues behind the calls on this key that were first. Tokio's mutex is fair.
-    async fn turn(
+    /// Queues behind the calls on these keys that were first. Tokio's mutex is fair.
+    async fn turns(
         &self,
-        key: Option<&Key>,
+        keys: &[&Key],
         deadline: Instant,
-    ) -> Result<Option<OwnedMutexGuard<()>>, Fault> {
-        let Some(key) = key else { return Ok(None) };
-        #[allow(clippy::cast_possible_truncation)] // Any bits will do.
-        let lane = self.hasher.hash_one(key.value_name()) as usize % LANES;
-        let turn = Arc::clone(&self.lanes[lane]).lock_owned();
-        match timeout_at(deadline, turn).await {
-            Ok(turn) => Ok(Some(turn)),
-            Err(_) => Err(self.late()),
+    ) -> Result<Vec<OwnedMutexGuard<()>>, Fault> {
+        let lanes = keys.iter().map(|key| self.lane(key));
+        let mut lanes: Vec<usize> = lanes.collect();
+        // All in one order, lest two calls wait for each other; and each once, lest one waits for itself.
+        lanes.sort_unstable();
+        lanes.dedup();
+        let mut turns = Vec::with_capacity(lanes.len());
+        for lane in lanes {
+            let turn = Arc::clone(&self.lanes[lane]).lock_owned();
+            match timeout_at(deadline, turn).await {
+                Ok(turn) => turns.push(turn),
+                Err(_) => return Err(self.late()),
+            }
         }
+        Ok(turns)
+    }
+
+    fn lane(&self, key: &Key) -> usize {
+        #[allow(clippy::cast_possible_truncation)] // Any bits will do.
+        let hash = self.hasher.hash_one(key.value_name()) as usize;
+        hash % LANES
     }
 
     /// A connection of the pool, checked by it. Nothing has been sent for us yet.

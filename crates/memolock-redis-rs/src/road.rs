@@ -34,23 +34,23 @@ impl Road {
         }
     }
 
-    /// Sends one command on `key` and waits for its reply. An error reply is an error.
+    /// Sends one command on `keys` and waits for its reply. An error reply is an error.
     #[cfg_attr(not(feature = "deadpool"), allow(unused_variables))]
-    pub(crate) async fn send(&self, key: &Key, command: Cmd) -> Result<Reply, Fault> {
+    pub(crate) async fn send(&self, keys: &[&Key], command: Cmd) -> Result<Reply, Fault> {
         match self {
             Self::Own(commands) => commands.send(&command).await,
             #[cfg(feature = "deadpool")]
-            Self::Pooled(pooled) => pooled.send(Some(key), command).await,
+            Self::Pooled(pooled) => pooled.send(keys, command).await,
         }
     }
 
-    /// Runs a script, on `key` if it is about one.
+    /// Runs a script, in the order of calls on `keys`; in any if there are none.
     #[cfg_attr(not(feature = "deadpool"), allow(unused_variables))]
-    pub(crate) async fn run(&self, key: Option<&Key>, call: &Call) -> Result<Reply, Fault> {
+    pub(crate) async fn run(&self, keys: &[&Key], call: &Call) -> Result<Reply, Fault> {
         match self {
             Self::Own(commands) => commands.run(call).await,
             #[cfg(feature = "deadpool")]
-            Self::Pooled(pooled) => pooled.run(key, call).await,
+            Self::Pooled(pooled) => pooled.run(keys, call).await,
         }
     }
 

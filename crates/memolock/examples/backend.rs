@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use memolock::core::{
-    Acquired, BackendError, BackendStats, Capabilities, Fulfilled, Inspection, Key, Keyspace,
-    Notice, PutMode, Renewal, Subscription, Timed, Token, Tracking, async_trait,
+    Acquired, Attempt, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment, Inspection,
+    Key, Keyspace, Notice, PutMode, Renewal, Subscription, Timed, Token, Tracking, async_trait,
 };
 use memolock::memory::MemoryBackend;
 use memolock::{Backend, Memolock};
@@ -52,6 +52,16 @@ impl<B: Backend> Backend for Logged<B> {
         stale: &bytes::Bytes,
     ) -> Result<Acquired, BackendError> {
         self.0.acquire_over(key, token, lease, stale).await
+    }
+    async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<bytes::Bytes>, BackendError>> {
+        println!("get {} at once", keys.len());
+        self.0.get_many(keys).await
+    }
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
+        self.0.acquire_many(tries).await
+    }
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        self.0.fulfil_many(values).await
     }
     async fn fulfil(
         &self,

@@ -7,12 +7,23 @@ use memolock_core::{Key, KeyError, Phase};
 use crate::settled::Settled;
 use crate::{Error, Memo};
 
-/// How a call ended, before the caller's type of error is put in.
+/// How a call ended, before the caller's type of error is put in. Cloning copies pointers, never values.
 pub(crate) enum Called<T> {
     Settled(Settled<T>, Key),
     TimedOut(Key, Phase, Duration),
     Refused(KeyError),
     Closed,
+}
+
+impl<T> Clone for Called<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Settled(settled, key) => Self::Settled(settled.clone(), key.clone()),
+            Self::TimedOut(key, phase, after) => Self::TimedOut(key.clone(), *phase, *after),
+            Self::Refused(error) => Self::Refused(error.clone()),
+            Self::Closed => Self::Closed,
+        }
+    }
 }
 
 impl<T> Called<T> {

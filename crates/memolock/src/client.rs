@@ -252,6 +252,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     ) -> Called<T> {
         let deadline = Some(far(Instant::now(), terms.wait_timeout));
         let shared = &self.shared;
+        let store = &*shared.hub.store;
         // Before the flight is in the table, so that no close overlooks this caller.
         let aboard = shared.hub.tracker.token();
         let boarding = match shared.table(lane).board(id, || self.key(id)) {
@@ -264,7 +265,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                 let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE, aboard);
                 // Boxed, because most callers join: their futures stay small.
                 (
-                    Box::pin(driver::fly(pilot, work, deadline, terms.ttl)).await,
+                    Box::pin(driver::fly(pilot, work, store, deadline, terms.ttl)).await,
                     flight,
                 )
             }
@@ -277,7 +278,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                     Ride::TimedOut => Err(memolock_core::Phase::Waiting),
                     Ride::Seat(mut pilot) => {
                         pilot.adopt(W::MODE);
-                        Box::pin(driver::fly(pilot, work, deadline, terms.ttl)).await
+                        Box::pin(driver::fly(pilot, work, store, deadline, terms.ttl)).await
                     }
                 };
                 (settled, flight)

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// A computed value with its own storage rules, for [`Entry::or_compute_with`](crate::Entry::or_compute_with).
+/// A computed value with its own storage rules, for
+/// [`Entry::or_compute_with`](crate::Entry::or_compute_with) and
+/// [`Entries::or_compute`](crate::Entries::or_compute).
 ///
 /// ```
 /// # use memolock::Computed;
@@ -41,5 +43,12 @@ impl<T> Computed<T> {
     pub fn no_store(mut self) -> Self {
         self.store = false;
         self
+    }
+}
+
+/// A value that is kept as the call says.
+impl<T> From<T> for Computed<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
     }
 }

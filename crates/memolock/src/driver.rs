@@ -27,6 +27,7 @@ use memolock_core::{
 use tokio::time::Instant;
 
 use crate::Lease;
+use crate::commands::Commands;
 use crate::crew::{Controls, Pilot};
 use crate::engine::Engine;
 use crate::hub::{Hub, until};
@@ -35,11 +36,15 @@ use crate::settled::{Product, Settled};
 use crate::shared::Shared;
 use crate::work::{Ended, Work};
 
+/// After so many turns of waiting without a rest others have theirs.
+const TURNS: u32 = 64;
+
 /// Drives a flight to its end. Without a result the caller's time ran out, in the phase that is named;
 /// the flight goes on under another caller, or is cleaned up.
-pub(crate) async fn fly<T, C, W>(
+pub(crate) async fn fly<T, C, W, R>(
     mut pilot: Pilot<T, C>,
     mut work: W,
+    commands: &R,
     deadline: Option<Instant>,
     ttl: Duration,
 ) -> Result<Settled<T>, Phase>
@@ -47,9 +52,11 @@ where
     T: Send + Sync + 'static,
     C: Codec<T>,
     W: Work<T>,
+    R: Commands,
 {
     // Held until the flight is over: a place among the computes that run without a lease.
     let mut place = None;
+    let mut turns = 0_u32;
     loop {
         let Controls {
             shared,
@@ -60,6 +67,10 @@ where
         if engine.has_outcome() {
             let settled = settle(shared, key, engine);
             return Ok(pilot.land(settled));
+        }
+        // Closed. What was computed is its caller's all the same.
+        if flight.outcome().is_some() {
+            return Ok(engine.salvage().unwrap_or(Settled::Closed));
         }
         if serve_last(shared, key, engine) {
             continue;
@@ -77,25 +88,65 @@ where
         };
         if phase == Phase::Waiting {
             // A subscription that always has something to say must not keep the deadline from being
-            // seen, nor other tasks from running.
-            tokio::task::consume_budget().await;
+            // seen, nor other tasks from running: also where the task has no budget.
+            turns = turns.wrapping_add(1);
+            if turns.is_multiple_of(TURNS) {
+                tokio::task::yield_now().await;
+            }
             if patience.is_some_and(|at| at <= Instant::now()) {
                 return Err(phase);
             }
         }
         let input = tokio::select! {
+            // The step first: what a compute has come to must not be lost to a close at the same moment.
             biased;
-            // Closed. What was computed is its caller's all the same.
-            () = flight.ended() => return Ok(engine.salvage().unwrap_or(Settled::Closed)),
-            got = Arc::clone(&hub.local).acquire_owned(), if crowded => {
+            got = commands.place(&hub.local), if crowded => {
                 place = Some(got);
                 continue;
             }
-            input = step(shared, key, engine, &mut work, ttl), if !crowded => input,
+            input = step(shared, key, engine, &mut work, commands, ttl), if !crowded => input,
+            () = flight.ended() => continue,
             () = until(patience) => return Err(phase),
         };
         engine.handle(hub, key, input);
     }
+}
+
+/// Begins a flight with what has been found for it already, in place of its probe.
+pub(crate) fn begin<T, C>(pilot: &mut Pilot<T, C>, found: Result<Option<Bytes>, BackendError>)
+where
+    T: Send + Sync + 'static,
+    C: Codec<T>,
+{
+    let Controls {
+        shared,
+        flight,
+        engine,
+    } = pilot.controls();
+    let input = probed(shared, flight.key(), engine, found);
+    engine.handle(&shared.hub, flight.key(), input);
+}
+
+/// What a probe found: a value of another version counts as none.
+fn probed<T, C>(
+    shared: &Shared<T, C>,
+    key: &Key,
+    engine: &mut Engine<T>,
+    mut reply: Result<Option<Bytes>, BackendError>,
+) -> Input
+where
+    T: Send + Sync + 'static,
+    C: Codec<T>,
+{
+    if matches!(&reply, Ok(Some(value)) if !passes(shared, key, engine, value)) {
+        reply = Ok(None);
+    }
+    match &reply {
+        Ok(Some(_)) => shared.hub.counters.hits.add(),
+        Ok(None) => shared.hub.counters.misses.add(),
+        Err(_) => {}
+    }
+    Input::Probed(reply)
 }
 
 /// Where a compute would run without a lease, and there is something to serve in its place, serves it.
@@ -114,35 +165,29 @@ fn serve_last<T, C>(shared: &Shared<T, C>, key: &Key, engine: &mut Engine<T>) ->
 }
 
 /// One output becomes one input.
-async fn step<T, C, W>(
+async fn step<T, C, W, R>(
     shared: &Shared<T, C>,
     key: &Key,
     engine: &mut Engine<T>,
     work: &mut W,
+    commands: &R,
     ttl: Duration,
 ) -> Input
 where
     T: Send + Sync + 'static,
     C: Codec<T>,
     W: Work<T>,
+    R: Commands,
 {
     let hub = &*shared.hub;
     let store = &*hub.store;
     match engine.output() {
         Output::Probe => {
-            let mut reply = probe(shared, key, engine).await;
-            if matches!(&reply, Ok(Some(value)) if !passes(shared, key, engine, value)) {
-                reply = Ok(None);
-            }
-            match &reply {
-                Ok(Some(_)) => hub.counters.hits.add(),
-                Ok(None) => hub.counters.misses.add(),
-                Err(_) => {}
-            }
-            Input::Probed(reply)
+            let reply = probe(shared, key, engine, commands).await;
+            probed(shared, key, engine, reply)
         }
         Output::Acquire { token, lease } => {
-            Input::Acquired(acquire(shared, key, engine, token, lease).await)
+            Input::Acquired(acquire(shared, key, engine, commands, token, lease).await)
         }
         Output::Subscribe => {
             engine.notes().listens(shared.ticket(key.id()));
@@ -202,7 +247,7 @@ where
         }
         Output::Fulfil { token, value, ttl } => {
             engine.notes().stores(shared.ticket(key.id()), ttl);
-            Input::Fulfilled(store.fulfil(key, token, value, ttl).await)
+            Input::Fulfilled(commands.fulfil(key, token, value, ttl).await)
         }
         Output::Release { token, notice } => {
             Input::Released(store.release(key, token, notice).await)
@@ -213,42 +258,44 @@ where
 }
 
 /// Looks at what is stored; for a near cache, also at how long it stays.
-async fn probe<T, C>(
+async fn probe<T, C, R: Commands>(
     shared: &Shared<T, C>,
     key: &Key,
     engine: &mut Engine<T>,
+    commands: &R,
 ) -> Result<Option<Bytes>, BackendError> {
-    let store = &*shared.hub.store;
     let ticket = shared.ticket(key.id());
     if ticket.is_none() {
         engine.notes().found(None, None);
-        return store.get(key).await;
+        return commands.get(key).await;
     }
-    let found = store.get_timed(key).await?;
-    let remaining = found.as_ref().map(|found| found.remaining);
+    let found = commands.get_timed(key).await?;
+    let remaining = found.as_ref().and_then(|(_, remaining)| *remaining);
     engine.notes().found(ticket, remaining);
-    Ok(found.map(|found| found.value))
+    Ok(found.map(|(value, _)| value))
 }
 
 /// Tries for the lease; over a value of another version, if one was found. Such a value that has come
 /// since is found here, and the try repeated over that one.
-async fn acquire<T, C>(
+async fn acquire<T, C, R>(
     shared: &Shared<T, C>,
     key: &Key,
     engine: &mut Engine<T>,
+    commands: &R,
     token: Token,
     lease: Duration,
 ) -> Result<Acquired, BackendError>
 where
     T: Send + Sync + 'static,
     C: Codec<T>,
+    R: Commands,
 {
     let store = &*shared.hub.store;
     loop {
         let stale = engine.sieve().stale().cloned();
         engine.notes().found(shared.ticket(key.id()), None);
         let reply = match &stale {
-            None => store.acquire(key, token, lease).await,
+            None => commands.acquire(key, token, lease).await,
             Some(stale) => store.acquire_over(key, token, lease, stale).await,
         };
         match reply {

@@ -31,6 +31,12 @@ pub enum Error<E = Infallible> {
         /// The panic's message, where it has one.
         message: String,
     },
+    /// A compute of many ([`Memolock::get_or_compute_many`](crate::Memolock::get_or_compute_many)), this
+    /// caller's own or the one that it had joined, gave no value for this id.
+    Missing {
+        /// The key.
+        key: Key,
+    },
     /// A holder elsewhere failed, and failures are shared
     /// ([`FailurePolicy::Share`](memolock_core::FailurePolicy::Share)), or an external program said so.
     Remote {
@@ -101,6 +107,7 @@ impl Error {
             Self::Compute(never) => match *never {},
             Self::Joined { key, message } => Error::Joined { key, message },
             Self::Panicked { key, message } => Error::Panicked { key, message },
+            Self::Missing { key } => Error::Missing { key },
             Self::Remote { key, message } => Error::Remote { key, message },
             Self::Backend(error) => Error::Backend(error),
             Self::Codec { key, error } => Error::Codec { key, error },
@@ -123,6 +130,10 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::Panicked { key, message } => {
                 write!(f, "the compute of {key} panicked: {message}")
             }
+            Self::Missing { key } => write!(
+                f,
+                "the compute of many gave no value for {key}: give one for each id, or make its type an Option"
+            ),
             Self::Remote { key, message } if message.is_empty() => {
                 write!(f, "the holder of {key} elsewhere failed without saying why")
             }

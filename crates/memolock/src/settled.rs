@@ -6,6 +6,7 @@ use std::sync::Arc;
 use memolock_codec::CodecError;
 use memolock_core::{BackendError, Key};
 
+use crate::many::Missing;
 use crate::{Error, Memo, Source};
 
 /// The end of a flight. Cloning copies pointers, never values.
@@ -78,6 +79,7 @@ impl<T> Settled<T> {
             Self::Absent => return Ok(None),
             Self::Failed { error, message } => match error.downcast::<E>() {
                 Ok(error) => Error::Compute(error),
+                Err(error) if error.is::<Missing>() => Error::Missing { key: key() },
                 Err(_) => Error::Joined {
                     key: key(),
                     message: message.to_string(),

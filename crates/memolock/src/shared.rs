@@ -1,6 +1,7 @@
 //! What the clones of a memolock share: services, settings, flights, and what is remembered.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use memolock_core::Key;
@@ -19,6 +20,8 @@ pub(crate) struct Shared<T, C> {
     pub(crate) terms: Terms,
     /// What is served while the store is failing, if anything is.
     pub(crate) remembered: Option<Remembered<T>>,
+    /// How often anything was put or invalidated here, counted before it is forgotten.
+    retirements: AtomicU64,
     /// What is in front of everything, if anything is.
     pub(crate) near: Option<Arc<Near<T>>>,
     pub(crate) reads: Table<T>,
@@ -52,6 +55,7 @@ impl<T, C> Shared<T, C> {
             codec,
             terms,
             remembered,
+            retirements: AtomicU64::new(0),
             near,
             reads: Table::new(),
             computes: Table::new(),
@@ -109,10 +113,17 @@ impl<T, C> Shared<T, C> {
     pub(crate) fn retire(&self, id: &str, put: Option<(Ticket, Arc<T>, Duration)>) {
         self.reads.retire(id);
         self.computes.retire(id);
+        self.retirements.fetch_add(1, SeqCst);
         self.forget(id);
         if let Some(near) = &self.near {
             near.wrote(id, put);
         }
+    }
+
+    /// How often that was. Who remembers without a flight compares before the look and after remembering: if
+    /// it is the same, whoever retires comes after and forgets what was remembered.
+    pub(crate) fn retirements(&self) -> u64 {
+        self.retirements.load(SeqCst)
     }
 
     /// Somebody left a flight; if nobody is left in it, it is taken off and cleaned up.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memolock_core::{
-    Acquired, Backend, BackendError, BackendStats, ErrorKind, Fulfilled, Inspection, Key, Keyspace,
-    Notice, Operation, PutMode, Renewal, Subscription, Timed, Token, Tracking,
+    Acquired, Attempt, Backend, BackendError, BackendStats, ErrorKind, Fulfilled, Fulfilment,
+    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token,
+    Tracking,
 };
 
 use crate::breaker::{Breaker, CircuitBreaker};
@@ -185,6 +186,64 @@ impl Store {
     pub(crate) async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
         let call = self.backend().subscribe(key);
         self.guard(Operation::Subscribe, key, call).await
+    }
+
+    pub(crate) async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
+        let call = self.backend().get_many(keys);
+        self.guard_many(Operation::Get, keys, |key| key, call).await
+    }
+
+    pub(crate) async fn acquire_many(
+        &self,
+        tries: &[Attempt],
+    ) -> Vec<Result<Acquired, BackendError>> {
+        let call = self.backend().acquire_many(tries);
+        self.guard_many(Operation::Acquire, tries, |t| &t.key, call)
+            .await
+    }
+
+    pub(crate) async fn fulfil_many(
+        &self,
+        values: &[Fulfilment],
+    ) -> Vec<Result<Fulfilled, BackendError>> {
+        let call = self.backend().fulfil_many(values);
+        self.guard_many(Operation::Fulfil, values, |v| &v.key, call)
+            .await
+    }
+
+    /// [`guard`](Self::guard) for many keys at once: to the breaker they are one command.
+    async fn guard_many<Q, R>(
+        &self,
+        operation: Operation,
+        asked: &[Q],
+        key: impl Fn(&Q) -> &Key,
+        call: impl Future<Output = Vec<Result<R, BackendError>>>,
+    ) -> Vec<Result<R, BackendError>> {
+        let all = |error: &dyn Fn(&Key) -> BackendError| {
+            asked.iter().map(|one| Err(error(key(one)))).collect()
+        };
+        if self.breaker.is_open() {
+            self.spared.add();
+            return all(&|key| Breaker::refusal(operation, key));
+        }
+        let answers = call.await;
+        if answers.len() != asked.len() {
+            let why = format!("{} answers for {} keys", answers.len(), asked.len());
+            return all(&|key| {
+                BackendError::new(ErrorKind::Protocol, operation, why.clone()).on(key)
+            });
+        }
+        // Answers first: parts that came late beside them are one time-out, not as many as there were keys.
+        let errors = || answers.iter().map(|answer| answer.as_ref().err());
+        let late = |error: &BackendError| error.kind() == ErrorKind::Timeout;
+        let of = |nth: Option<usize>| nth.and_then(|n| Some((asked.get(n)?, answers.get(n)?)));
+        let answered = answers.iter().position(Result::is_ok);
+        let in_time = answered.or_else(|| errors().position(|error| !error.is_some_and(late)));
+        let too_late = errors().position(|error| error.is_some_and(late));
+        for (one, answer) in [of(in_time), of(too_late)].into_iter().flatten() {
+            self.breaker.note(key(one), answer.as_ref().err());
+        }
+        answers
     }
 
     /// Sends a command, unless the breaker is open.

@@ -128,7 +128,7 @@ fn one_line(text: &str) -> Arc<str> {
 
 /// The machine asks for work only in the mode that it was told, so this is not reached; if it were, the
 /// flight would end with an error and not with a panic.
-fn misfit<V>() -> Ended<V> {
+pub(crate) fn misfit<V>() -> Ended<V> {
     let message: Arc<str> = "this call has no such work".into();
     Ended::Failed {
         error: Arc::new(Arc::clone(&message)),

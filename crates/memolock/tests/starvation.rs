@@ -59,6 +59,41 @@ async fn a_subscription_that_is_never_silent_leaves_turns_to_other_tasks() {
     nothing_left(&spy, &[&likes]).await;
 }
 
+/// And with many ids in one call, whose flights are polled without a budget.
+#[tokio::test]
+async fn many_subscriptions_that_are_never_silent_leave_turns_to_other_tasks() {
+    let spy = Spy::new();
+    let mut slow = Slow::new(&spy);
+    slow.flood = Some(10 * SECOND);
+    let likes = slow.process().await;
+    for id in ["a", "b"] {
+        let (id, rival) = (key(&likes, id), Token::from_bits(7));
+        let lock = spy.store().acquire(&id, rival, 100 * SECOND).await;
+        lock.unwrap();
+    }
+    let flooded = {
+        let likes = likes.clone();
+        let entries = async move {
+            let entries = likes.entries(["a", "b"]).wait_timeout(SECOND);
+            entries
+                .or_compute(async |_| Err::<Vec<(String, String)>, _>("x"))
+                .await
+        };
+        tokio::spawn(entries)
+    };
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let other = likes.get_or_compute("c", |_| value("x")).await;
+    assert_eq!(*other.unwrap(), "x");
+    let all = flooded
+        .await
+        .expect("nothing but the subscriptions was polled");
+    let late = |answer: &Result<_, _>| matches!(answer, Err(Error::Timeout { .. }));
+    assert!(all.iter().all(|(_, answer)| late(answer)), "{all:?}");
+    nothing_left(&spy, &[&likes]).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_never_got_to_compute_does_not_time_out_as_computing() {
     let spy = Spy::new();

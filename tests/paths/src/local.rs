@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use futures_util::future::join_all;
-use memolock::Memolock;
 use memolock::codec::Text;
 use memolock::memory::MemoryBackend;
+use memolock::{Coherence, Memolock, NearCache};
 
 /// A memolock over the embedded backend, with a value at `id`.
 pub(crate) struct Local {
@@ -21,6 +21,22 @@ impl Local {
         let builder = Memolock::<String>::builder("paths", MemoryBackend::new());
         let memolock = builder.codec(Text).build().await?;
         memolock.put("id", &"a value".to_owned()).await?;
+        Ok(Self { memolock, fresh: 0 })
+    }
+
+    /// The same with a near cache in front, which has the value.
+    pub(crate) async fn near() -> Result<Self> {
+        let builder = Memolock::<String>::builder("paths", MemoryBackend::new());
+        let builder = builder.codec(Text).near_cache(NearCache::entries(1000));
+        let memolock = builder.build().await?;
+        while memolock.stats().near.coherence != Coherence::Live {
+            tokio::task::yield_now().await;
+        }
+        memolock.put("id", &"a value".to_owned()).await?;
+        // The echo of the write, and the look that it is answered with.
+        while memolock.stats().near.read_backs == 0 {
+            tokio::task::yield_now().await;
+        }
         Ok(Self { memolock, fresh: 0 })
     }
 

@@ -8,6 +8,7 @@ use crate::remote::Remote;
 /// A hot path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Path {
+    Near,
     Get,
     Hit,
     Miss,
@@ -18,7 +19,8 @@ pub(crate) enum Path {
 }
 
 impl Path {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Near,
         Self::Get,
         Self::Hit,
         Self::Miss,
@@ -34,6 +36,7 @@ impl Path {
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Near => "near-hit",
             Self::Get => "get",
             Self::Hit => "hit",
             Self::Miss => "miss",
@@ -46,6 +49,7 @@ impl Path {
 
     pub(crate) const fn what(self) -> &'static str {
         match self {
+            Self::Near => "get_or_compute of a value in the near cache",
             Self::Get => "Memolock::get of a stored value, embedded backend",
             Self::Hit => "get_or_compute of a stored value, embedded backend",
             Self::Miss => "get_or_compute that computes and stores, embedded backend",
@@ -66,6 +70,7 @@ impl Path {
 
     pub(crate) async fn prepare(self) -> Result<Walk> {
         Ok(match self {
+            Self::Near => Walk::Local(self, Local::near().await?),
             Self::Get | Self::Hit | Self::Miss | Self::Join => {
                 Walk::Local(self, Local::new().await?)
             }
@@ -84,7 +89,7 @@ impl Walk {
     pub(crate) async fn go(&mut self, times: u64) -> Result<()> {
         match self {
             Self::Local(Path::Get, local) => local.get(times).await,
-            Self::Local(Path::Hit, local) => local.hit(times).await,
+            Self::Local(Path::Near | Path::Hit, local) => local.hit(times).await,
             Self::Local(Path::Miss, local) => local.miss(times).await,
             Self::Local(_, local) => local.join(times).await,
             Self::Remote(Path::Client, remote) => remote.client(times).await,

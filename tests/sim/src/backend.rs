@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use memolock::core::{
-    Acquired, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled, Inspection,
-    Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Switchboard, Timed, Token,
-    Tracking, TrackingBoard, async_trait,
+    Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled,
+    Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription,
+    Switchboard, Timed, Token, Tracking, TrackingBoard, async_trait,
 };
 use tokio::time::timeout;
 
@@ -140,6 +141,21 @@ impl Backend for SimBackend {
             Answer::Value(value) => Ok(value),
             _ => Err(senseless(Operation::Get, key)),
         }
+    }
+
+    // What travels together is still taken by the store one after another, and each answer may be lost alone.
+    async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
+        join_all(keys.iter().map(|key| self.get(key))).await
+    }
+
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
+        let tries = tries.iter();
+        join_all(tries.map(|t| self.acquire(&t.key, t.token, t.lease))).await
+    }
+
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        let values = values.iter();
+        join_all(values.map(|v| self.fulfil(&v.key, v.token, v.value.clone(), v.ttl))).await
     }
 
     async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {

@@ -17,6 +17,9 @@ use crate::plan::{Call, Does, Ends, Leaves, Plan};
 use crate::store::Millis;
 use crate::world::World;
 
+/// What a call does that is one of many.
+pub(crate) const MANY: &str = "makes with others, if it must,";
+
 /// The tag of everything in a simulation.
 const TAG: &str = "sim";
 
@@ -106,6 +109,8 @@ impl Process {
                 Ok(None) => End::Nothing,
                 Err(error) => refused(&error),
             },
+            // Callers of many have a road of their own.
+            Does::Many { .. } | Does::Along { .. } => End::Nothing,
             Does::Put => {
                 let number = self.lore.number();
                 done(self.memos.put(&id, &value(plan.key, 'p', number)).await)
@@ -209,10 +214,10 @@ impl Process {
 }
 
 /// Notes when a compute is dropped before its end.
-struct UnderWay<'a> {
-    process: &'a Process,
-    compute: ComputeId,
-    ended: bool,
+pub(crate) struct UnderWay<'a> {
+    pub(crate) process: &'a Process,
+    pub(crate) compute: ComputeId,
+    pub(crate) ended: bool,
 }
 
 impl Drop for UnderWay<'_> {
@@ -293,7 +298,7 @@ pub(crate) fn value(key: usize, maker: char, number: ComputeId) -> String {
     format!("k{key}{maker}{number}")
 }
 
-fn end(called: Result<Memo<String>, Error<String>>) -> End {
+pub(crate) fn end(called: Result<Memo<String>, Error<String>>) -> End {
     match called {
         Ok(memo) => End::Value(memo.into_arc().as_str().to_owned()),
         Err(Error::Compute(error)) => End::Failed(error.as_str().to_owned()),
@@ -312,7 +317,9 @@ fn refused<E: std::fmt::Display>(error: &Error<E>) -> End {
         Error::Closed => End::Closed,
         Error::Remote { .. } => End::Remote,
         Error::Codec { .. } => End::Undecodable,
-        Error::Compute(_) | Error::Joined { .. } => End::Failed(error.to_string()),
+        Error::Compute(_) | Error::Joined { .. } | Error::Missing { .. } => {
+            End::Failed(error.to_string())
+        }
         other => End::Store(other.to_string()),
     }
 }
@@ -322,6 +329,7 @@ fn name(does: &Does) -> &'static str {
         Does::Compute { .. } => "computes if it must",
         Does::Detached { .. } => "computes apart if it must",
         Does::External { .. } => "has another program make",
+        Does::Many { .. } | Does::Along { .. } => MANY,
         Does::Get => "looks at",
         Does::Put => "puts",
         Does::Invalidate => "invalidates",
@@ -330,7 +338,7 @@ fn name(does: &Does) -> &'static str {
 }
 
 /// Polls so often at most, and drops it then.
-async fn leave_after<T>(polls: u32, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn leave_after<T>(polls: u32, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut left = polls;
     std::future::poll_fn(move |context| match work.as_mut().poll(context) {

@@ -12,6 +12,7 @@ pub mod fault;
 mod gate;
 pub mod history;
 mod ledger;
+mod many;
 pub mod peer;
 pub mod plan;
 pub mod promises;

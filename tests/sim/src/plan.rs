@@ -1,5 +1,7 @@
 //! What a seed stands for: how many there are, what they do, and what breaks when.
 
+mod additions;
+
 use crate::fault::Fault;
 use crate::history::ProcessId;
 use crate::store::{Channel, Millis};
@@ -81,6 +83,15 @@ pub enum Does {
     External {
         lasts: Millis,
         comes: bool,
+    },
+    /// All keys at once, this one first. What it does with the others is in the calls that follow.
+    Many {
+        lasts: Millis,
+        ends: Ends,
+    },
+    /// Done by the `Many` before it.
+    Along {
+        lasts: Millis,
     },
     Get,
     Put,
@@ -180,6 +191,7 @@ impl Plan {
         };
         plan.draw_calls(&mut random);
         plan.draw_near();
+        plan.draw_many();
         if weather == Weather::Storm {
             plan.draw_faults(&mut random);
         }
@@ -242,46 +254,6 @@ impl Plan {
                 ),
                 lasts: random.u64(1..500),
             });
-        }
-    }
-
-    /// Near caches in half of the schedules, and calls that meet in them.
-    fn draw_near(&mut self) {
-        // Numbers of its own, so that the seeds of before stand for what they did.
-        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x006e_6561_7200);
-        let some = random.bool();
-        self.near = (0..self.processes)
-            .map(|_| some && random.u8(0..4) > 0)
-            .collect();
-        if !self.near.contains(&true) {
-            return;
-        }
-        let calm = self.weather == Weather::Calm;
-        let span = pick(&mut random, &[30, 100, 900]);
-        for _ in 0..random.usize(4..=16) {
-            let (lasts, ends) = (random.u64(0..40), Ends::Well);
-            let does = match random.u8(0..12) {
-                0..=1 if !calm => Does::Put,
-                2 if !calm => Does::Invalidate,
-                3..=7 => Does::Get,
-                8 => Does::Detached { lasts, ends },
-                _ => Does::Compute { lasts, ends },
-            };
-            let at = random.u64(0..=span);
-            let (process, key) = (random.usize(0..self.processes), random.usize(0..self.keys));
-            for again in 0..random.u64(1..=3) {
-                // Once more soon after: the near cache has it by then, or must not have it any more.
-                let does = if again == 0 { does } else { Does::Get };
-                let at = at + again * random.u64(0..30);
-                let leaves = None;
-                self.calls.push(Call {
-                    process,
-                    key,
-                    at,
-                    does,
-                    leaves,
-                });
-            }
         }
     }
 

@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::backend::SimBackend;
 use crate::caller::{Lore, Process, process};
 use crate::history::History;
-use crate::plan::Plan;
+use crate::many::ManyWork;
+use crate::plan::{Does, Plan};
 use crate::promises;
 use crate::stranger::Ancestor;
 use crate::vandal;
@@ -81,7 +82,17 @@ async fn live(plan: &Plan) -> Result<(History, Remains), Error> {
         world.plan(*at, *fault);
     }
     for (id, call) in plan.calls.iter().enumerate() {
-        tokio::spawn(fleet[call.process].clone().run(id, call.clone()));
+        let process = fleet[call.process].clone();
+        match call.does {
+            Does::Along { .. } => {}
+            Does::Many { lasts, ends } => {
+                let work = ManyWork { lasts, ends };
+                tokio::spawn(process.run_many(id, call.clone(), plan.keys, work));
+            }
+            _ => {
+                tokio::spawn(process.run(id, call.clone()));
+            }
+        }
     }
     for (nth, stranger) in plan.strangers.iter().enumerate() {
         let (process, backend) = SimBackend::new(&world, bound);

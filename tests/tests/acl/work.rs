@@ -120,6 +120,7 @@ pub(crate) async fn work(
             }
             Role::Reader => {
                 ends.note(backend.get(&key).await);
+                look(&*backend, &key, &mut ends).await;
             }
         }
         // Subscriptions are given up, and both connections are checked.
@@ -169,7 +170,15 @@ async fn compute(backend: &dyn Backend, key: &Key, ends: &mut Ends) {
         heard(&mut listener, ends).await;
     }
     ends.expect(backend.get(key).await, &Some("v".into()));
+    look(backend, key, ends).await;
     ends.note(backend.inspect(key).await);
+}
+
+/// A look for many keys at once.
+async fn look(backend: &dyn Backend, key: &Key, ends: &mut Ends) {
+    for found in backend.get_many(std::slice::from_ref(key)).await {
+        ends.note(found);
+    }
 }
 
 /// What is done without a lease.

@@ -112,9 +112,27 @@ impl Store {
                 self.publish(&args[0], &args[1]);
                 number(1)
             }
+            Script::AcquireMany => self.each(Script::Acquire, (keys, 2), (args, 2)),
+            Script::FulfilMany => self.each(Script::Fulfil, (keys, 2), (args, 4)),
             Script::Inspect => b"-ERR nobody inspects here\r\n".to_vec(),
             Script::Timed => b"-ERR nobody keeps copies here\r\n".to_vec(),
         }
+    }
+}
+
+impl Store {
+    /// The same for each key in turn: so many names and so many arguments each.
+    fn each(
+        &mut self,
+        script: Script,
+        (keys, names): (&[Bytes], usize),
+        (args, words): (&[Bytes], usize),
+    ) -> Bytes {
+        let mut reply: Bytes = format!("*{}\r\n", keys.len() / names).into();
+        for (keys, args) in keys.chunks(names).zip(args.chunks(words)) {
+            reply.extend(self.script(script, keys, args));
+        }
+        reply
     }
 }
 

@@ -35,13 +35,16 @@ const FLIGHT: &str = "crates/memolock/src/flight.rs";
 const SHARED: &str = "crates/memolock/src/shared.rs";
 const BREAKER: &str = "crates/memolock/src/breaker.rs";
 const STORE_FRONT: &str = "crates/memolock/src/store.rs";
+const GATHERER: &str = "crates/memolock/src/many/gatherer.rs";
+const BATCH: &str = "crates/memolock/src/many/batch.rs";
+const VOYAGE: &str = "crates/memolock/src/many/voyage.rs";
 const HEARTBEAT: &str = "crates/memolock/src/heartbeat.rs";
 const NEAR: &str = "crates/memolock/src/near/cache.rs";
 const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 33] = [
+pub(crate) const FAULTS: [Fault; 37] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -154,9 +157,9 @@ pub(crate) const FAULTS: [Fault; 33] = [
     fault(
         "an open breaker holds back clean-up",
         STORE_FRONT,
-        "let call = self.backend.release(key, token, notice);
+        "let call = self.backend().release(key, token, notice);
         self.send(key, call).await",
-        "let call = self.backend.release(key, token, notice);
+        "let call = self.backend().release(key, token, notice);
         self.guard(Operation::Release, key, call).await",
     ),
     fault(
@@ -182,6 +185,30 @@ pub(crate) const FAULTS: [Fault; 33] = [
         STORE,
         "Some(lock) if lock.token != Some(token) =>",
         "Some(lock) =>",
+    ),
+    fault(
+        "many: answers go to others",
+        GATHERER,
+        "in self.0.into_iter().zip(answers) {",
+        "in self.0.into_iter().rev().zip(answers) {",
+    ),
+    fault(
+        "many: a batch waits until there is more",
+        GATHERER,
+        "taken(&mut asked.computes).map(Errand::Compute),",
+        "(asked.computes.len() > 1).then(|| taken(&mut asked.computes)).flatten().map(Errand::Compute),",
+    ),
+    fault(
+        "many: values are shared out by their order",
+        BATCH,
+        "values.remove(id).map_or_else(missing, Ended::Ok)",
+        "values.keys().max().cloned().filter(|_| !id.is_empty()).and_then(|id| values.remove(&id)).map_or_else(missing, Ended::Ok)",
+    ),
+    fault(
+        "many: who takes over does not look at the lease",
+        VOYAGE,
+        "pilot.adopt(Mode::Compute);",
+        "let _ = &mut pilot;",
     ),
     fault(
         "script: acquire looks for no value",

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Key, Notice, PutMode, Renewal, Token, millis, scripts};
+use crate::{Attempt, Fulfilment, Key, Notice, PutMode, Renewal, Token, millis, scripts};
 
-/// Locks per renewing call: a longer one would hold up the server's other clients.
+/// Keys of one call: a longer one would hold up the server's other clients.
 pub const LOCKS_PER_CALL: usize = 500;
+
+/// Bytes of values in one call, unless the first one alone is larger: for the same reason, and a server
+/// closes a connection that sends too much at once.
+pub const BYTES_PER_CALL: usize = 4 << 20;
 
 /// One of the [`scripts`], by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +32,15 @@ pub enum Script {
     Inspect,
     /// [`scripts::TIMED`]
     Timed,
+    /// [`scripts::ACQUIRE_MANY`]
+    AcquireMany,
+    /// [`scripts::FULFIL_MANY`]
+    FulfilMany,
 }
 
 impl Script {
     /// All of them, each at the index that it has as a number: for tables of digests.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Acquire,
         Self::Fulfil,
         Self::Renew,
@@ -41,6 +49,8 @@ impl Script {
         Self::Invalidate,
         Self::Inspect,
         Self::Timed,
+        Self::AcquireMany,
+        Self::FulfilMany,
     ];
 
     /// The Lua.
@@ -55,6 +65,8 @@ impl Script {
             Self::Invalidate => scripts::INVALIDATE,
             Self::Inspect => scripts::INSPECT,
             Self::Timed => scripts::TIMED,
+            Self::AcquireMany => scripts::ACQUIRE_MANY,
+            Self::FulfilMany => scripts::FULFIL_MANY,
         }
     }
 }
@@ -104,6 +116,51 @@ pub fn fulfil(key: &Key, token: Token, value: Bytes, ttl: Duration) -> Call {
         key.notif_channel().into(),
     ];
     Call::new(Script::Fulfil, names(key), args)
+}
+
+/// [`Backend::acquire_many`](crate::Backend::acquire_many) of at most [`LOCKS_PER_CALL`] keys.
+#[must_use]
+pub fn acquire_many(tries: &[Attempt]) -> Call {
+    let keys = tries.iter().flat_map(|t| names(&t.key));
+    let keys: Vec<String> = keys.collect();
+    let args = tries
+        .iter()
+        .flat_map(|t| [t.token.to_wire().into(), time(t.lease)]);
+    let args: Vec<Bytes> = args.collect();
+    Call::new(Script::AcquireMany, keys, args)
+}
+
+/// [`Backend::fulfil_many`](crate::Backend::fulfil_many) of one of the [`parcels`].
+#[must_use]
+pub fn fulfil_many(values: &[Fulfilment]) -> Call {
+    let keys = values.iter().flat_map(|v| names(&v.key));
+    let keys: Vec<String> = keys.collect();
+    let args = values.iter().flat_map(|v| {
+        [
+            v.token.to_wire().into(),
+            time(v.ttl),
+            v.value.clone(),
+            v.key.notif_channel().into(),
+        ]
+    });
+    let args: Vec<Bytes> = args.collect();
+    Call::new(Script::FulfilMany, keys, args)
+}
+
+/// Values in parts that one call bears: [`LOCKS_PER_CALL`] of them and [`BYTES_PER_CALL`].
+pub fn parcels(mut values: &[Fulfilment]) -> impl Iterator<Item = &[Fulfilment]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0_usize;
+        let fits = |value: &&Fulfilment| {
+            bytes = bytes.saturating_add(value.value.len());
+            bytes <= BYTES_PER_CALL
+        };
+        let fitting = values.iter().take(LOCKS_PER_CALL).take_while(fits).count();
+        // One that is too large travels alone.
+        let (parcel, rest) = values.split_at(fitting.max(1).min(values.len()));
+        values = rest;
+        (!parcel.is_empty()).then_some(parcel)
+    })
 }
 
 /// [`Backend::renew`](crate::Backend::renew) of at most [`LOCKS_PER_CALL`] leases.
@@ -212,6 +269,57 @@ mod tests {
         assert!(inspect(&key("a")).args.is_empty());
         let call = timed(&[key("a"), key("b")]);
         assert_eq!(call.keys, ["likes:a", "likes:b"]);
+    }
+
+    #[test]
+    fn many_travel_together_in_order() {
+        let second = Duration::from_secs(1);
+        let token = Token::from_bits;
+        let tries = [1, 2].map(|n| Attempt {
+            key: key(&n.to_string()),
+            token: token(n),
+            lease: second,
+        });
+        let call = acquire_many(&tries);
+        let names = ["likes:1", "likes/lock:1", "likes:2", "likes/lock:2"];
+        assert_eq!(call.keys, names);
+        let (one, two) = (token(1).to_wire(), token(2).to_wire());
+        let args = [one.as_bytes(), b"1000", two.as_bytes(), b"1000"];
+        assert_eq!(call.args, args);
+        let values = tries.map(|t| Fulfilment {
+            value: t.key.id().to_owned().into(),
+            key: t.key,
+            token: t.token,
+            ttl: second,
+        });
+        let call = fulfil_many(&values);
+        assert_eq!(call.keys, names);
+        assert_eq!(
+            call.args[..4],
+            fulfil(&key("1"), token(1), "1".into(), second).args
+        );
+        assert_eq!(
+            call.args[4..],
+            fulfil(&key("2"), token(2), "2".into(), second).args
+        );
+    }
+
+    #[test]
+    fn parcels_hold_all_values_in_order_and_are_bounded() {
+        let of = |bytes: usize| Fulfilment {
+            key: key("a"),
+            token: Token::from_bits(1),
+            value: vec![0; bytes].into(),
+            ttl: Duration::from_secs(1),
+        };
+        let sizes = |values: &[Fulfilment]| parcels(values).map(<[_]>::len).collect::<Vec<_>>();
+        assert!(sizes(&[]).is_empty());
+        assert_eq!(sizes(&vec![of(1); LOCKS_PER_CALL + 1]), [LOCKS_PER_CALL, 1]);
+        let half = BYTES_PER_CALL / 2;
+        let values = [of(half), of(half), of(1), of(2 * half + 1), of(0)];
+        assert_eq!(sizes(&values), [2, 1, 1, 1]);
+        let again: Vec<Fulfilment> = parcels(&values).flatten().cloned().collect();
+        assert_eq!(again, values);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::Fault;
 use crate::{
-    Acquired, ErrorKind, Fulfilled, Inspection, LockInfo, Remaining, Timed, ValueInfo, scripts,
+    Acquired, BackendError, ErrorKind, Fulfilled, Inspection, Key, LockInfo, Operation, Remaining,
+    Timed, ValueInfo, scripts,
 };
 
 /// A lock that stays longer than this was not taken for a compute.
@@ -53,6 +54,49 @@ pub fn acquired(reply: Reply) -> Result<Acquired, Fault> {
     }
 }
 
+/// The answer to `MGET` of so many keys.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn values(reply: Reply, keys: usize) -> Result<Vec<Result<Option<Bytes>, Fault>>, Fault> {
+    each(reply, keys, value)
+}
+
+/// The answer to [`scripts::ACQUIRE_MANY`] of so many keys.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn acquired_many(reply: Reply, keys: usize) -> Result<Vec<Result<Acquired, Fault>>, Fault> {
+    each(reply, keys, |item| acquired(unless_failed(item)?))
+}
+
+/// The answer to [`scripts::FULFIL_MANY`] of so many keys.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else.
+pub fn fulfilled_many(reply: Reply, keys: usize) -> Result<Vec<Result<Fulfilled, Fault>>, Fault> {
+    each(reply, keys, |item| fulfilled(unless_failed(item)?))
+}
+
+/// The answers for many keys, or what failed them all, as the front door takes them.
+pub fn on_each<A>(
+    answers: Result<Vec<Result<A, Fault>>, Fault>,
+    operation: Operation,
+    keys: &[&Key],
+) -> Vec<Result<A, BackendError>> {
+    match answers {
+        Ok(answers) => {
+            let answers = answers.into_iter().zip(keys);
+            let answers = answers.map(|(answer, key)| answer.map_err(|f| f.on(operation, key)));
+            answers.collect()
+        }
+        Err(fault) => {
+            let fault = |key: &&Key| Err(fault.clone().on(operation, key));
+            keys.iter().map(fault).collect()
+        }
+    }
+}
+
 /// The answer to [`scripts::FULFIL`].
 ///
 /// # Errors
@@ -69,14 +113,7 @@ pub fn fulfilled(reply: Reply) -> Result<Fulfilled, Fault> {
 /// # Errors
 /// [`ErrorKind::Protocol`] if it is something else.
 pub fn renewed(reply: Reply, locks: usize) -> Result<Vec<bool>, Fault> {
-    let items = array(reply)?;
-    if items.len() != locks {
-        return Err(senseless(&format!(
-            "{} answers for {locks} locks",
-            items.len()
-        )));
-    }
-    items.into_iter().map(flag).collect()
+    each(reply, locks, flag)?.into_iter().collect()
 }
 
 /// The answer to [`scripts::TIMED`] of so many keys.
@@ -172,6 +209,28 @@ fn remaining(pttl: i64) -> Remaining {
     }
 }
 
+/// An answer for each key, in order.
+fn each<A>(
+    reply: Reply,
+    keys: usize,
+    read: impl FnMut(Reply) -> Result<A, Fault>,
+) -> Result<Vec<Result<A, Fault>>, Fault> {
+    let items = array(reply)?;
+    if items.len() != keys {
+        let got = items.len();
+        return Err(senseless(&format!("{got} answers for {keys} keys")));
+    }
+    Ok(items.into_iter().map(read).collect())
+}
+
+/// One key's answer among many; an error of that key alone comes as its line.
+fn unless_failed(item: Reply) -> Result<Reply, Fault> {
+    match item {
+        Reply::Bytes(line) => Err(Fault::answered(&String::from_utf8_lossy(&line))),
+        item => Ok(item),
+    }
+}
+
 fn bytes(reply: Reply) -> Result<Bytes, Fault> {
     match reply {
         Reply::Bytes(bytes) => Ok(bytes),
@@ -217,135 +276,4 @@ fn senseless(got: &str) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bulk(text: &str) -> Reply {
-        Reply::Bytes(Bytes::copy_from_slice(text.as_bytes()))
-    }
-
-    fn inspect(items: [Reply; 6]) -> Inspection {
-        inspection(Reply::Array(items.into())).unwrap()
-    }
-
-    #[test]
-    fn the_empty_string_is_a_value_and_nil_is_none() {
-        assert_eq!(value(bulk("")).unwrap(), Some(Bytes::new()));
-        assert_eq!(value(Reply::Nil).unwrap(), None);
-    }
-
-    #[test]
-    fn acquire_has_three_answers() {
-        let of = |items: Vec<Reply>| acquired(Reply::Array(items)).unwrap();
-        assert_eq!(
-            of(vec![Reply::Int(1), bulk("v")]),
-            Acquired::Value("v".into())
-        );
-        assert_eq!(of(vec![Reply::Int(2)]), Acquired::Granted);
-        let held = |pttl| of(vec![Reply::Int(3), Reply::Int(pttl)]);
-        let expires = |millis| Acquired::Held(Remaining::Expires(Duration::from_millis(millis)));
-        assert_eq!(held(250), expires(250));
-        assert_eq!(held(i64::MAX), expires(i64::MAX.unsigned_abs()));
-        assert_eq!(held(-1), Acquired::Held(Remaining::Forever));
-        assert_eq!(held(-2), expires(0));
-    }
-
-    #[test]
-    fn nonsense_is_a_protocol_error() {
-        let nonsense = [
-            Reply::Nil,
-            bulk("OK"),
-            Reply::Int(7),
-            Reply::Array(vec![]),
-            Reply::Array(vec![Reply::Int(9)]),
-            Reply::Array(vec![Reply::Int(1)]),
-            Reply::Array(vec![Reply::Int(1), Reply::Array(vec![])]),
-            Reply::Array(vec![Reply::Nil; 6]),
-            Reply::Other("a map"),
-        ];
-        for reply in nonsense {
-            let faults = [
-                acquired(reply.clone()).err(),
-                fulfilled(reply.clone()).err(),
-                renewed(reply.clone(), 3).err(),
-                timed(reply.clone(), 4).err(),
-                inspection(reply.clone()).err(),
-            ];
-            for fault in faults {
-                assert_eq!(
-                    fault.map(|f| f.kind()),
-                    Some(ErrorKind::Protocol),
-                    "{reply:?}"
-                );
-            }
-        }
-        assert!(value(Reply::Int(1)).is_err() && value(Reply::Array(vec![])).is_err());
-    }
-
-    #[test]
-    fn answers_to_renewals_are_counted() {
-        let two = Reply::Array(vec![Reply::Int(1), Reply::Int(0)]);
-        assert_eq!(renewed(two.clone(), 2).unwrap(), [true, false]);
-        assert!(renewed(two, 3).is_err());
-    }
-
-    #[test]
-    fn values_come_with_their_times() {
-        let items = vec![
-            bulk("v"),
-            Reply::Int(250),
-            Reply::Nil,
-            Reply::Int(-2),
-            bulk(""),
-            Reply::Int(-1),
-        ];
-        let found = timed(Reply::Array(items.clone()), 3).unwrap();
-        let remaining = Remaining::Expires(Duration::from_millis(250));
-        let value = "v".into();
-        assert_eq!(found[0], Some(Timed { value, remaining }));
-        assert_eq!(found[1], None);
-        assert_eq!(
-            found[2].as_ref().map(|t| t.remaining),
-            Some(Remaining::Forever)
-        );
-        assert!(timed(Reply::Array(items), 2).is_err());
-    }
-
-    #[test]
-    fn nothing_stored_is_nothing_odd() {
-        let nothing = [
-            bulk("none"),
-            Reply::Int(-1),
-            Reply::Int(-2),
-            bulk("none"),
-            bulk(""),
-            Reply::Int(-2),
-        ];
-        assert_eq!(inspect(nothing), Inspection::default());
-    }
-
-    #[test]
-    fn oddities_are_told() {
-        let found = inspect([
-            bulk("list"),
-            Reply::Int(-1),
-            Reply::Int(-1),
-            bulk("string"),
-            bulk("an ancestor's token"),
-            Reply::Int(100_000_000),
-        ]);
-        assert_eq!(found.oddities.len(), 3, "{:?}", found.oddities);
-        assert!(found.oddities[0].contains("list") && found.oddities[2].contains("27 hours"));
-        assert_eq!(found.lock.unwrap().holder, "an ancestor's token");
-        let found = inspect([
-            bulk("string"),
-            Reply::Int(3),
-            Reply::Int(5),
-            bulk("hash"),
-            bulk(""),
-            Reply::Int(-1),
-        ]);
-        assert_eq!(found.oddities.len(), 2, "{:?}", found.oddities);
-        assert_eq!(found.value.unwrap().bytes, 3);
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ mod inspect;
 mod invalidate;
 mod lease;
 mod listeners;
+mod many;
 mod put;
 mod races;
 mod release;
@@ -53,7 +54,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const CASE_PATIENCE: u32 = 4;
 
 /// Rooms whose cases run together.
-const TOGETHER: [&[Case]; 21] = [
+const TOGETHER: [&[Case]; 22] = [
     value::CASES,
     lease::CASES,
     fulfil::CASES,
@@ -71,6 +72,7 @@ const TOGETHER: [&[Case]; 21] = [
     tracking::CASES,
     errors::CASES,
     races::CASES,
+    many::CASES,
     cancel::CASES,
     damage::CASES,
     close::CASES,

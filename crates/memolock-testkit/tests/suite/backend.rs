@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 use memolock_core::{
-    Acquired, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Event, Fulfilled,
-    Inspection, Key, Keyspace, Message, Notice, Operation, PutMode, Remaining, Renewal,
-    Subscription, Timed, Token, Tracking, async_trait,
+    Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Event,
+    Fulfilled, Fulfilment, Inspection, Key, Keyspace, Message, Notice, Operation, PutMode,
+    Remaining, Renewal, Subscription, Timed, Token, Tracking, async_trait,
 };
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -22,15 +22,15 @@ use crate::tracking;
 /// One client of a store.
 #[derive(Debug)]
 pub(crate) struct Broken {
-    store: Arc<Store>,
-    ears: Arc<Ears>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) ears: Arc<Ears>,
     closed: Arc<AtomicBool>,
     line: watch::Receiver<State>,
 }
 
-type Answer<T> = Result<T, BackendError>;
+pub(crate) type Answer<T> = Result<T, BackendError>;
 
-const MOMENT: Duration = Duration::from_millis(1);
+pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
 impl Broken {
     pub(crate) fn new(store: &Arc<Store>) -> (Self, Arc<Ears>) {
@@ -46,11 +46,11 @@ impl Broken {
         (client, ears)
     }
 
-    fn has(&self, fault: Fault) -> bool {
+    pub(crate) fn has(&self, fault: Fault) -> bool {
         self.store.fault == fault
     }
 
-    fn error<T>(&self, kind: ErrorKind, operation: Operation, key: &Key) -> Answer<T> {
+    pub(crate) fn error<T>(&self, kind: ErrorKind, operation: Operation, key: &Key) -> Answer<T> {
         let operation = match self.has(Fault::ErrorsNameAnotherOperation) {
             true => Operation::Get,
             false => operation,
@@ -100,29 +100,8 @@ impl Broken {
         }
     }
 
-    fn ttl(&self, ttl: Duration, operation: Operation, key: &Key) -> Answer<Duration> {
-        Ok(match self.store.fault {
-            Fault::ValuesNeverExpire => Duration::MAX,
-            Fault::MillisecondsAreSeconds => ttl.saturating_mul(1000),
-            Fault::MomentsAreRefused if ttl < MOMENT => {
-                return self.error(ErrorKind::Protocol, operation, key);
-            }
-            #[allow(clippy::cast_possible_truncation)]
-            Fault::EternityOverflows => Duration::from_millis(ttl.as_millis() as u32 as u64),
-            _ => ttl,
-        })
-    }
-
-    fn bytes(&self, value: Bytes) -> Bytes {
-        match self.store.fault {
-            Fault::ValuesAreText => String::from_utf8_lossy(&value).into_owned().into(),
-            Fault::LargeValuesAreCut => value.slice(..value.len().min(2 << 20)),
-            _ => value,
-        }
-    }
-
     /// The token, or the holder's where a fault has it so.
-    fn proof(&self, key: &Key, token: Token, fault: Fault) -> Token {
+    pub(crate) fn proof(&self, key: &Key, token: Token, fault: Fault) -> Token {
         let holder = self.has(fault).then(|| self.store.holder(key));
         holder.flatten().unwrap_or(token)
     }
@@ -151,6 +130,18 @@ impl Backend for Broken {
             }
             _ => Ok(value),
         }
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Vec<Answer<Option<Bytes>>> {
+        self.values_of(keys).await
+    }
+
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Answer<Acquired>> {
+        self.try_all(tries).await
+    }
+
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Answer<Fulfilled>> {
+        self.store_all(values).await
     }
 
     async fn get_timed(&self, keys: &[Key]) -> Answer<Vec<Option<Timed>>> {
@@ -386,11 +377,5 @@ impl Backend for Broken {
         }
         // Trackers look up.
         self.ears.line.send_modify(|_| {});
-    }
-}
-
-impl Drop for Broken {
-    fn drop(&mut self) {
-        self.ears.board.close();
     }
 }

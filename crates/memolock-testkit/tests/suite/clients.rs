@@ -88,3 +88,9 @@ impl Harness for Clients {
         Ok(self.0.damage(key, damage))
     }
 }
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        self.ears.board.close();
+    }
+}

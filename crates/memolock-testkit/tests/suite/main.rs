@@ -5,7 +5,10 @@
 
 mod backend;
 mod clients;
+mod expected;
 mod faults;
+mod many;
+mod measures;
 mod mutants;
 mod reports;
 mod store;

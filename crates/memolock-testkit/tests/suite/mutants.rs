@@ -7,7 +7,8 @@ use futures_util::{StreamExt, stream};
 use memolock_testkit::suite::{Report, Suite};
 
 use crate::clients::Clients;
-use crate::faults::{Fault, MUTANTS};
+use crate::expected::MUTANTS;
+use crate::faults::Fault;
 use crate::store::Store;
 
 /// Mutants that are silent where they should speak cost each case its patience.

@@ -13,9 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use memolock::core::{
-    Acquired, BackendError, BackendStats, Capabilities, ErrorKind, Event, Fulfilled, Inspection,
-    Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Timestamp, Token,
-    Tracking, async_trait,
+    Acquired, Attempt, BackendError, BackendStats, Capabilities, ErrorKind, Event, Fulfilled,
+    Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription,
+    Timed, Timestamp, Token, Tracking, async_trait,
 };
 use memolock::memory::MemoryBackend;
 use memolock::{Backend, Builder, Memolock};
@@ -174,6 +174,22 @@ impl Spy {
     }
 }
 
+impl Spy {
+    /// One call for many keys: logged once, and tampered with as a whole.
+    async fn around_many<'a, R>(
+        &self,
+        operation: Operation,
+        keys: impl Iterator<Item = &'a Key>,
+        call: impl Future<Output = Vec<Result<R, BackendError>>>,
+    ) -> Vec<Result<R, BackendError>> {
+        let call = async { Ok(call.await) };
+        match self.around(operation, None, call).await {
+            Ok(answers) => answers,
+            Err(error) => keys.map(|key| Err(error.clone().on(key))).collect(),
+        }
+    }
+}
+
 #[async_trait]
 impl Backend for Spy {
     fn capabilities(&self) -> Capabilities {
@@ -208,6 +224,20 @@ impl Backend for Spy {
     ) -> Result<Acquired, BackendError> {
         let call = self.store().acquire_over(key, token, lease, stale);
         self.around(Operation::Acquire, Some(key), call).await
+    }
+    async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
+        let call = self.store().get_many(keys);
+        self.around_many(Operation::Get, keys.iter(), call).await
+    }
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
+        let call = self.store().acquire_many(tries);
+        let keys = tries.iter().map(|t| &t.key);
+        self.around_many(Operation::Acquire, keys, call).await
+    }
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        let call = self.store().fulfil_many(values);
+        let keys = values.iter().map(|v| &v.key);
+        self.around_many(Operation::Fulfil, keys, call).await
     }
     async fn fulfil(
         &self,

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod many;
 mod trouble;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use memolock::{Coherence, Memolock, NearCache, Source};
 use tokio::time::sleep;
 
 /// A memolock with a near cache that hears.
-async fn near(spy: &Spy) -> Memolock<String> {
+pub(crate) async fn near(spy: &Spy) -> Memolock<String> {
     let cache = NearCache::entries(1000).max_age(SECOND * 20);
     let likes = builder(spy).near_cache(cache).build().await.unwrap();
     settle("it is no more deaf", || {
@@ -39,7 +40,7 @@ fn is(text: &str, source: Source) -> (String, Source) {
 }
 
 /// Somebody else puts a value, behind every memolock's back.
-async fn elsewhere(spy: &Spy, likes: &Memolock<String>, id: &str, text: &str) {
+pub(crate) async fn elsewhere(spy: &Spy, likes: &Memolock<String>, id: &str, text: &str) {
     let bytes = format!("\"{text}\"").into();
     let key = key(likes, id);
     let put = spy.store().put(&key, bytes, SECOND * 60, PutMode::Override);
@@ -47,7 +48,7 @@ async fn elsewhere(spy: &Spy, likes: &Memolock<String>, id: &str, text: &str) {
 }
 
 /// Whatever is under way has come.
-async fn quiet() {
+pub(crate) async fn quiet() {
     sleep(SECOND / 1000).await;
 }
 

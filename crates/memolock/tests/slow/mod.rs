@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use memolock::core::{
-    Acquired, BackendError, BackendStats, Capabilities, Event, Fulfilled, Inspection, Key,
-    Keyspace, Message, Notice, PutMode, Renewal, Subscription, Timed, Token, Tracking, async_trait,
+    Acquired, Attempt, BackendError, BackendStats, Capabilities, Event, Fulfilled, Fulfilment,
+    Inspection, Key, Keyspace, Message, Notice, PutMode, Renewal, Subscription, Timed, Token,
+    Tracking, async_trait,
 };
 use memolock::{Backend, Memolock};
 use tokio::time::sleep;
@@ -91,6 +92,17 @@ impl Backend for Slow {
         stale: &Bytes,
     ) -> Result<Acquired, BackendError> {
         self.spy.acquire_over(key, token, lease, stale).await
+    }
+    async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
+        let found = self.spy.get_many(keys).await;
+        take(self.get).await;
+        found
+    }
+    async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
+        self.spy.acquire_many(tries).await
+    }
+    async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        self.spy.fulfil_many(values).await
     }
     async fn fulfil(
         &self,

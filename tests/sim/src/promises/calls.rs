@@ -1,7 +1,7 @@
 //! R2, R10 and R11: calls end in time, whoever waits has somebody to wait for, and trouble passes.
 
 use super::Case;
-use crate::caller::id;
+use crate::caller::{MANY, id};
 use crate::facts::CallFact;
 use crate::history::{End, ProcessId};
 use crate::plan::{Call, Does, Plan};
@@ -57,7 +57,10 @@ fn everybody_ends(case: &mut Case<'_>) {
 /// Time that a call takes by itself.
 fn own_time(call: &Call) -> Millis {
     match call.does {
-        Does::Compute { lasts, .. } | Does::Detached { lasts, .. } => lasts,
+        Does::Compute { lasts, .. }
+        | Does::Detached { lasts, .. }
+        | Does::Many { lasts, .. }
+        | Does::Along { lasts } => lasts,
         Does::Close => CLOSING,
         _ => 0,
     }
@@ -80,7 +83,7 @@ fn patience(case: &Case<'_>, call: &CallFact) -> Millis {
     if plan
         .strangers
         .iter()
-        .any(|stranger| stranger.key == call.key)
+        .any(|stranger| stranger.key == call.key || call.does == MANY)
     {
         patience += ANCESTORS_LOCK;
     }
@@ -115,12 +118,16 @@ fn nobody_sleeps_in_vain(case: &mut Case<'_>) {
         let Some((over, _)) = &call.over else {
             continue;
         };
-        let judged = call.does.starts_with("computes")
+        // Many end together: while they wait, somebody is at one of them.
+        let keys = match call.does {
+            MANY => 0..plan.keys,
+            _ => call.key..call.key + 1,
+        };
+        let judged = (call.does.starts_with("computes") || call.does == MANY)
             && !facts.is_killed(call.process)
             && case.is_ours(call.process)
             // Other programs and vandals may hold a lock without being at it.
-            && !case.is_external(call.key)
-            && !case.is_damaged(call.key)
+            && !keys.clone().any(|key| case.is_external(key) || case.is_damaged(key))
             && !is_queued(case, call);
         if !judged {
             continue;
@@ -129,7 +136,7 @@ fn nobody_sleeps_in_vain(case: &mut Case<'_>) {
         let from = call.began.at.max(facts.calm.map_or(0, |calm| calm.at));
         let mut idle = from;
         let computes = facts.computes.values();
-        for compute in computes.filter(|compute| compute.key == call.key) {
+        for compute in computes.filter(|compute| keys.contains(&compute.key)) {
             let ended = compute.over.map_or(Millis::MAX, |(over, _)| over.at);
             if compute.began.at > over.at || ended < idle {
                 continue;
@@ -218,6 +225,8 @@ fn closed_is_closed(case: &mut Case<'_>) {
         let fine = match end {
             End::Closed => true,
             End::Value(_) | End::Failed(_) | End::Panicked if made && call.began < *closed => true,
+            // One of many may have its end before the close, and be told with the others.
+            _ if call.does == MANY && call.began < *closed => true,
             // It was over, and the caller only had to be told.
             _ => call.began < *closed && over.at <= closed.at,
         };

@@ -100,20 +100,24 @@ fn none_beside_a_holder(case: &mut Case<'_>) {
         let theirs = theirs.take_while(|ask| ask.when > came);
         // Back to the probe with which the flight began.
         let mut flight = theirs.take_while(|ask| !matches!(ask.op, Op::Get(_) | Op::Timed(_)));
-        let held = flight.by_ref().find_map(|ask| match ask.told {
-            Some((told, Ok(Answer::Acquired(Acquired::Held(remaining))))) => {
-                Some((ask.when, told.at, remaining))
+        let held = flight.by_ref().find_map(|ask| match (ask.op, ask.told) {
+            (Op::Acquire(_, token, _), Some((told, Ok(Answer::Acquired(acquired))))) => {
+                Some((ask.when, told.at, token, acquired))
             }
             _ => None,
         });
-        // The last word on a holder counts: nobody knows how long one without an expiry is at it.
-        let Some((asked, told, Remaining::Expires(left))) = held else {
+        // The last word on a holder counts: it may have been us since, and nobody knows how long one without
+        // an expiry is at it.
+        let Some((asked, told, token, Acquired::Held(Remaining::Expires(left)))) = held else {
             continue;
         };
         let until = told + millis(*left);
         // What an earlier holder said may have been under way, or lain unread while the flight asked: a
         // notice does not tell whose it is.
-        let since = flight.next().map_or(asked, |before| before.when);
+        // A try with the same token is the same one, asked again by whoever took over.
+        let mut before =
+            flight.filter(|ask| !matches!(ask.op, Op::Acquire(_, other, _) if other == token));
+        let since = before.next().map_or(asked, |before| before.when);
         let mut said = facts.heard.iter();
         let said = said.any(|told| {
             told.process == compute.process && told.key.id() == id && told.when > since

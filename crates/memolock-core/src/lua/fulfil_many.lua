@@ -1,0 +1,24 @@
+-- KEYS: value, lock, for each key in turn. ARGV: token, TTL in ms, value, notif channel, for each.
+-- Reply: for each 1 stored | 0 the lock is not ours | an error's line
+local function fulfil(value_name, lock_name, token, ttl, value, channel)
+  if redis.call('GET', lock_name) ~= token then
+    return 0
+  end
+  -- SET first: if memory is short it fails here, with the lock still ours to release.
+  redis.call('SET', value_name, value, 'PX', ttl)
+  redis.call('DEL', lock_name)
+  redis.call('PUBLISH', channel, value)
+  return 1
+end
+local replies = {}
+for i = 1, #KEYS, 2 do
+  local a = 2 * i
+  -- pcall: one key of a wrong type must not fail the others.
+  local fine, reply = pcall(fulfil, KEYS[i], KEYS[i + 1], ARGV[a - 1], ARGV[a], ARGV[a + 1], ARGV[a + 2])
+  if not fine then
+    -- Before 7.0 it is no table but a text that begins with the place in the script.
+    reply = type(reply) == 'table' and reply.err or 'ERR Error running script: ' .. tostring(reply)
+  end
+  replies[#replies + 1] = reply
+end
+return replies

@@ -1,0 +1,85 @@
+//! What was added to schedules since: drawn from numbers of its own, so that the seeds of before stand for what
+//! they did.
+
+use super::{Call, Does, Ends, Leaves, Plan, Weather, pick};
+
+impl Plan {
+    /// Near caches in half of the schedules, and calls that meet in them.
+    pub(super) fn draw_near(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x006e_6561_7200);
+        let some = random.bool();
+        self.near = (0..self.processes)
+            .map(|_| some && random.u8(0..4) > 0)
+            .collect();
+        if !self.near.contains(&true) {
+            return;
+        }
+        let calm = self.weather == Weather::Calm;
+        let span = pick(&mut random, &[30, 100, 900]);
+        for _ in 0..random.usize(4..=16) {
+            let (lasts, ends) = (random.u64(0..40), Ends::Well);
+            let does = match random.u8(0..12) {
+                0..=1 if !calm => Does::Put,
+                2 if !calm => Does::Invalidate,
+                3..=7 => Does::Get,
+                8 => Does::Detached { lasts, ends },
+                _ => Does::Compute { lasts, ends },
+            };
+            let at = random.u64(0..=span);
+            let (process, key) = (random.usize(0..self.processes), random.usize(0..self.keys));
+            for again in 0..random.u64(1..=3) {
+                // Once more soon after: the near cache has it by then, or must not have it any more.
+                let does = if again == 0 { does } else { Does::Get };
+                let at = at + again * random.u64(0..30);
+                let leaves = None;
+                self.calls.push(Call {
+                    process,
+                    key,
+                    at,
+                    does,
+                    leaves,
+                });
+            }
+        }
+    }
+
+    /// Calls for all keys in half of the schedules.
+    pub(super) fn draw_many(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6d61_6e79_0000);
+        if random.bool() {
+            return;
+        }
+        let calm = self.weather == Weather::Calm;
+        let span = pick(&mut random, &[5, 60, 800]);
+        for _ in 0..random.usize(1..=5) {
+            let ends = match random.u8(0..10) {
+                _ if calm => Ends::Well,
+                0..=1 => Ends::Fails,
+                2 => Ends::Panics,
+                3 => Ends::NotKept,
+                _ => Ends::Well,
+            };
+            let lasts = random.u64(0..if calm { 200 } else { 3 * self.lease });
+            let (process, first) = (random.usize(0..self.processes), random.usize(0..self.keys));
+            let leaves = match random.u8(0..6) {
+                _ if calm => None,
+                0 => Some(Leaves::After(random.u64(0..400))),
+                1 => Some(Leaves::AfterPolls(random.u32(1..20))),
+                _ => None,
+            };
+            let at = random.u64(0..=span);
+            for nth in 0..self.keys {
+                self.calls.push(Call {
+                    process,
+                    key: (first + nth) % self.keys,
+                    at,
+                    does: match nth {
+                        0 => Does::Many { lasts, ends },
+                        _ => Does::Along { lasts },
+                    },
+                    leaves,
+                });
+            }
+        }
+    }
+}
