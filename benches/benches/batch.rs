@@ -1,8 +1,8 @@
-//! A hundred ids at once, stored before: as many calls side by side, and the raw client's MGET.
+//! A hundred ids at once, stored before: by one call for all, by as many calls side by side, and by the raw client's MGET.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use memolock_benches::adapter::Adapter;
-use memolock_benches::batch::{Mget, SideBySide};
+use memolock_benches::batch::{Mget, SideBySide, Together};
 use memolock_benches::brief::{Bench, brief};
 use memolock_benches::hits::Ours;
 
@@ -14,13 +14,10 @@ fn batch(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(IDS as u64));
     for adapter in Adapter::ALL {
         let ours = bench.wait(Ours::open(adapter, bench.url(), IDS));
-        let calls = SideBySide::new(&ours);
-        bench.work(
-            &mut group,
-            &format!("calls side by side, {adapter}"),
-            &calls,
-            1,
-        );
+        let name = |what: &str| format!("{what}, {adapter}");
+        let (one, calls) = (Together::new(&ours), SideBySide::new(&ours));
+        bench.work(&mut group, &name("one call"), &one, 1);
+        bench.work(&mut group, &name("calls side by side"), &calls, 1);
         if adapter == Adapter::RedisRs {
             let raw = bench.wait(Mget::open(bench.url(), &ours));
             bench.work(&mut group, "raw MGET, redis-rs", &raw, 1);

@@ -1,5 +1,6 @@
 //! Many ids at once: what a page of a service asks for.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -13,6 +14,10 @@ use crate::rounds::Work;
 /// As many calls of memolock's `get_or_compute` as there are ids, at once in one task.
 #[derive(Clone)]
 pub struct SideBySide(Ours);
+
+/// memolock's `get_or_compute_many`.
+#[derive(Clone)]
+pub struct Together(Ours);
 
 /// The `redis` crate's MGET.
 #[derive(Clone)]
@@ -41,6 +46,31 @@ impl Work for SideBySide {
             async move { ours.once(key).await }
         };
         try_join_all((0..self.0.keys()).map(call)).await?;
+        Ok(())
+    }
+}
+
+impl Together {
+    /// Of the ids of `ours`.
+    #[must_use]
+    pub fn new(ours: &Ours) -> Self {
+        Self(ours.clone())
+    }
+}
+
+impl Work for Together {
+    fn keys(&self) -> usize {
+        1
+    }
+
+    async fn once(&mut self, _: usize) -> Result<()> {
+        let ids = self.0.ids().iter().cloned();
+        // Nobody deletes the values: a compute would be seen by its lack of answers.
+        let compute = |_| async { Ok::<_, Infallible>(Vec::<(String, String)>::new()) };
+        let many = self.0.memolock().get_or_compute_many(ids, compute).await;
+        for value in many.into_result()? {
+            ensure!(value.len() == BYTES, "another value");
+        }
         Ok(())
     }
 }

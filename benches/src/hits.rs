@@ -70,6 +70,12 @@ impl Ours {
         self.ids.iter().map(name).collect()
     }
 
+    /// The ids of its values.
+    #[must_use]
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
     /// The memolock.
     #[must_use]
     pub fn memolock(&self) -> &Memolock<String, Text> {

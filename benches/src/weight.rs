@@ -38,6 +38,9 @@ pub type Meter = fn() -> i64;
 
 const TAG: &str = "weight";
 
+/// Callers that come at once.
+const WAVE: usize = 1_000;
+
 impl Load {
     /// As the command line has it.
     #[must_use]
@@ -80,15 +83,18 @@ pub async fn weigh(load: Load, waiters: u32, url: &str, meter: Meter) -> Result<
     }
     let resident = resident()?;
     let before = meter();
-    for waiter in 0..waiters as usize {
-        drop(call(&memolock, &ids[waiter % ids.len()]));
+    // In waves: a hundred thousand first looks at once would be a test of the server.
+    for wave in (0..waiters).step_by(WAVE) {
+        let upto = waiters.min(wave + WAVE as u32);
+        for waiter in wave..upto {
+            drop(call(&memolock, &ids[waiter as usize % ids.len()]));
+        }
+        let waiting = || match load {
+            Load::OneKey => memolock.stats().joins,
+            Load::ManyKeys => backend.stats().subscriptions,
+        };
+        until(u64::from(upto), waiting).await?;
     }
-    let all = u64::from(waiters);
-    until(|| match load {
-        Load::OneKey => memolock.stats().joins == all,
-        Load::ManyKeys => backend.stats().subscriptions == all,
-    })
-    .await?;
     // The last ones have still to look once more before they sleep.
     tokio::time::sleep(Duration::from_millis(500)).await;
     Ok(Weight {
@@ -148,13 +154,13 @@ async fn bare(waiters: u32, meter: Meter) -> i64 {
     weight
 }
 
-async fn until(done: impl Fn() -> bool) -> Result<()> {
+async fn until(expected: u64, waiting: impl Fn() -> u64) -> Result<()> {
     let began = Instant::now();
-    while !done() {
-        if began.elapsed() > Duration::from_secs(120) {
-            bail!("they do not come to wait");
+    while waiting() != expected {
+        if began.elapsed() > Duration::from_secs(20) {
+            bail!("{} of {expected} have come to wait", waiting());
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let parsed = match &args[..] {
         [load, waiters, url] => Load::named(load).zip(waiters.parse().ok().zip(Some(url))),
@@ -20,11 +20,21 @@ async fn main() -> Result<ExitCode> {
     };
     let Some((load, (waiters, url))) = parsed else {
         eprintln!("memolock-weigh one-key|many-keys WAITERS URL");
-        return Ok(ExitCode::from(2));
+        return ExitCode::from(2);
     };
+    match print(load, waiters, url).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn print(load: Load, waiters: u32, url: &str) -> Result<()> {
     let weight = weigh(load, waiters, url, allocated).await?;
     println!("{}", serde_json::to_string(&weight)?);
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn allocated() -> i64 {
