@@ -38,7 +38,10 @@ pub(super) fn check(files: &[Source]) -> Vec<Complaint> {
     complaints
 }
 
-/// Lua outside its home. Tests may send scripts of their own.
+/// Where rivals are, which release their locks by scripts of theirs.
+const RIVALS: &str = "benches/";
+
+/// Lua outside its home. Tests and rivals may send scripts of their own.
 fn strays(file: &Source) -> Vec<Complaint> {
     if file.path.ends_with(".lua") {
         let message = format!("Lua belongs in {HOME}, where every adapter finds it");
@@ -47,6 +50,7 @@ fn strays(file: &Source) -> Vec<Complaint> {
     let is_test = |part| part == "tests" || part == "tests.rs";
     if !file.path.ends_with(".rs")
         || file.path.starts_with(CORE)
+        || file.path.starts_with(RIVALS)
         || file.path.split('/').any(is_test)
     {
         return Vec::new();
@@ -110,6 +114,7 @@ mod tests {
             &format!("//! A.\n\"{}'GET')\"", CALLS[0]),
         ));
         files.push(file("crates/memolock-fred/tests/it.rs", CALLS[1]));
+        files.push(file("benches/src/rival.rs", CALLS[0]));
         let said = said(&files);
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(said[0].starts_with("crates/memolock-fred/src/get.lua:1: "));
