@@ -4,17 +4,17 @@
 mod guards;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use crate::help::Usage;
 use crate::run::{capture, cargo, program, run as run_command};
+use crate::tidy::workspace::Workspace;
 use crate::{machine, test};
 use guards::{Cost, Guard, Guards, Verdict};
 
 const FILE: &str = "tests/paths/limits.txt";
-const BINARY: &str = "target/paths/paths";
 
 /// What is counted is the difference between these two numbers of walks: starting and ending cost the same.
 const FEW: u64 = 1000;
@@ -38,6 +38,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "--package",
         "memolock-paths",
     ]))?;
+    let binary = Workspace::load()?.target.join("paths/paths");
     let compiler = capture(&mut program("rustc", &["--version"]))?;
     let compiler = compiler.trim();
     let text = fs::read_to_string(FILE).unwrap_or_default();
@@ -51,12 +52,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "path", "instructions", "allocations"
     );
     let mut broken = Vec::new();
-    for line in capture(&mut program(BINARY, &["--list"]))?.lines() {
+    for line in capture(&mut program(&binary, &["--list"]))?.lines() {
         let path = line
             .split_whitespace()
             .next()
             .context("a path without a name")?;
-        let cost = count(path)?;
+        let cost = count(&binary, path)?;
         let verdict = limits.judge(compiler, path, cost);
         let Cost {
             instructions,
@@ -81,10 +82,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 /// What one walk costs.
-fn count(path: &str) -> Result<Cost> {
-    let (few, many) = (instructions(path, FEW)?, instructions(path, MANY)?);
+fn count(binary: &Path, path: &str) -> Result<Cost> {
+    let few = instructions(binary, path, FEW)?;
+    let many = instructions(binary, path, MANY)?;
     let walks = MANY.to_string();
-    let printed = capture(&mut program(BINARY, &[path, &walks]))?;
+    let printed = capture(&mut program(binary, &[path, &walks]))?;
     let allocations = printed.split_whitespace().next();
     let allocations: f64 = allocations.context("nothing printed")?.parse()?;
     Ok(Cost {
@@ -93,14 +95,14 @@ fn count(path: &str) -> Result<Cost> {
     })
 }
 
-fn instructions(path: &str, times: u64) -> Result<f64> {
-    let profile = Path::new("target/paths").join(format!("callgrind.{path}.{times}"));
+fn instructions(binary: &Path, path: &str, times: u64) -> Result<f64> {
+    let profile: PathBuf = binary.with_file_name(format!("callgrind.{path}.{times}"));
     let out = format!("--callgrind-out-file={}", profile.display());
     let log = profile.with_extension("log");
     let log_to = format!("--log-file={}", log.display());
     let times = times.to_string();
-    let args = ["--tool=callgrind", &out, &log_to, BINARY, path, &times];
-    capture(&mut program("valgrind", &args))?;
+    let mut valgrind = program("valgrind", &["--tool=callgrind", &out, &log_to]);
+    capture(valgrind.arg(binary).args([path, &times]))?;
     let said = fs::read_to_string(&log)?;
     let collected = said
         .lines()
