@@ -77,9 +77,11 @@ pub async fn weigh(load: Load, waiters: u32, url: &str, meter: Meter) -> Result<
         Load::OneKey => vec!["the-one".to_owned()],
         Load::ManyKeys => (0..waiters).map(|key| format!("key-{key}")).collect(),
     };
+    let shared = Arc::new(Shared { memolock, ids });
+    let Shared { memolock, ids } = &*shared;
     match load {
-        Load::OneKey => drop(call(&memolock, &ids[0])),
-        Load::ManyKeys => occupy(&memolock, &backend, &ids).await?,
+        Load::OneKey => drop(call(&shared, 0)),
+        Load::ManyKeys => occupy(memolock, &backend, ids).await?,
     }
     let resident = resident()?;
     let before = meter();
@@ -87,7 +89,7 @@ pub async fn weigh(load: Load, waiters: u32, url: &str, meter: Meter) -> Result<
     for wave in (0..waiters).step_by(WAVE) {
         let upto = waiters.min(wave + WAVE as u32);
         for waiter in wave..upto {
-            drop(call(&memolock, &ids[waiter as usize % ids.len()]));
+            drop(call(&shared, waiter as usize));
         }
         let waiting = || match load {
             Load::OneKey => memolock.stats().joins,
@@ -104,13 +106,20 @@ pub async fn weigh(load: Load, waiters: u32, url: &str, meter: Meter) -> Result<
     })
 }
 
+/// What the callers share, so that none of it is what a waiter weighs.
+struct Shared {
+    memolock: Memolock<String, Text>,
+    ids: Vec<String>,
+}
+
 /// A caller in a task of its own, which computes for ever if it comes to that.
-fn call(memolock: &Memolock<String, Text>, id: &str) -> tokio::task::JoinHandle<()> {
-    let (memolock, id) = (memolock.clone(), id.to_owned());
+fn call(shared: &Arc<Shared>, id: usize) -> tokio::task::JoinHandle<()> {
+    let (shared, id) = (Arc::clone(shared), id % shared.ids.len());
     tokio::spawn(async move {
         let compute = |_| pending::<Result<String, String>>();
         // It ends with the process.
-        let _ = memolock.get_or_compute(&id, compute).await;
+        let called = shared.memolock.get_or_compute(&shared.ids[id], compute);
+        let _ = called.await;
     })
 }
 

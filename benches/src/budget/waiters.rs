@@ -20,7 +20,8 @@ pub(super) async fn weigh(stage: &Stage) -> Result<Vec<Row>> {
             Load::OneKey => format!("waiters on one key: {waiters} tasks"),
             Load::ManyKeys => format!("keys with one waiter each: {waiters} tasks"),
         };
-        let each = |bytes: i64| bytes as f64 / f64::from(waiters);
+        // Whole bytes: the rest is what they share.
+        let each = |bytes: i64| (bytes as f64 / f64::from(waiters)).floor();
         let row = |which: &str, bytes| {
             let what = format!("{which} each, {what}");
             Row::new("B7", what, limit, Unit::Bytes, each(bytes))
