@@ -243,52 +243,58 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     }
 
     /// The road of every call: lead a flight or join one, and take over when its leader is gone.
-    pub(crate) async fn call<W: Work<T>>(
-        &self,
+    ///
+    /// Not an `async fn`, nor is what is below and above it: that keeps its arguments twice
+    /// (rust-lang/rust#62958), and tens of thousands of callers may be asleep in here.
+    #[allow(clippy::manual_async_fn)]
+    pub(crate) fn call<'a, W: Work<T>>(
+        &'a self,
         lane: Lane,
-        id: &str,
+        id: &'a str,
         work: W,
         terms: Terms,
-    ) -> Called<T> {
-        let deadline = Some(far(Instant::now(), terms.wait_timeout));
-        let shared = &self.shared;
-        let store = &*shared.hub.store;
-        // Before the flight is in the table, so that no close overlooks this caller.
-        let aboard = shared.hub.tracker.token();
-        let boarding = match shared.table(lane).board(id, || self.key(id)) {
-            Ok(boarding) => boarding,
-            Err(error) => return Called::Refused(error),
-        };
-        let (settled, flight) = match boarding {
-            Boarding::Closed => return Called::Closed,
-            Boarding::Lead(flight) => {
-                let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE, aboard);
-                // Boxed, because most callers join: their futures stay small.
-                (
-                    Box::pin(driver::fly(pilot, work, store, deadline, terms.ttl)).await,
-                    flight,
-                )
-            }
-            Boarding::Join(flight) => {
-                drop(aboard);
-                shared.hub.counters.joins.add();
-                let passenger = Passenger::new(shared, lane, Arc::clone(&flight));
-                let settled = match passenger.ride(deadline).await {
-                    Ride::Settled(settled) => Ok(settled),
-                    Ride::TimedOut => Err(memolock_core::Phase::Waiting),
-                    Ride::Seat(mut pilot) => {
-                        pilot.adopt(W::MODE);
-                        Box::pin(driver::fly(pilot, work, store, deadline, terms.ttl)).await
-                    }
-                };
-                (settled, flight)
-            }
-        };
-        match settled {
-            Ok(settled) => Called::Settled(settled, flight.key().clone()),
-            Err(phase) => {
-                shared.hub.counters.timeouts.add();
-                Called::TimedOut(flight.key().clone(), phase, terms.wait_timeout)
+    ) -> impl Future<Output = Called<T>> + use<'a, T, C, W> {
+        async move {
+            let deadline = far(Instant::now(), terms.wait_timeout);
+            let shared = &self.shared;
+            let store = &*shared.hub.store;
+            // Before the flight is in the table, so that no close overlooks this caller.
+            let aboard = shared.hub.tracker.token();
+            let boarding = match shared.table(lane).board(id, || self.key(id)) {
+                Ok(boarding) => boarding,
+                Err(error) => return Called::Refused(error),
+            };
+            let (settled, flight) = match boarding {
+                Boarding::Closed => return Called::Closed,
+                Boarding::Lead(flight) => {
+                    let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE, aboard);
+                    // Boxed, because most callers join: their futures stay small.
+                    (
+                        Box::pin(driver::fly(pilot, work, store, deadline, terms.ttl)).await,
+                        flight,
+                    )
+                }
+                Boarding::Join(flight) => {
+                    drop(aboard);
+                    shared.hub.counters.joins.add();
+                    let passenger = Passenger::new(shared, lane, Arc::clone(&flight));
+                    let settled = match passenger.ride(deadline).await {
+                        Ride::Settled(settled) => Ok(settled),
+                        Ride::TimedOut => Err(memolock_core::Phase::Waiting),
+                        Ride::Seat(mut pilot) => {
+                            pilot.adopt(W::MODE);
+                            Box::pin(driver::fly(pilot, work, store, deadline, terms.ttl)).await
+                        }
+                    };
+                    (settled, flight)
+                }
+            };
+            match settled {
+                Ok(settled) => Called::Settled(settled, flight.key().clone()),
+                Err(phase) => {
+                    shared.hub.counters.timeouts.add();
+                    Called::TimedOut(flight.key().clone(), phase, terms.wait_timeout)
+                }
             }
         }
     }

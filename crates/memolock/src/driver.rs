@@ -45,7 +45,7 @@ pub(crate) async fn fly<T, C, W, R>(
     mut pilot: Pilot<T, C>,
     mut work: W,
     commands: &R,
-    deadline: Option<Instant>,
+    deadline: Instant,
     ttl: Duration,
 ) -> Result<Settled<T>, Phase>
 where
@@ -84,7 +84,7 @@ where
         // A caller's patience does not end its own work.
         let patience = match phase {
             Phase::Working | Phase::Finishing => None,
-            _ => deadline,
+            _ => Some(deadline),
         };
         if phase == Phase::Waiting {
             // A subscription that always has something to say must not keep the deadline from being

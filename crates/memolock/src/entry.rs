@@ -139,13 +139,21 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
             .await
     }
 
-    async fn call<W: Work<T>, E: Send + Sync + 'static>(
+    #[allow(clippy::manual_async_fn)] // See `Memolock::call`.
+    fn call<W: Work<T>, E: Send + Sync + 'static>(
         self,
         work: W,
-    ) -> Result<Memo<T>, Error<E>> {
-        let called = self.memolock.call(Lane::Compute, self.id, work, self.terms);
-        // Only reads end without a value, and this lane has none.
-        called.await.into_result()?.ok_or(Error::Closed)
+    ) -> impl Future<Output = Result<Memo<T>, Error<E>>> + use<'a, T, C, W, E> {
+        async move {
+            let Self {
+                memolock,
+                id,
+                terms,
+            } = self;
+            let called = memolock.call(Lane::Compute, id, work, terms).await;
+            // Only reads end without a value, and this lane has none.
+            called.into_result()?.ok_or(Error::Closed)
+        }
     }
 }
 

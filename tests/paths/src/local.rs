@@ -80,6 +80,22 @@ impl Local {
         Ok(())
     }
 
+    /// What the futures of calls take, with a compute that has nothing in it.
+    pub(crate) fn sizes(&self) -> [(&'static str, usize); 3] {
+        let memolock = &self.memolock;
+        [
+            ("get", size_of_val(&memolock.get("id"))),
+            (
+                "get_or_compute",
+                size_of_val(&memolock.get_or_compute("id", |_| unasked())),
+            ),
+            (
+                "entry().or_compute",
+                size_of_val(&memolock.entry("id").or_compute(|_| unasked())),
+            ),
+        ]
+    }
+
     fn id(&mut self) -> String {
         self.fresh += 1;
         format!("fresh {}", self.fresh)

@@ -11,6 +11,7 @@ use std::alloc::System;
 use anyhow::{Context, Result};
 use clap::Parser;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio::runtime::Runtime;
 
 use crate::path::Path;
 
@@ -23,8 +24,11 @@ struct Arguments {
     /// Prints the paths' names and what they are, and nothing else.
     #[arg(long, exclusive = true)]
     list: bool,
+    /// Prints how many bytes the futures of calls take, and nothing else.
+    #[arg(long, exclusive = true)]
+    sizes: bool,
     /// The path's name.
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "sizes"])]
     name: Option<String>,
     /// How often.
     #[arg(default_value_t = 1000)]
@@ -33,6 +37,14 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if arguments.sizes {
+        return runtime()?.block_on(async {
+            for (call, bytes) in local::Local::new().await?.sizes() {
+                println!("{call:<24} {bytes:>5} bytes");
+            }
+            Ok(())
+        });
+    }
     let Some(name) = arguments.name else {
         for path in Path::ALL {
             println!("{:<12} {}", path.name(), path.what());
@@ -40,12 +52,7 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let path = Path::find(&name).with_context(|| format!("no path `{name}`: see --list"))?;
-    // One thread: what is counted is the path's own, and the same each time.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .context("cannot start a runtime")?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let mut walk = path.prepare().await?;
         walk.go(path.warm_up()).await?;
         let region = Region::new(ALLOCATOR);
@@ -57,4 +64,13 @@ fn main() -> Result<()> {
         );
         Ok(())
     })
+}
+
+/// One thread: what is counted is the path's own, and the same each time.
+fn runtime() -> Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder
+        .enable_time()
+        .build()
+        .context("cannot start a runtime")
 }

@@ -37,7 +37,7 @@ pub(crate) enum Verdict {
     /// It costs less: the limit can come down.
     Better,
     Broken,
-    /// There is no limit yet.
+    /// There is no limit yet, and so nothing is guarded.
     New,
     /// Counted under another compiler: allocations are judged, instructions are not.
     Unjudged,
@@ -104,7 +104,7 @@ impl fmt::Display for Verdict {
             Self::Kept => "kept",
             Self::Better => "better",
             Self::Broken => "BROKEN",
-            Self::New => "no limit yet",
+            Self::New => "NO LIMIT",
             Self::Unjudged => "other compiler",
         })
     }

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             allocations,
         } = cost;
         println!("{path:<14}{instructions:>14.0}{allocations:>14.2}  {verdict}");
-        if verdict == Verdict::Broken {
+        if matches!(verdict, Verdict::Broken | Verdict::New) {
             broken.push(path.to_owned());
         }
         let path = path.to_owned();
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         fs::write(FILE, counted.write()).with_context(|| format!("cannot write {FILE}"))?;
     } else if !broken.is_empty() {
         bail!(
-            "{} cost more than {FILE} allows: look with callgrind_annotate, or say that it is meant with --write",
+            "{} cost more than {FILE} allows, or have no limit there: look with callgrind_annotate, or say with --write that it is meant",
             broken.join(", ")
         );
     }

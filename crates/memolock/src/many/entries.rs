@@ -172,7 +172,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
             let part = Part {
                 gatherer: &gatherer,
             };
-            let travel = travel(ticket, part, Some(deadline), terms);
+            let travel = travel(ticket, part, deadline, terms);
             async move { (nth, travel.await) }
         });
         let timeouts = &shared.hub.counters.timeouts;

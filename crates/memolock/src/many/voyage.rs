@@ -64,7 +64,7 @@ where
 pub(crate) async fn travel<T, C>(
     ticket: Ticket<T, C>,
     part: Part<'_, T>,
-    deadline: Option<Instant>,
+    deadline: Instant,
     terms: Terms,
 ) -> Called<T>
 where
