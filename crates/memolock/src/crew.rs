@@ -126,40 +126,37 @@ impl<T: Send + Sync + 'static, C> Passenger<T, C> {
     }
 
     /// Sleeps until the flight ends, the seat is free, or `deadline`.
-    #[allow(clippy::manual_async_fn)] // See `Memolock::call`.
-    pub(crate) fn ride(mut self, deadline: Instant) -> impl Future<Output = Ride<T, C>> {
-        async move {
-            // Not taken out while sleeping: a drop there must leave the flight.
-            let Some(flight) = self.flight.clone() else {
-                return Ride::TimedOut;
-            };
-            // One timer for the whole ride; it is not set before it is waited for.
-            let mut late = pin!(sleep_until(deadline));
-            loop {
-                let mut notified = pin!(flight.notify().notified());
-                // Registered before looking, so that nothing between the look and the sleep is missed.
-                notified.as_mut().enable();
-                if let Some(outcome) = flight.outcome() {
-                    self.flight = None;
-                    return Ride::Settled(outcome.for_joiner());
-                }
-                if let Some(engine) = flight.take_seat() {
-                    self.flight = None;
-                    self.shared.hub.counters.handovers.add();
-                    tracing::debug!(key = %flight.key(), "a joined caller takes over");
-                    return Ride::Seat(Pilot {
-                        _aboard: self.shared.hub.tracker.token(),
-                        shared: Arc::clone(&self.shared),
-                        lane: self.lane,
-                        flight: Arc::clone(&flight),
-                        engine: Some(engine),
-                    });
-                }
-                tokio::select! {
-                    biased;
-                    () = notified => {}
-                    () = &mut late => return Ride::TimedOut,
-                }
+    pub(crate) async fn ride(mut self, deadline: Instant) -> Ride<T, C> {
+        // Not taken out while sleeping: a drop there must leave the flight.
+        let Some(flight) = self.flight.clone() else {
+            return Ride::TimedOut;
+        };
+        // One timer for the whole ride; it is not set before it is waited for.
+        let mut late = pin!(sleep_until(deadline));
+        loop {
+            let mut notified = pin!(flight.notify().notified());
+            // Registered before looking, so that nothing between the look and the sleep is missed.
+            notified.as_mut().enable();
+            if let Some(outcome) = flight.outcome() {
+                self.flight = None;
+                return Ride::Settled(outcome.for_joiner());
+            }
+            if let Some(engine) = flight.take_seat() {
+                self.flight = None;
+                self.shared.hub.counters.handovers.add();
+                tracing::debug!(key = %flight.key(), "a joined caller takes over");
+                return Ride::Seat(Pilot {
+                    _aboard: self.shared.hub.tracker.token(),
+                    shared: Arc::clone(&self.shared),
+                    lane: self.lane,
+                    flight: Arc::clone(&flight),
+                    engine: Some(engine),
+                });
+            }
+            tokio::select! {
+                biased;
+                () = notified => {}
+                () = &mut late => return Ride::TimedOut,
             }
         }
     }
