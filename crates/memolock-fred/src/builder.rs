@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use memolock_core::redis::{Address, Fault, Options};
+use memolock_core::redis::{Address, Fault, Options, Topology};
 use memolock_core::{BackendError, ErrorKind, Operation};
 
 use crate::backend::FredBackend;
@@ -111,6 +111,10 @@ impl FredBackendBuilder {
     /// option, or if there is no runtime.
     pub fn connect_lazy(self) -> Result<FredBackend, BackendError> {
         let address = Address::parse(&self.url).map_err(refused)?;
+        if *address.topology() != Topology::Single {
+            let detail = "redis-cluster:// and redis-sentinel:// are not supported yet";
+            return Err(refused(Fault::new(ErrorKind::Unsupported, detail)));
+        }
         self.options.check().map_err(refused)?;
         if tokio::runtime::Handle::try_current().is_err() {
             let detail = "there is no tokio runtime here";

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use memolock_core::redis::{Address, Endpoint, Fault, Options};
+use memolock_core::redis::{Address, Endpoint, Fault, Options, Topology};
 use memolock_core::{BackendError, Entropy, ErrorKind, Operation};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -187,6 +187,10 @@ impl RedisBackendBuilder {
     /// option, or if there is no runtime.
     pub fn connect_lazy(self) -> Result<RedisBackend, BackendError> {
         let address = Address::parse(&self.url).map_err(refused)?;
+        if *address.topology() != Topology::Single {
+            let detail = "redis-cluster:// and redis-sentinel:// are not supported yet";
+            return Err(refused(Fault::new(ErrorKind::Unsupported, detail)));
+        }
         self.options.check().map_err(refused)?;
         let tls = matches!(address.endpoint(), Endpoint::Tls { .. });
         if tls && self.way.connector.is_some() {

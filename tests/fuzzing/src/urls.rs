@@ -43,6 +43,7 @@ fn careless(from: &mut Unstructured<'_>) -> Result<()> {
         "rediss",
         "valkey",
         "redis-cluster",
+        "redis-sentinel",
         "http",
         "REDIS",
     ])?;

@@ -1,28 +1,33 @@
-//! Addresses: reading a URL, and never showing its password.
+//! Addresses: what a URL says, and never its password.
+
+mod reading;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::Fault;
-use crate::ErrorKind;
-
-const FORMS: &str =
-    "use redis://[user:pass@]host[:port][/db], rediss://… for TLS, or redis+unix:///path.sock";
-
-const DEFAULT_PORT: u16 = 6379;
 
 /// Where to connect and as whom: what a URL says.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
-    endpoint: Endpoint,
-    user: Option<String>,
-    password: Option<String>,
+    /// At least one.
+    endpoints: Vec<Endpoint>,
+    topology: Topology,
+    who: Login,
+    /// As whom to ask sentinels.
+    sentinels: Login,
     database: u32,
 }
 
+/// A user and a password, where they were given.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Login {
+    user: Option<String>,
+    password: Option<String>,
+}
+
 /// Where a server is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// A host and port.
     Tcp {
@@ -42,50 +47,99 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
+/// How many servers an address stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topology {
+    /// The one at the endpoint.
+    Single,
+    /// A cluster; the endpoints are nodes to ask for the others.
+    Cluster,
+    /// The master of a service; the endpoints are sentinels to ask for it.
+    Sentinel {
+        /// The name under which sentinels know the master.
+        service: String,
+    },
+}
+
 impl Address {
     /// Reads a URL.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`], or [`ErrorKind::Unsupported`] for a cluster or Sentinel. The error says
-    /// what is wrong with the URL and does not repeat it: it may hold a password in a place where
-    /// nobody expects one.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config). The error says what is wrong with the URL and does
+    /// not repeat it: it may hold a password in a place where nobody expects one.
     pub fn parse(url: &str) -> Result<Self, Fault> {
-        let (scheme, rest) = url
-            .trim()
-            .split_once("://")
-            .ok_or_else(|| unusable("not the URL of a Redis"))?;
-        if rest.contains('#') {
-            return Err(unusable("a # in a user name or password is written %23"));
-        }
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        match scheme.to_ascii_lowercase().as_str() {
-            "redis" | "valkey" => network(rest, query, false),
-            "rediss" | "valkeys" => network(rest, query, true),
-            "redis+unix" | "valkey+unix" | "unix" => socket(rest, query),
-            "redis-cluster" | "redis-sentinel" => Err(Fault::new(
-                ErrorKind::Unsupported,
-                "redis-cluster:// and redis-sentinel:// are not supported yet",
-            )),
-            _ => Err(unusable("not the URL of a Redis")),
+        reading::address(url)
+    }
+
+    /// Where the server is; of several, the first.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        // There is at least one: `reading` and `at_endpoint` see to it.
+        &self.endpoints[0]
+    }
+
+    /// Where to ask, in the order given: nodes of a cluster, sentinels, or the one server.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// How many servers the address stands for.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The one server there, with the same user, password and database, over TLS if these endpoints are:
+    /// a node of this cluster, or the master of this service.
+    #[must_use]
+    pub fn at_host(&self, host: impl Into<String>, port: u16) -> Self {
+        let host = host.into();
+        self.at_endpoint(match self.endpoint() {
+            Endpoint::Tls { .. } => Endpoint::Tls { host, port },
+            Endpoint::Tcp { .. } | Endpoint::Unix(_) => Endpoint::Tcp { host, port },
+        })
+    }
+
+    /// The one server there, with the same user, password and database.
+    #[must_use]
+    pub fn at_endpoint(&self, endpoint: Endpoint) -> Self {
+        Self {
+            endpoints: vec![endpoint],
+            topology: Topology::Single,
+            ..self.clone()
         }
     }
 
-    /// Where the server is.
+    /// A sentinel of this service, with the user and the password that sentinels are to be told.
     #[must_use]
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    pub fn at_sentinel(&self, endpoint: Endpoint) -> Self {
+        Self {
+            endpoints: vec![endpoint],
+            topology: Topology::Single,
+            who: self.sentinels.clone(),
+            sentinels: Login::default(),
+            database: 0,
+        }
+    }
+
+    /// The same with another user and password, for those that are not in the URL.
+    #[must_use]
+    pub fn with_login(mut self, user: Option<String>, password: Option<String>) -> Self {
+        self.who = Login { user, password };
+        self
     }
 
     /// The user, if one was given.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+        self.who.user.as_deref()
     }
 
     /// The password, if one was given.
     #[must_use]
     pub fn password(&self) -> Option<&str> {
-        self.password.as_deref()
+        self.who.password.as_deref()
     }
 
     /// The database; 0 if none was given.
@@ -95,17 +149,31 @@ impl Address {
     }
 }
 
-/// Host and port, or path. Never user or password.
+/// Hosts and ports, or the path. Never user or password.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.endpoint {
-            Endpoint::Tcp { host, port } | Endpoint::Tls { host, port } => {
-                match host.contains(':') {
-                    true => write!(f, "[{host}]:{port}"),
-                    false => write!(f, "{host}:{port}"),
-                }
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            if at > 0 {
+                f.write_str(",")?;
             }
-            Endpoint::Unix(path) => write!(f, "{}", path.display()),
+            write!(f, "{endpoint}")?;
+        }
+        match &self.topology {
+            Topology::Sentinel { service } => write!(f, "/{service}"),
+            Topology::Single | Topology::Cluster => Ok(()),
+        }
+    }
+}
+
+/// `host:port`, or the path.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } | Self::Tls { host, port } => match host.contains(':') {
+                true => write!(f, "[{host}]:{port}"),
+                false => write!(f, "{host}:{port}"),
+            },
+            Self::Unix(path) => write!(f, "{}", path.display()),
         }
     }
 }
@@ -117,146 +185,10 @@ impl fmt::Debug for Address {
     }
 }
 
-fn network(rest: &str, query: &str, tls: bool) -> Result<Address, Fault> {
-    // Else what a password with an @ and a ? in it holds between them would be the host, and be shown.
-    if query.contains('@') {
-        return Err(unusable(
-            "an @, / or ? in a user name or password is written %40, %2F or %3F",
-        ));
-    }
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (who, place) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let (user, password) = who.split_once(':').unwrap_or((who, ""));
-    let (host, port) = place_of(place)?;
-    for (name, value) in pairs(query) {
-        protocol(name, value)?;
-    }
-    Ok(Address {
-        endpoint: match tls {
-            true => Endpoint::Tls { host, port },
-            false => Endpoint::Tcp { host, port },
-        },
-        user: secret(user)?,
-        password: secret(password)?,
-        database: database(path.trim_matches('/'))?,
-    })
-}
-
-fn socket(rest: &str, query: &str) -> Result<Address, Fault> {
-    let path = decoded(rest).ok_or_else(|| unusable("the path of the socket is not UTF-8"))?;
-    if !path.starts_with('/') || path.trim_matches('/').is_empty() {
-        return Err(unusable("the path of the socket is missing"));
-    }
-    let mut address = Address {
-        endpoint: Endpoint::Unix(PathBuf::from(path)),
-        user: None,
-        password: None,
-        database: 0,
-    };
-    for (name, value) in pairs(query) {
-        match name {
-            "db" => address.database = database(value)?,
-            "user" => address.user = secret(value)?,
-            "pass" => address.password = secret(value)?,
-            _ => protocol(name, value)?,
-        }
-    }
-    Ok(address)
-}
-
-/// The host, without brackets, and the port.
-fn place_of(place: &str) -> Result<(String, u16), Fault> {
-    let (host, port) = match place.strip_prefix('[') {
-        Some(rest) => {
-            let bad = || unusable("the IPv6 address did not parse");
-            let (host, port) = rest.split_once(']').ok_or_else(bad)?;
-            host.parse::<Ipv6Addr>().map_err(|_| bad())?;
-            match port.strip_prefix(':') {
-                None if !port.is_empty() => return Err(bad()),
-                port => (host, port.unwrap_or_default()),
-            }
-        }
-        None => {
-            let (host, port) = place.split_once(':').unwrap_or((place, ""));
-            let fits = |c: char| c.is_alphanumeric() || "-._~".contains(c);
-            if host.is_empty() {
-                return Err(unusable("the host is missing"));
-            } else if !host.chars().all(fits) {
-                return Err(unusable("the host did not parse"));
-            }
-            (host, port)
-        }
-    };
-    if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
-        return Err(unusable("the host is a wildcard address"));
-    }
-    let port = match port {
-        "" => DEFAULT_PORT,
-        port => port
-            .parse()
-            .map_err(|_| unusable("the port is not a number from 0 to 65535"))?,
-    };
-    Ok((host.to_owned(), port))
-}
-
-fn database(written: &str) -> Result<u32, Fault> {
-    match written {
-        "" => Ok(0),
-        written => written
-            .parse()
-            .map_err(|_| unusable("the database is not a number")),
-    }
-}
-
-fn secret(written: &str) -> Result<Option<String>, Fault> {
-    let decoded =
-        decoded(written).ok_or_else(|| unusable("a user name or password is not UTF-8"))?;
-    Ok(Some(decoded).filter(|decoded| !decoded.is_empty()))
-}
-
-/// RESP3 is spoken whatever is asked for here, but what makes no sense is named.
-fn protocol(name: &str, value: &str) -> Result<(), Fault> {
-    let known = ["2", "3", "resp2", "resp3"].contains(&value);
-    match name == "protocol" && !known {
-        true => Err(unusable("the protocol is neither resp2 nor resp3")),
-        false => Ok(()),
-    }
-}
-
-fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    let written = query.split('&').filter(|pair| !pair.is_empty());
-    written.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-}
-
-/// Takes the percent-encoding off; `None` if the result is not UTF-8. A `%` that encodes nothing is
-/// itself.
-fn decoded(written: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(written.len());
-    let mut rest = written.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = |byte: u8| char::from(byte).to_digit(16);
-        rest = match (first, tail) {
-            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
-                let digits = hex(*high).zip(hex(*low)).map(|(high, low)| high * 16 + low);
-                bytes.extend(digits.and_then(|byte| u8::try_from(byte).ok()));
-                after
-            }
-            _ => {
-                bytes.push(*first);
-                tail
-            }
-        };
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn unusable(reason: &str) -> Fault {
-    Fault::new(ErrorKind::Config, format!("{reason}; {FORMS}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
 
     fn fault(url: &str) -> Fault {
         match Address::parse(url) {
@@ -319,6 +251,13 @@ mod tests {
             "redis://user:x@hunter2?x@host",
             "rediss://:hunter2@host/#hunter2",
             "redis://:#hunter2@host/",
+            "redis-cluster://:hunter2@h,",
+            "redis-cluster://:hunter2@h?node=hunter2:x",
+            "redis-sentinel://:hunter2@h/s/hunter2",
+            "redis-sentinel://:hunter2@h/s/1/hunter2",
+            "redis-sentinel://h/s?sentinel_pass=%ff",
+            "redis-sentinel://user:7000/hunter2@h/s",
+            "redis-sentinel://user:7000/hunter2@h",
             "redis+unix://",
             "redis+unix:///",
             "redis+unix://hunter2",
@@ -332,16 +271,50 @@ mod tests {
     }
 
     #[test]
-    fn clusters_and_sentinels_are_refused_by_name() {
-        for url in [
-            "redis-cluster://:hunter2@h:1?node=h:2",
-            "redis-sentinel://h:1",
-        ] {
-            let fault = fault(url);
-            assert_eq!(fault.kind(), ErrorKind::Unsupported, "{url}");
-            let said = fault.detail();
-            assert!(said.contains("not supported yet") && !said.contains("h:1"));
-        }
+    fn clusters_name_some_of_their_nodes() {
+        let cluster =
+            Address::parse("redis-cluster://ann:pw@a:7000,b,[::1]:7002?node=c:7003").unwrap();
+        assert_eq!(*cluster.topology(), Topology::Cluster);
+        assert_eq!(cluster.to_string(), "a:7000,b:6379,[::1]:7002,c:7003");
+        let node = cluster.at_host("d", 7004);
+        assert_eq!(
+            (node.to_string().as_str(), node.topology()),
+            ("d:7004", &Topology::Single)
+        );
+        assert_eq!((node.user(), node.password()), (Some("ann"), Some("pw")));
+        let tls = Address::parse("valkeys-cluster://a")
+            .unwrap()
+            .at_host("b", 1);
+        assert!(matches!(tls.endpoint(), Endpoint::Tls { port: 1, .. }));
+        assert_eq!(shown("redis-cluster://a/0"), "a:6379");
+        assert!(fault("redis-cluster://a/1").detail().contains("database"));
+    }
+
+    #[test]
+    fn sentinels_have_a_service_a_port_and_a_login_of_their_own() {
+        let url =
+            "redis-sentinel://ann:pw@a,b:7000/likes%2D1/2?sentinel_user=bob&sentinel_pass=x%20y";
+        let address = Address::parse(url).unwrap();
+        let service = "likes-1".to_owned();
+        assert_eq!(*address.topology(), Topology::Sentinel { service });
+        assert_eq!(address.to_string(), "a:26379,b:7000/likes-1");
+        assert_eq!((address.user(), address.database()), (Some("ann"), 2));
+        let sentinel = address.at_sentinel(address.endpoints()[1].clone());
+        assert_eq!(sentinel.to_string(), "b:7000");
+        assert_eq!(
+            (sentinel.user(), sentinel.password()),
+            (Some("bob"), Some("x y"))
+        );
+        assert_eq!(sentinel.database(), 0);
+        let master = address.at_host("m", 1);
+        assert_eq!((master.user(), master.database()), (Some("ann"), 2));
+        assert!(fault("redis-sentinel://a").detail().contains("service"));
+        assert!(fault("redis-sentinel://a//1").detail().contains("service"));
+    }
+
+    #[test]
+    fn a_single_server_has_one_host() {
+        assert_eq!(fault("redis://a,b").kind(), ErrorKind::Config);
     }
 
     #[test]

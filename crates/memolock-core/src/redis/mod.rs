@@ -17,7 +17,7 @@ mod routes;
 /// From [`connection`](crate::connection), for these adapters' convenience.
 #[doc(no_inline)]
 pub use crate::connection::{Backoff, Fault, Options};
-pub use address::{Address, Endpoint};
+pub use address::{Address, Endpoint, Topology};
 pub use calls::{Call, Script};
 pub use reply::Reply;
 pub use routes::{KEYS_PER_COMMAND, Routes};

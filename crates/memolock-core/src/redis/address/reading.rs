@@ -1,0 +1,233 @@
+//! Reading a URL.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+
+use super::{Address, Endpoint, Login, Topology};
+use crate::ErrorKind;
+use crate::redis::Fault;
+
+const FORMS: &str = "use redis://[user:pass@]host[:port][/db], rediss://… for TLS, redis+unix:///path.sock, \
+                     redis-cluster://host[:port][,host…] or redis-sentinel://host[:port][,host…]/service[/db]";
+
+const DEFAULT_PORT: u16 = 6379;
+
+const SENTINEL_PORT: u16 = 26379;
+
+/// What a scheme says of the servers behind it.
+#[derive(Clone, Copy)]
+enum Kind {
+    Single,
+    Cluster,
+    Sentinel,
+}
+
+pub(super) fn address(url: &str) -> Result<Address, Fault> {
+    let (scheme, rest) = url
+        .trim()
+        .split_once("://")
+        .ok_or_else(|| unusable("not the URL of a Redis"))?;
+    if rest.contains('#') {
+        return Err(unusable("a # in a user name or password is written %23"));
+    }
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    match scheme.to_ascii_lowercase().as_str() {
+        "redis" | "valkey" => network(rest, query, false, Kind::Single),
+        "rediss" | "valkeys" => network(rest, query, true, Kind::Single),
+        "redis-cluster" | "valkey-cluster" => network(rest, query, false, Kind::Cluster),
+        "rediss-cluster" | "valkeys-cluster" => network(rest, query, true, Kind::Cluster),
+        "redis-sentinel" | "valkey-sentinel" => network(rest, query, false, Kind::Sentinel),
+        "rediss-sentinel" | "valkeys-sentinel" => network(rest, query, true, Kind::Sentinel),
+        "redis+unix" | "valkey+unix" | "unix" => socket(rest, query),
+        _ => Err(unusable("not the URL of a Redis")),
+    }
+}
+
+fn network(rest: &str, query: &str, tls: bool, kind: Kind) -> Result<Address, Fault> {
+    // Else what a password with an @ and a ? in it holds between them would be the host, and be shown.
+    if query.contains('@') {
+        return Err(unusable(
+            "an @, / or ? in a user name or password is written %40, %2F or %3F",
+        ));
+    }
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (who, places) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, password) = who.split_once(':').unwrap_or((who, ""));
+    let mut address = Address {
+        endpoints: Vec::new(),
+        topology: Topology::Single,
+        who: login(user, password)?,
+        sentinels: Login::default(),
+        database: 0,
+    };
+    let mut places: Vec<&str> = places.split(',').collect();
+    let path = path.trim_end_matches('/');
+    match kind {
+        Kind::Single if places.len() > 1 => {
+            return Err(unusable("a single server has one host"));
+        }
+        Kind::Single => address.database = database(path.trim_start_matches('/'))?,
+        Kind::Cluster if database(path)? != 0 => {
+            return Err(unusable("a cluster has no database but 0"));
+        }
+        Kind::Cluster => {
+            let more = pairs(query).filter(|(name, _)| *name == "node");
+            places.extend(more.map(|(_, place)| place));
+            address.topology = Topology::Cluster;
+        }
+        Kind::Sentinel => {
+            let (service, path) = path.split_once('/').unwrap_or((path, ""));
+            let service = service_of(service)?;
+            address.topology = Topology::Sentinel { service };
+            address.database = database(path)?;
+        }
+    }
+    for (name, value) in pairs(query) {
+        match name {
+            "sentinel_user" => address.sentinels.user = secret(value)?,
+            "sentinel_pass" => address.sentinels.password = secret(value)?,
+            _ => protocol(name, value)?,
+        }
+    }
+    for place in places {
+        let (host, port) = place_of(place, kind)?;
+        address.endpoints.push(match tls {
+            true => Endpoint::Tls { host, port },
+            false => Endpoint::Tcp { host, port },
+        });
+    }
+    Ok(address)
+}
+
+/// What sentinels take for a name, and so never the rest of a password with a / in it.
+fn service_of(written: &str) -> Result<String, Fault> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    match secret(written)? {
+        None => Err(unusable("the name of the service is missing")),
+        Some(name) if name.chars().all(fits) => Ok(name),
+        Some(_) => Err(unusable(
+            "the name of the service has other characters than A-Z, a-z, 0-9, -, . and _",
+        )),
+    }
+}
+
+fn login(user: &str, password: &str) -> Result<Login, Fault> {
+    let (user, password) = (secret(user)?, secret(password)?);
+    Ok(Login { user, password })
+}
+
+fn socket(rest: &str, query: &str) -> Result<Address, Fault> {
+    let path = decoded(rest).ok_or_else(|| unusable("the path of the socket is not UTF-8"))?;
+    if !path.starts_with('/') || path.trim_matches('/').is_empty() {
+        return Err(unusable("the path of the socket is missing"));
+    }
+    let mut address = Address {
+        endpoints: vec![Endpoint::Unix(PathBuf::from(path))],
+        topology: Topology::Single,
+        who: Login::default(),
+        sentinels: Login::default(),
+        database: 0,
+    };
+    for (name, value) in pairs(query) {
+        match name {
+            "db" => address.database = database(value)?,
+            "user" => address.who.user = secret(value)?,
+            "pass" => address.who.password = secret(value)?,
+            _ => protocol(name, value)?,
+        }
+    }
+    Ok(address)
+}
+
+/// The host, without brackets, and the port.
+fn place_of(place: &str, kind: Kind) -> Result<(String, u16), Fault> {
+    let (host, port) = match place.strip_prefix('[') {
+        Some(rest) => {
+            let bad = || unusable("the IPv6 address did not parse");
+            let (host, port) = rest.split_once(']').ok_or_else(bad)?;
+            host.parse::<Ipv6Addr>().map_err(|_| bad())?;
+            match port.strip_prefix(':') {
+                None if !port.is_empty() => return Err(bad()),
+                port => (host, port.unwrap_or_default()),
+            }
+        }
+        None => {
+            let (host, port) = place.split_once(':').unwrap_or((place, ""));
+            let fits = |c: char| c.is_alphanumeric() || "-._~".contains(c);
+            if host.is_empty() {
+                return Err(unusable("the host is missing"));
+            } else if !host.chars().all(fits) {
+                return Err(unusable("the host did not parse"));
+            }
+            (host, port)
+        }
+    };
+    if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
+        return Err(unusable("the host is a wildcard address"));
+    }
+    let port = match port {
+        "" => match kind {
+            Kind::Sentinel => SENTINEL_PORT,
+            Kind::Single | Kind::Cluster => DEFAULT_PORT,
+        },
+        port => port
+            .parse()
+            .map_err(|_| unusable("the port is not a number from 0 to 65535"))?,
+    };
+    Ok((host.to_owned(), port))
+}
+
+fn database(written: &str) -> Result<u32, Fault> {
+    match written {
+        "" => Ok(0),
+        written => written
+            .parse()
+            .map_err(|_| unusable("the database is not a number")),
+    }
+}
+
+fn secret(written: &str) -> Result<Option<String>, Fault> {
+    let decoded =
+        decoded(written).ok_or_else(|| unusable("a user name or password is not UTF-8"))?;
+    Ok(Some(decoded).filter(|decoded| !decoded.is_empty()))
+}
+
+/// RESP3 is spoken whatever is asked for here, but what makes no sense is named.
+fn protocol(name: &str, value: &str) -> Result<(), Fault> {
+    let known = ["2", "3", "resp2", "resp3"].contains(&value);
+    match name == "protocol" && !known {
+        true => Err(unusable("the protocol is neither resp2 nor resp3")),
+        false => Ok(()),
+    }
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let written = query.split('&').filter(|pair| !pair.is_empty());
+    written.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Takes the percent-encoding off; `None` if the result is not UTF-8. A `%` that encodes nothing is
+/// itself.
+fn decoded(written: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(written.len());
+    let mut rest = written.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = |byte: u8| char::from(byte).to_digit(16);
+        rest = match (first, tail) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                let digits = hex(*high).zip(hex(*low)).map(|(high, low)| high * 16 + low);
+                bytes.extend(digits.and_then(|byte| u8::try_from(byte).ok()));
+                after
+            }
+            _ => {
+                bytes.push(*first);
+                tail
+            }
+        };
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn unusable(reason: &str) -> Fault {
+    Fault::new(ErrorKind::Config, format!("{reason}; {FORMS}"))
+}
