@@ -13,7 +13,7 @@ use crate::terms::{
     Acquired, Attempt, BackendStats, Capabilities, Fulfilled, Fulfilment, Inspection, PutMode,
     Renewal, Timed,
 };
-use crate::{BackendError, Event, Key, Keyspace, Notice, Token, Tracking};
+use crate::{BackendError, Event, Key, Keyspace, Notice, Tag, Token, Tracking};
 
 /// What a listener hears of one key. Dropping it unsubscribes. It ends (`None`) only when the
 /// backend is closed.
@@ -184,6 +184,15 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// published before this call. After a gap, [`Event::Resumed`] comes once messages flow again.
     async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError>;
 
+    /// Somebody who memoizes calls of this tag uses the backend from now on: for those who look at the store's
+    /// list of connections. It returns at once, costs nothing if the store will not be told, and nothing
+    /// depends on it.
+    ///
+    /// The default tells nobody.
+    fn introduce(&self, tag: &Tag) {
+        let _ = tag;
+    }
+
     /// Counters since the backend was made.
     fn stats(&self) -> BackendStats;
 
@@ -276,6 +285,9 @@ macro_rules! forward {
             }
             async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
                 (**self).subscribe(key).await
+            }
+            fn introduce(&self, tag: &Tag) {
+                (**self).introduce(tag);
             }
             fn stats(&self) -> BackendStats {
                 (**self).stats()

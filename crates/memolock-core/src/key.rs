@@ -137,6 +137,26 @@ impl Key {
         self.name("/fail")
     }
 
+    /// The [`notif_channel`](Self::notif_channel) in a database of that number. Channels know no databases, so
+    /// that of any but 0 has its number in it: `likes/notif@3:kristoff`.
+    #[must_use]
+    pub fn notif_channel_in(&self, database: u32) -> String {
+        self.channel_in("/notif", database)
+    }
+
+    /// The [`fail_channel`](Self::fail_channel) in a database of that number, likewise.
+    #[must_use]
+    pub fn fail_channel_in(&self, database: u32) -> String {
+        self.channel_in("/fail", database)
+    }
+
+    fn channel_in(&self, role: &str, database: u32) -> String {
+        match database {
+            0 => self.name(role),
+            _ => self.name(&format!("{role}@{database}")),
+        }
+    }
+
     fn name(&self, role: &str) -> String {
         let Space { tag, layout } = &*self.space.0;
         let (open, close) = match layout {
@@ -218,6 +238,15 @@ mod tests {
         assert_eq!(key.lock_name(), "likes/lock:kristoff");
         assert_eq!(key.notif_channel(), "likes/notif:kristoff");
         assert_eq!(key.fail_channel(), "likes/fail:kristoff");
+    }
+
+    #[test]
+    fn channels_of_other_databases_have_names_of_their_own() {
+        let key = space(Layout::HashTagged).key("kristoff").unwrap();
+        assert_eq!(key.notif_channel_in(0), key.notif_channel());
+        assert_eq!(key.fail_channel_in(0), key.fail_channel());
+        assert_eq!(key.notif_channel_in(3), "likes/notif@3:{kristoff}");
+        assert_eq!(key.fail_channel_in(12), "likes/fail@12:{kristoff}");
     }
 
     #[test]

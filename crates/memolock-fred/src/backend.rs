@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use memolock_core::redis::{Address, Call, Fault, KEYS_PER_COMMAND, Options, Reply, calls, reply};
+use memolock_core::redis::{Call, Fault, KEYS_PER_COMMAND, Reply, calls, reply};
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment,
-    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token,
-    Tracking, async_trait,
+    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Tag, Timed,
+    Token, Tracking, async_trait,
 };
 
 use crate::builder::FredBackendBuilder;
 use crate::command::Commands;
 use crate::counters::Counters;
-use crate::dial::Dialer;
 use crate::link::Doubt;
-use crate::subscriptions::{BACKLOG, Subscriptions};
+use crate::site::{SharedSite, Site};
+use crate::subscriptions::Subscriptions;
 
 /// A Redis or Valkey server as a [`Backend`]. Cheap to clone; the clones share two connections, and
 /// with the last of them the connections and their tasks end.
@@ -31,7 +31,7 @@ struct Rooms {
     commands: Commands,
     subscriptions: Subscriptions,
     counters: Arc<Counters>,
-    address: Address,
+    site: SharedSite,
 }
 
 impl FredBackend {
@@ -61,22 +61,21 @@ impl FredBackend {
     }
 
     /// Opens both links. Within a tokio runtime only.
-    pub(crate) fn open(address: &Address, options: &Options) -> Result<Self, Fault> {
+    pub(crate) fn open(site: Site) -> Self {
+        let site = Arc::new(site);
         let counters = Arc::new(Counters::default());
         let doubt = Doubt::default();
-        let speaking = Dialer::new(address, options, "", 1)?;
-        let listening = Dialer::new(address, options, "-sub", BACKLOG)?;
-        let receiving = Dialer::new(address, options, "-near", BACKLOG)?.for_receiving();
-        let commands = Commands::open(speaking, options, &counters, doubt.clone());
-        let subscriptions = Subscriptions::open(listening, receiving, options, &counters, doubt);
-        Ok(Self {
+        let options = &site.options;
+        let commands = Commands::open(&site, options, &counters, doubt.clone());
+        let subscriptions = Subscriptions::open(&site, options, &counters, doubt);
+        Self {
             rooms: Arc::new(Rooms {
                 commands,
                 subscriptions,
                 counters,
-                address: address.clone(),
+                site,
             }),
-        })
+        }
     }
 
     /// Waits until the first attempt to connect has ended, which is bounded by itself.
@@ -89,6 +88,12 @@ impl FredBackend {
 
     async fn run(&self, call: Call) -> Result<Reply, Fault> {
         self.rooms.commands.run(&call).await
+    }
+
+    /// Runs what publishes: on the channels of the database.
+    async fn run_on(&self, keys: &[&Key], call: Call) -> Result<Reply, Fault> {
+        let database = self.rooms.site.address.database();
+        self.run(call.in_database(database, keys)).await
     }
 
     /// Renewals that travel together.
@@ -114,7 +119,7 @@ impl FredBackend {
 
     async fn fulfil_some(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
         let keys: Vec<&Key> = values.iter().map(|v| &v.key).collect();
-        let answer = self.run(calls::fulfil_many(values)).await;
+        let answer = self.run_on(&keys, calls::fulfil_many(values)).await;
         let answers = answer.and_then(|answer| reply::fulfilled_many(answer, keys.len()));
         reply::on_each(answers, Operation::Fulfil, &keys)
     }
@@ -173,7 +178,9 @@ impl Backend for FredBackend {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
-        let answer = self.run(calls::fulfil(key, token, value, ttl)).await;
+        let answer = self
+            .run_on(&[key], calls::fulfil(key, token, value, ttl))
+            .await;
         answer
             .and_then(reply::fulfilled)
             .map_err(|fault| fault.on(Operation::Fulfil, key))
@@ -239,7 +246,9 @@ impl Backend for FredBackend {
         token: Token,
         notice: Option<Notice>,
     ) -> Result<bool, BackendError> {
-        let answer = self.run(calls::release(key, token, notice.as_ref())).await;
+        let answer = self
+            .run_on(&[key], calls::release(key, token, notice.as_ref()))
+            .await;
         answer
             .and_then(reply::flag)
             .map_err(|fault| fault.on(Operation::Release, key))
@@ -252,14 +261,14 @@ impl Backend for FredBackend {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
-        let answer = self.run(calls::put(key, value, ttl, mode)).await;
+        let answer = self.run_on(&[key], calls::put(key, value, ttl, mode)).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Put, key))
     }
 
     async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
-        let answer = self.run(calls::invalidate(key)).await;
+        let answer = self.run_on(&[key], calls::invalidate(key)).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Invalidate, key))
@@ -277,6 +286,10 @@ impl Backend for FredBackend {
         Ok(Box::pin(listener))
     }
 
+    fn introduce(&self, tag: &Tag) {
+        self.rooms.site.names.introduce(tag);
+    }
+
     fn stats(&self) -> BackendStats {
         let mut stats = BackendStats::default();
         stats.commands = self.rooms.counters.commands();
@@ -289,8 +302,10 @@ impl Backend for FredBackend {
         // First all that needs no waiting, so that a dropped close has closed too.
         self.rooms.commands.link().close();
         self.rooms.subscriptions.close();
+        self.rooms.site.close();
         self.rooms.commands.link().ended().await;
         self.rooms.subscriptions.link().ended().await;
+        self.rooms.site.ended().await;
     }
 }
 
@@ -298,7 +313,7 @@ impl Backend for FredBackend {
 impl fmt::Debug for FredBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FredBackend")
-            .field("address", &format_args!("{}", self.rooms.address))
+            .field("address", &format_args!("{}", self.rooms.site.address))
             .field("commands", &self.rooms.commands.link().condition())
             .field(
                 "subscriptions",

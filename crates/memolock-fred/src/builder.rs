@@ -3,10 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use memolock_core::redis::{Address, Fault, Options, Topology};
+use memolock_core::redis::{
+    Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
+    Topology,
+};
 use memolock_core::{BackendError, ErrorKind, Operation};
 
 use crate::backend::FredBackend;
+use crate::sentinels::{MAX_DELAY, Sentinels};
+use crate::site::{Names, Site};
+use crate::tls::Tls;
+use crate::url::config;
 
 /// Makes a [`FredBackend`] with other than the default options.
 ///
@@ -27,6 +34,10 @@ use crate::backend::FredBackend;
 pub struct FredBackendBuilder {
     url: String,
     options: Options,
+    /// Whether the client's name was chosen by the user.
+    named: bool,
+    tls: TlsOptions,
+    credentials: Option<CredentialsProvider>,
 }
 
 impl FredBackendBuilder {
@@ -34,6 +45,9 @@ impl FredBackendBuilder {
         Self {
             url,
             options: Options::default(),
+            named: false,
+            tls: TlsOptions::default(),
+            credentials: None,
         }
     }
 
@@ -81,9 +95,64 @@ impl FredBackendBuilder {
     /// The name of the command connection in `CLIENT LIST`; that of the subscription connection has
     /// `-sub` appended. Printable ASCII without spaces, as the server demands.
     ///
-    /// Default: `memolock`, so that an operator sees whose connections they are.
+    /// Default: `memolock`, and once a memolock is built over the backend `memolock:` and its tag, or the number of
+    /// tags if there are several, so that an operator sees whose connections they are.
     pub fn client_name(mut self, name: impl Into<String>) -> Self {
         self.options.client_name = Some(name.into());
+        self.named = true;
+        self
+    }
+
+    /// Whom to trust and who to be, over TLS: an authority of your own, a client certificate. For `rediss://` and
+    /// `rediss-sentinel://` alone; with another URL it is refused, so that nobody takes a connection for safe
+    /// that is not. Certificates are read when the backend is made.
+    ///
+    /// Default: the public authorities are trusted and no certificate is shown.
+    ///
+    /// ```no_run
+    /// # use memolock_fred::{FredBackend, TlsOptions};
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let backend = FredBackend::builder("rediss://redis.internal")
+    ///     .tls(TlsOptions::new().authority(std::fs::read("ca.pem")?))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Asks `provider` for user and password before each connection is made, in place of those of the URL: for
+    /// passwords that are rotated. It has, with all else, the [bound](Self::connect_timeout) of one attempt to
+    /// connect. Who is refused asks again before the next attempt; connections that stand are left alone.
+    /// Sentinels are told what the URL says. Default: none.
+    ///
+    /// ```no_run
+    /// # use memolock_fred::{Credentials, FredBackend};
+    /// # async fn example() -> Result<(), memolock_core::BackendError> {
+    /// let backend = FredBackend::builder("redis://127.0.0.1:6379")
+    ///     .credentials(|| async {
+    ///         let password = tokio::fs::read_to_string("/run/secrets/redis").await?;
+    ///         Ok::<_, std::io::Error>(Credentials::new("likes", password.trim_end()))
+    ///     })
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the provider fails, connecting is [`Unavailable`](ErrorKind::Unavailable) and its error is told, so that
+    /// should hold no secret.
+    pub fn credentials<F, Fut, E>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.credentials = Some(CredentialsProvider::new(provider));
         self
     }
 
@@ -110,17 +179,48 @@ impl FredBackendBuilder {
     /// [`Config`](ErrorKind::Config) or [`Unsupported`](ErrorKind::Unsupported) for the URL or an
     /// option, or if there is no runtime.
     pub fn connect_lazy(self) -> Result<FredBackend, BackendError> {
-        let address = Address::parse(&self.url).map_err(refused)?;
-        if *address.topology() != Topology::Single {
-            let detail = "redis-cluster:// and redis-sentinel:// are not supported yet";
-            return Err(refused(Fault::new(ErrorKind::Unsupported, detail)));
+        self.open().map_err(refused)
+    }
+
+    fn open(self) -> Result<FredBackend, Fault> {
+        let address = Address::parse(&self.url)?;
+        self.options.check()?;
+        let encrypted = matches!(address.endpoint(), Endpoint::Tls { .. });
+        let refused = match address.topology() {
+            Topology::Cluster => {
+                let detail = "redis-cluster:// is not supported yet";
+                return Err(Fault::new(ErrorKind::Unsupported, detail));
+            }
+            _ if !encrypted && !self.tls.is_default() => {
+                "TLS was asked for, and the URL is not for TLS: use rediss://"
+            }
+            _ if tokio::runtime::Handle::try_current().is_err() => "there is no tokio runtime here",
+            _ => "",
+        };
+        if !refused.is_empty() {
+            return Err(Fault::new(ErrorKind::Config, refused));
         }
-        self.options.check().map_err(refused)?;
-        if tokio::runtime::Handle::try_current().is_err() {
-            let detail = "there is no tokio runtime here";
-            return Err(refused(Fault::new(ErrorKind::Config, detail)));
-        }
-        FredBackend::open(&address, &self.options).map_err(refused)
+        let tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
+        // Whatever fred cannot do at this address is told here, and not at every attempt.
+        config(&address, tls.as_ref())?;
+        let mut options = self.options;
+        let sentinels = match address.topology() {
+            Topology::Sentinel { service } => {
+                options.reconnect_max_delay = options.reconnect_max_delay.min(MAX_DELAY);
+                let tls = tls.as_ref();
+                Some(Sentinels::open(&address, service, &options, tls))
+            }
+            Topology::Single | Topology::Cluster => None,
+        };
+        let name = ClientName::new(options.client_name.clone(), self.named);
+        Ok(FredBackend::open(Site {
+            address,
+            options,
+            tls,
+            credentials: self.credentials,
+            names: Names::new(name),
+            sentinels,
+        }))
     }
 }
 
@@ -165,6 +265,16 @@ mod tests {
         let error = FredBackend::connect_lazy("redis://127.0.0.1:1").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("tokio"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn tls_is_not_forgotten_over_a_url_without_it() {
+        let builder = FredBackend::builder("redis://127.0.0.1:1");
+        let tls = TlsOptions::new().also_public();
+        assert_eq!(lazy(builder.tls(tls)), ErrorKind::Config);
+        let builder = FredBackend::builder("rediss://127.0.0.1:1");
+        let tls = TlsOptions::new().authority("no PEM");
+        assert_eq!(lazy(builder.tls(tls)), ErrorKind::Config);
     }
 
     #[test]

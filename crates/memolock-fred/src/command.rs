@@ -11,10 +11,11 @@ use memolock_core::redis::{Call, Fault, Options, Reply, Script};
 use tokio::time::Instant;
 
 use crate::counters::Counters;
-use crate::dial::{Dialer, Line, ask, ping};
+use crate::dial::{Dialer, Line, ask, set_name, sign_of_life};
 use crate::error::fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply;
+use crate::site::Site;
 
 /// How long a command that met a dead connection waits for the link's task to notice. It takes
 /// microseconds; the bound is for a process that is short of processor time.
@@ -32,6 +33,7 @@ pub(crate) struct Commands {
     link: Link<Wire>,
     counters: Arc<Counters>,
     doubts: [Doubt; 2],
+    site: Arc<Site>,
     bound: Duration,
 }
 
@@ -48,7 +50,7 @@ impl Commands {
     /// Opens the link. `other` is the doubt of the subscription connection: a server that does not
     /// answer here may not answer there.
     pub(crate) fn open(
-        dialer: Dialer,
+        site: &Arc<Site>,
         options: &Options,
         counters: &Arc<Counters>,
         other: Doubt,
@@ -61,9 +63,10 @@ impl Commands {
             made: 0,
         };
         Self {
-            link: Link::open(dialer, tenant, options, counters),
+            link: Link::open(Dialer::new(site, "", 1), tenant, options, counters),
             counters: Arc::clone(counters),
             doubts: [doubt, other],
+            site: Arc::clone(site),
             bound: options.command_timeout,
         }
     }
@@ -154,7 +157,14 @@ impl Commands {
                 let _ = tokio::time::timeout(NOTICING, noticed).await;
                 fault
             }
-            _ => fault,
+            _ => {
+                if let (true, Some(sentinels)) = (fault.is_readonly(), &self.site.sentinels) {
+                    // A master that has been demoted: both connections ask for its role, and part.
+                    sentinels.ask();
+                    self.doubts.iter().for_each(Doubt::raise);
+                }
+                fault
+            }
         }
     }
 
@@ -189,12 +199,18 @@ impl Tenant for Keeper {
         loop {
             tokio::select! {
                 () = line.life.ended() => return Fault::lost(),
+                name = line.names.changed() => {
+                    // Whoever will not be told serves us all the same.
+                    let _ = set_name(&line.client, name).await;
+                    continue;
+                }
                 _ = beat.tick() => {}
                 () = self.doubt.raised() => {}
             }
             self.counters.command();
             // If the connection breaks meanwhile, the ping fails.
-            if let Err(fault) = ping(&line.client).await {
+            let is_master = line.place.is_some();
+            if let Err(fault) = sign_of_life(&line.client, is_master).await {
                 return fault;
             }
         }

@@ -2,7 +2,7 @@
 
 use fred::error::{Error, ErrorKind as Said};
 use memolock_core::ErrorKind;
-use memolock_core::redis::Fault;
+use memolock_core::redis::{Fault, tls::handshake_fault};
 
 /// What went wrong, in the terms of every adapter.
 ///
@@ -12,6 +12,11 @@ use memolock_core::redis::Fault;
 #[allow(clippy::needless_pass_by_value)]
 pub(crate) fn fault(error: Error) -> Fault {
     let said = error.details();
+    if matches!(error.kind(), Said::IO | Said::Tls)
+        && let Some(fault) = handshake_fault(said)
+    {
+        return fault;
+    }
     match error.kind() {
         Said::Timeout => Fault::new(ErrorKind::Timeout, ""),
         Said::IO => network(said),

@@ -53,13 +53,18 @@ mod error;
 mod fence;
 mod link;
 mod reply;
+mod sentinels;
 mod session;
+mod site;
 mod subscriptions;
+mod tls;
 mod tracking;
 mod url;
 
 pub use backend::FredBackend;
 pub use builder::FredBackendBuilder;
+/// What the builder takes.
+pub use memolock_core::redis::{Credentials, TlsOptions};
 
 /// The code of the README compiles.
 #[cfg(doctest)]

@@ -22,7 +22,11 @@ pub(crate) fn of_frame(frame: Frame) -> Result<Reply, Fault> {
             Reply::Array(items?)
         }
         Frame::Set { .. } => Reply::Other("a set"),
-        Frame::Map { .. } => Reply::Other("a map"),
+        Frame::Map { data, .. } => {
+            let pairs = data.into_iter();
+            let pairs = pairs.map(|(a, b)| Ok((of_frame(a)?, of_frame(b)?)));
+            Reply::Map(pairs.collect::<Result<_, Fault>>()?)
+        }
         Frame::Push { .. } => Reply::Other("a push"),
         _ => Reply::Other("something else"),
     })

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use fred::clients::Client;
 use fred::types::Message;
+use memolock_core::redis::sentinel::Place;
 use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Routes};
 use memolock_core::{ErrorKind, Key, Operation, Wish};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::debug;
 
-use crate::dial::{Dialer, Line, ping};
+use crate::dial::{Dialer, Line, set_name, sign_of_life};
 use crate::fence::{Fence, Outcome};
 use crate::link::heartbeat;
 use crate::reply;
@@ -26,7 +27,9 @@ enum Request {
     Unsubscribe(Vec<String>),
     /// Somebody tracks, so there must be a receiver first.
     Track(Wish),
+    /// Of the receiver too, if there is one.
     Ping,
+    Name(String),
 }
 
 struct Answer {
@@ -70,7 +73,7 @@ impl<'a> Session<'a> {
             fence: Fence::default(),
             receiver: None,
             postponed: false,
-            routes: Routes::default(),
+            routes: Routes::in_database(owner.database),
             queue: VecDeque::new(),
         }
     }
@@ -115,6 +118,9 @@ impl<'a> Session<'a> {
                 () = self.owner.doubt.raised(), if asking.is_none() => {
                     self.queue.push_back(Request::Ping);
                 }
+                name = self.line.names.changed(), if asking.is_none() => {
+                    self.queue.push_back(Request::Name(name));
+                }
             }
         }
     }
@@ -139,9 +145,10 @@ impl<'a> Session<'a> {
         self.owner.counters.command();
         let client = self.line.client.clone();
         let receiver = self.receiver.as_ref().map(Receiver::handle);
+        let place = self.line.place.clone();
         if matches!(request, Request::Ping) {
             return Box::pin(async move {
-                let mut outcome = ping(&client).await;
+                let mut outcome = sign_of_life(&client, place.is_some()).await;
                 if let (Ok(()), Some(receiver)) = (&outcome, receiver) {
                     outcome = receiver.ping().await;
                 }
@@ -150,23 +157,30 @@ impl<'a> Session<'a> {
         }
         if let Request::Track(wish) = request {
             let dialer = Arc::clone(&self.owner.receiving);
-            return Box::pin(track(client, receiver, dialer, wish));
+            return Box::pin(track(client, receiver, dialer, place, wish));
+        }
+        if let Request::Name(name) = &request {
+            let name = name.clone();
+            return Box::pin(async move {
+                // Whoever will not be told serves us all the same.
+                let _ = set_name(&client, name).await;
+                Answer::new(request, Ok(Outcome::Done))
+            });
         }
         // The fence is a command too.
         self.owner.counters.command();
         let fence = self.fence.clone();
+        let channels = match &request {
+            Request::Subscribe(keys) => keys.iter().flat_map(|k| self.routes.channels(k)).collect(),
+            _ => Vec::new(),
+        };
         Box::pin(async move {
             let outcome = match &request {
-                Request::Subscribe(keys) => {
-                    let channels = keys
-                        .iter()
-                        .flat_map(|k| [k.notif_channel(), k.fail_channel()]);
-                    fence.subscribe(&client, channels.collect()).await
-                }
+                Request::Subscribe(_) => fence.subscribe(&client, channels).await,
                 Request::Unsubscribe(channels) => {
                     fence.unsubscribe(&client, channels.clone()).await
                 }
-                Request::Track(_) | Request::Ping => Ok(Outcome::Done),
+                Request::Track(_) | Request::Ping | Request::Name(_) => Ok(Outcome::Done),
             };
             Answer::new(request, outcome)
         })
@@ -263,11 +277,12 @@ async fn track(
     client: Client,
     receiver: Option<Handle>,
     dialer: Arc<Dialer>,
+    place: Option<Place>,
     wish: Wish,
 ) -> Answer {
     let opened = match receiver {
         Some(_) => Ok(None),
-        None => Receiver::open(&dialer).await.map(Some),
+        None => Receiver::open(&dialer, place.as_ref()).await.map(Some),
     };
     let request = Request::Track(wish);
     let opened = match opened {

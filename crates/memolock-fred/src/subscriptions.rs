@@ -13,6 +13,7 @@ use crate::counters::Counters;
 use crate::dial::{Dialer, Line};
 use crate::link::{Doubt, Link, Tenant};
 use crate::session::Session;
+use crate::site::Site;
 
 /// Messages that may wait to be read. fred keeps a slot for each, in each of its eight channels; who
 /// falls further behind starts over with a new connection.
@@ -30,8 +31,7 @@ pub(crate) struct Subscriptions {
 impl Subscriptions {
     /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
     pub(crate) fn open(
-        dialer: Dialer,
-        receiving: Dialer,
+        site: &Arc<Site>,
         options: &Options,
         counters: &Arc<Counters>,
         doubt: Doubt,
@@ -41,11 +41,13 @@ impl Subscriptions {
         let owner = Owner {
             board: Arc::clone(&board),
             trackers: Arc::clone(&trackers),
-            receiving: Arc::new(receiving),
+            receiving: Arc::new(Dialer::new(site, "-near", BACKLOG).for_receiving()),
             counters: Arc::clone(counters),
             doubt: doubt.clone(),
             interval: options.heartbeat,
+            database: site.address.database(),
         };
+        let dialer = Dialer::new(site, "-sub", BACKLOG);
         Self {
             link: Link::open(dialer, owner, options, counters),
             board,
@@ -125,6 +127,7 @@ pub(crate) struct Owner {
     pub(crate) counters: Arc<Counters>,
     pub(crate) doubt: Doubt,
     pub(crate) interval: Duration,
+    pub(crate) database: u32,
 }
 
 impl Tenant for Owner {
@@ -134,10 +137,12 @@ impl Tenant for Owner {
     fn handle(&mut self, _line: &Line) {}
 
     async fn serve(&mut self, line: Line) -> Fault {
-        let fault = Session::new(self, line).run().await;
+        Session::new(self, line).run().await
+    }
+
+    fn lost(&mut self) {
         // Every listener hears of the gap, and every key comes out of `changes` again.
         self.board.gap();
         self.trackers.gap();
-        fault
     }
 }

@@ -8,11 +8,12 @@
 
 use fred::interfaces::PubsubInterface;
 use fred::types::{Message, Value};
+use memolock_core::redis::sentinel::Place;
 use memolock_core::redis::{Fault, Reply};
 use memolock_core::{ErrorKind, TrackingBoard, Wish};
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::dial::{Dialer, Line, ask, ping};
+use crate::dial::{Dialer, Line, ask, sign_of_life};
 use crate::error::fault;
 use crate::reply::of_value;
 use crate::session::behind;
@@ -27,9 +28,10 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Connects and subscribes.
-    pub(crate) async fn open(dialer: &Dialer) -> Result<Self, Fault> {
-        let line = dialer.dial().await?;
+    /// Connects and subscribes. Where sentinels named a place, to the same as the one that asks: redirections
+    /// are within one server.
+    pub(crate) async fn open(dialer: &Dialer, place: Option<&Place>) -> Result<Self, Fault> {
+        let line = dialer.dial_to(place).await?;
         let Reply::Int(id) = ask(&line.client, "CLIENT", vec!["ID".into()]).await? else {
             let detail = "the id of a client is no number";
             return Err(Fault::new(ErrorKind::Protocol, detail));
@@ -75,7 +77,7 @@ pub(crate) struct Handle {
 
 impl Handle {
     pub(crate) async fn ping(&self) -> Result<(), Fault> {
-        ping(&self.client).await
+        sign_of_life(&self.client, false).await
     }
 
     /// Has the server tell of changes, asking over `client`.

@@ -1,18 +1,21 @@
 //! fred's form of an address.
 
-use std::sync::Arc;
-
 use fred::types::RespVersion;
-use fred::types::config::{Config, Server, ServerConfig, TlsConnector};
+use fred::types::config::{Config, Server, ServerConfig};
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, Endpoint, Fault};
-use rustls::crypto::{CryptoProvider, ring};
 
-/// What fred must know to connect there.
-pub(crate) fn config(address: &Address) -> Result<Config, Fault> {
+use crate::tls::Tls;
+
+/// What fred must know to connect there, over TLS if the address says so.
+pub(crate) fn config(address: &Address, tls: Option<&Tls>) -> Result<Config, Fault> {
     let (server, tls) = match address.endpoint().clone() {
         Endpoint::Tcp { host, port } => (centralized(host, port), None),
-        Endpoint::Tls { host, port } => (centralized(host, port), Some(connector()?.into())),
+        Endpoint::Tls { host, port } => {
+            // `Site` has it for such an address. Without it nothing may go out.
+            let tls = tls.ok_or_else(|| Fault::new(ErrorKind::Config, "there is no TLS here"))?;
+            (centralized(host, port), Some(tls.connector().into()))
+        }
         Endpoint::Unix(path) => (ServerConfig::Unix { path }, None),
     };
     Ok(Config {
@@ -45,26 +48,14 @@ fn database(number: u32) -> Result<Option<u8>, Fault> {
     }
 }
 
-/// TLS with the public authorities, whatever the machine trusts. rustls panics when nobody chose a
-/// provider: take ring, unless the application has chosen.
-fn connector() -> Result<TlsConnector, Fault> {
-    let provider = CryptoProvider::get_default().cloned();
-    let provider = provider.unwrap_or_else(|| Arc::new(ring::default_provider()));
-    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::new(ErrorKind::Config, error.to_string()))?
-        .with_root_certificates(roots.collect::<rustls::RootCertStore>())
-        .with_no_client_auth();
-    Ok(config.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use memolock_core::redis::TlsOptions;
 
     fn of(url: &str) -> Result<Config, Fault> {
-        config(&Address::parse(url).unwrap())
+        let tls = Tls::new(&TlsOptions::new()).unwrap();
+        config(&Address::parse(url).unwrap(), Some(&tls))
     }
 
     #[test]
@@ -77,6 +68,8 @@ mod tests {
         assert_eq!(full.server, centralized("example.org".into(), 7000));
         assert!(full.tls.is_none());
         assert!(of("rediss://example.org").unwrap().tls.is_some());
+        let bare = config(&Address::parse("rediss://example.org").unwrap(), None);
+        assert_eq!(bare.unwrap_err().kind(), ErrorKind::Config);
         let socket = of("redis+unix:///tmp/r.sock").unwrap();
         let path = "/tmp/r.sock".into();
         assert_eq!(socket.server, ServerConfig::Unix { path });

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled,
     Fulfilment, Inspection, Key, Keyspace, Message, Notice, Operation, PutMode, Renewal,
-    Subscription, Switchboard, Timed, Timestamp, Token, Tracking, TrackingBoard, async_trait,
+    Subscription, Switchboard, Tag, Timed, Timestamp, Token, Tracking, TrackingBoard, async_trait,
 };
 
 use crate::store::{Full, Store, Usage};
@@ -326,6 +326,9 @@ impl Backend for MemoryBackend {
             })
             .map(|listener| Box::pin(listener) as Subscription)
     }
+
+    /// There is no list of connections.
+    fn introduce(&self, _tag: &Tag) {}
 
     /// `commands` counts each call that would have been a command to a remote store, unsubscribing
     /// aside; `subscriptions` counts keys that are listened to.

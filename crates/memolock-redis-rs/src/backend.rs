@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use memolock_core::redis::{Address, Call, Fault, KEYS_PER_COMMAND, Options, Reply, calls, reply};
+use memolock_core::redis::{Call, Fault, KEYS_PER_COMMAND, Reply, calls, reply};
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment,
-    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token,
-    Tracking, async_trait,
+    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Tag, Timed,
+    Token, Tracking, async_trait,
 };
 use redis::Cmd;
 
-use crate::builder::{RedisBackendBuilder, Way};
+use crate::builder::RedisBackendBuilder;
 use crate::counters::Counters;
-use crate::dial::Dialer;
 use crate::dice::Dice;
 use crate::link::Doubt;
 use crate::road::Road;
+use crate::site::{SharedSite, Site};
 use crate::subscriptions::Subscriptions;
 
 /// A Redis or Valkey server as a [`Backend`]. Cheap to clone; the clones share two connections, and
@@ -33,7 +33,7 @@ struct Rooms {
     road: Road,
     subscriptions: Subscriptions,
     counters: Arc<Counters>,
-    address: Address,
+    site: SharedSite,
 }
 
 impl RedisBackend {
@@ -64,25 +64,24 @@ impl RedisBackend {
 
     /// Opens the subscription link, and paves the road for commands. Within a tokio runtime only.
     pub(crate) fn open(
-        address: &Address,
-        options: &Options,
-        Way { connector, dice }: Way,
-        pave: impl FnOnce(Dialer, Dice, &Arc<Counters>, Doubt) -> Road,
-    ) -> Result<Self, Fault> {
+        site: Site,
+        dice: Dice,
+        pave: impl FnOnce(&SharedSite, Dice, &Arc<Counters>, Doubt) -> Road,
+    ) -> Self {
+        let site = Arc::new(site);
         let counters = Arc::new(Counters::default());
         let doubt = Doubt::default();
-        let speaking = Dialer::new(address, options, connector.clone(), "")?;
-        let listening = Dialer::new(address, options, connector, "-sub")?;
-        let road = pave(speaking, dice.clone(), &counters, doubt.clone());
-        let subscriptions = Subscriptions::open(listening, options, dice, &counters, doubt);
-        Ok(Self {
+        let road = pave(&site, dice.clone(), &counters, doubt.clone());
+        let options = &site.options;
+        let subscriptions = Subscriptions::open(&site, options, dice, &counters, doubt);
+        Self {
             rooms: Arc::new(Rooms {
                 road,
                 subscriptions,
                 counters,
-                address: address.clone(),
+                site,
             }),
-        })
+        }
     }
 
     /// Waits until the first attempt to connect has ended, which is bounded by itself.
@@ -94,7 +93,12 @@ impl RedisBackend {
     }
 
     async fn run(&self, key: &Key, call: Call) -> Result<Reply, Fault> {
-        self.rooms.road.run(&[key], &call).await
+        self.run_some(&[key], call).await
+    }
+
+    async fn run_some(&self, keys: &[&Key], call: Call) -> Result<Reply, Fault> {
+        let call = call.in_database(self.rooms.site.address.database(), keys);
+        self.rooms.road.run(keys, &call).await
     }
 
     /// Renewals that travel together.
@@ -127,11 +131,7 @@ impl RedisBackend {
 
     async fn fulfil_some(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
         let keys: Vec<&Key> = values.iter().map(|v| &v.key).collect();
-        let answer = self
-            .rooms
-            .road
-            .run(&keys, &calls::fulfil_many(values))
-            .await;
+        let answer = self.run_some(&keys, calls::fulfil_many(values)).await;
         let answers = answer.and_then(|answer| reply::fulfilled_many(answer, keys.len()));
         reply::on_each(answers, Operation::Fulfil, &keys)
     }
@@ -303,6 +303,10 @@ impl Backend for RedisBackend {
         Ok(Box::pin(listener))
     }
 
+    fn introduce(&self, tag: &Tag) {
+        self.rooms.site.names.introduce(tag);
+    }
+
     fn stats(&self) -> BackendStats {
         let mut stats = BackendStats::default();
         stats.commands = self.rooms.counters.commands();
@@ -315,8 +319,10 @@ impl Backend for RedisBackend {
         // First all that needs no waiting, so that a dropped close has closed too.
         self.rooms.road.close();
         self.rooms.subscriptions.close();
+        self.rooms.site.close();
         self.rooms.road.ended().await;
         self.rooms.subscriptions.link().ended().await;
+        self.rooms.site.ended().await;
     }
 }
 
@@ -324,7 +330,7 @@ impl Backend for RedisBackend {
 impl fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisBackend")
-            .field("address", &format_args!("{}", self.rooms.address))
+            .field("address", &format_args!("{}", self.rooms.site.address))
             .field("commands", &self.rooms.road.condition())
             .field(
                 "subscriptions",

@@ -4,17 +4,25 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use memolock_core::redis::{Address, Endpoint, Fault, Options, Topology};
+use memolock_core::redis::{
+    Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
+    Topology,
+};
 use memolock_core::{BackendError, Entropy, ErrorKind, Operation};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::backend::RedisBackend;
 use crate::command::Commands;
+#[cfg(feature = "deadpool")]
+use crate::dial::Dialer;
 use crate::dice::Dice;
 #[cfg(feature = "deadpool")]
 use crate::pooled::Pooled;
 use crate::road::Road;
+use crate::sentinels::{MAX_DELAY, Sentinels};
+use crate::site::{Names, Site};
 use crate::stream::Connector;
+use crate::tls::Tls;
 
 /// Makes a [`RedisBackend`] with other than the default options.
 ///
@@ -35,17 +43,15 @@ use crate::stream::Connector;
 pub struct RedisBackendBuilder {
     url: String,
     options: Options,
-    way: Way,
+    /// Whether the client's name was chosen by the user.
+    named: bool,
+    tls: TlsOptions,
+    credentials: Option<CredentialsProvider>,
+    /// None: over TCP, or whatever the URL says.
+    connector: Option<Connector>,
+    dice: Dice,
     #[cfg(feature = "deadpool")]
     pool: Option<deadpool_redis::Pool>,
-}
-
-/// How connections are made, beyond the options that adapters share.
-#[derive(Clone, Default)]
-pub(crate) struct Way {
-    /// None: over TCP, or whatever the URL says.
-    pub(crate) connector: Option<Connector>,
-    pub(crate) dice: Dice,
 }
 
 impl RedisBackendBuilder {
@@ -53,7 +59,11 @@ impl RedisBackendBuilder {
         Self {
             url,
             options: Options::default(),
-            way: Way::default(),
+            named: false,
+            tls: TlsOptions::default(),
+            credentials: None,
+            connector: None,
+            dice: Dice::default(),
             #[cfg(feature = "deadpool")]
             pool: None,
         }
@@ -122,9 +132,64 @@ impl RedisBackendBuilder {
     /// The name of the command connection in `CLIENT LIST`; that of the subscription connection has
     /// `-sub` appended. Printable ASCII without spaces, as the server demands.
     ///
-    /// Default: `memolock`, so that an operator sees whose connections they are.
+    /// Default: `memolock`, and once a memolock is built over the backend `memolock:` and its tag, or the number of
+    /// tags if there are several, so that an operator sees whose connections they are.
     pub fn client_name(mut self, name: impl Into<String>) -> Self {
         self.options.client_name = Some(name.into());
+        self.named = true;
+        self
+    }
+
+    /// Whom to trust and who to be, over TLS: an authority of your own, a client certificate. For `rediss://` and
+    /// `rediss-sentinel://` alone; with another URL it is refused, so that nobody takes a connection for safe
+    /// that is not. Certificates are read when the backend is made.
+    ///
+    /// Default: the public authorities are trusted and no certificate is shown.
+    ///
+    /// ```no_run
+    /// # use memolock_redis_rs::{RedisBackend, TlsOptions};
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let backend = RedisBackend::builder("rediss://redis.internal")
+    ///     .tls(TlsOptions::new().authority(std::fs::read("ca.pem")?))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Asks `provider` for user and password before each connection is made, in place of those of the URL: for
+    /// passwords that are rotated. It has, with all else, the [bound](Self::connect_timeout) of one attempt to
+    /// connect. Who is refused asks again before the next attempt; connections that stand are left alone.
+    /// Sentinels are told what the URL says. Default: none.
+    ///
+    /// ```no_run
+    /// # use memolock_redis_rs::{Credentials, RedisBackend};
+    /// # async fn example() -> Result<(), memolock_core::BackendError> {
+    /// let backend = RedisBackend::builder("redis://127.0.0.1:6379")
+    ///     .credentials(|| async {
+    ///         let password = tokio::fs::read_to_string("/run/secrets/redis").await?;
+    ///         Ok::<_, std::io::Error>(Credentials::new("likes", password.trim_end()))
+    ///     })
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the provider fails, connecting is [`Unavailable`](ErrorKind::Unavailable) and its error is told, so that
+    /// should hold no secret.
+    pub fn credentials<F, Fut, E>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.credentials = Some(CredentialsProvider::new(provider));
         self
     }
 
@@ -152,14 +217,14 @@ impl RedisBackendBuilder {
         Fut: Future<Output = io::Result<S>> + Send + 'static,
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.way.connector = Some(Connector::new(connect));
+        self.connector = Some(Connector::new(connect));
         self
     }
 
     /// Where the jitter of reconnecting comes from. Default: the standard library's random state. For
     /// simulations that must repeat.
     pub fn entropy(mut self, entropy: impl Entropy + Send + 'static) -> Self {
-        self.way.dice = Dice::of(entropy);
+        self.dice = Dice::of(entropy);
         self
     }
 
@@ -186,36 +251,71 @@ impl RedisBackendBuilder {
     /// [`Config`](ErrorKind::Config) or [`Unsupported`](ErrorKind::Unsupported) for the URL or an
     /// option, or if there is no runtime.
     pub fn connect_lazy(self) -> Result<RedisBackend, BackendError> {
-        let address = Address::parse(&self.url).map_err(refused)?;
-        if *address.topology() != Topology::Single {
-            let detail = "redis-cluster:// and redis-sentinel:// are not supported yet";
-            return Err(refused(Fault::new(ErrorKind::Unsupported, detail)));
+        self.open().map_err(refused)
+    }
+
+    fn open(self) -> Result<RedisBackend, Fault> {
+        let address = Address::parse(&self.url)?;
+        self.options.check()?;
+        let encrypted = matches!(address.endpoint(), Endpoint::Tls { .. });
+        let refused = match address.topology() {
+            Topology::Cluster => {
+                let detail = "redis-cluster:// is not supported yet";
+                return Err(Fault::new(ErrorKind::Unsupported, detail));
+            }
+            _ if self.connector.is_some() && encrypted => {
+                "over a connector's stream TLS is the stream's affair: use redis://"
+            }
+            Topology::Sentinel { .. } if self.connector.is_some() => {
+                "a connector leads to one server: use redis://, or no connector"
+            }
+            #[cfg(feature = "deadpool")]
+            Topology::Sentinel { .. } if self.pool.is_some() => {
+                "a pool leads to one server and follows no failover: use redis://, or no pool"
+            }
+            _ if !encrypted && !self.tls.is_default() => {
+                "TLS was asked for, and the URL is not for TLS: use rediss://"
+            }
+            _ if tokio::runtime::Handle::try_current().is_err() => "there is no tokio runtime here",
+            _ => "",
+        };
+        if !refused.is_empty() {
+            return Err(Fault::new(ErrorKind::Config, refused));
         }
-        self.options.check().map_err(refused)?;
-        let tls = matches!(address.endpoint(), Endpoint::Tls { .. });
-        if tls && self.way.connector.is_some() {
-            let detail = "over a connector's stream TLS is the stream's affair: use redis://";
-            return Err(refused(Fault::new(ErrorKind::Config, detail)));
-        }
-        if tokio::runtime::Handle::try_current().is_err() {
-            let detail = "there is no tokio runtime here";
-            return Err(refused(Fault::new(ErrorKind::Config, detail)));
-        }
-        let options = &self.options;
-        let opened = RedisBackend::open(
-            &address,
+        let tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
+        let mut options = self.options;
+        let sentinels = match address.topology() {
+            Topology::Sentinel { service } => {
+                options.reconnect_max_delay = options.reconnect_max_delay.min(MAX_DELAY);
+                let (tls, dice) = (tls.as_ref(), &self.dice);
+                Some(Sentinels::open(&address, service, &options, tls, dice))
+            }
+            Topology::Single | Topology::Cluster => None,
+        };
+        let name = ClientName::new(options.client_name.clone(), self.named);
+        let site = Site {
+            address,
             options,
-            self.way,
-            |dialer, dice, counters, doubt| {
+            connector: self.connector,
+            tls,
+            credentials: self.credentials,
+            names: Names::new(name),
+            sentinels,
+        };
+        Ok(RedisBackend::open(
+            site,
+            self.dice,
+            |site, dice, counters, doubt| {
+                let options = &site.options;
                 #[cfg(feature = "deadpool")]
                 if let Some(pool) = self.pool {
+                    let dialer = Dialer::new(site, "");
                     let pooled = Pooled::new(pool, dialer, options, counters, doubt);
                     return Road::Pooled(Box::new(pooled));
                 }
-                Road::Own(Commands::open(dialer, options, dice, counters, doubt))
+                Road::Own(Commands::open(site, options, dice, counters, doubt))
             },
-        );
-        opened.map_err(refused)
+        ))
     }
 }
 
@@ -266,6 +366,23 @@ mod tests {
     async fn tls_is_not_forgotten_over_a_connector() {
         let stream = || async { Ok(tokio::io::empty()) };
         let builder = RedisBackend::builder("rediss://h").connector(stream);
+        assert_eq!(lazy(builder), ErrorKind::Config);
+    }
+
+    #[tokio::test]
+    async fn tls_is_not_forgotten_over_a_url_without_it() {
+        let builder = RedisBackend::builder("redis://127.0.0.1:1");
+        let tls = TlsOptions::new().also_public();
+        assert_eq!(lazy(builder.tls(tls)), ErrorKind::Config);
+        let builder = RedisBackend::builder("rediss://127.0.0.1:1");
+        let tls = TlsOptions::new().authority("no PEM");
+        assert_eq!(lazy(builder.tls(tls)), ErrorKind::Config);
+    }
+
+    #[tokio::test]
+    async fn a_connector_does_not_find_a_master() {
+        let stream = || async { Ok(tokio::io::empty()) };
+        let builder = RedisBackend::builder("redis-sentinel://h/likes").connector(stream);
         assert_eq!(lazy(builder), ErrorKind::Config);
     }
 

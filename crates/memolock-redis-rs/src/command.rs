@@ -9,11 +9,12 @@ use redis::{Cmd, Value};
 use tokio::time::Instant;
 
 use crate::counters::Counters;
-use crate::dial::{Dialer, Line, ping};
+use crate::dial::{Dialer, Line, set_name, sign_of_life};
 use crate::dice::Dice;
 use crate::error::fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply::neutral;
+use crate::site::Site;
 use crate::stream::Connection;
 
 /// How long a command that met a dead connection waits for the link's task to notice. It takes
@@ -32,6 +33,7 @@ pub(crate) struct Commands {
     link: Link<Wire>,
     counters: Arc<Counters>,
     doubts: [Doubt; 2],
+    site: Arc<Site>,
     bound: Duration,
 }
 
@@ -39,7 +41,7 @@ impl Commands {
     /// Opens the link. `other` is the doubt of the subscription connection: a server that does not
     /// answer here may not answer there.
     pub(crate) fn open(
-        dialer: Dialer,
+        site: &Arc<Site>,
         options: &Options,
         dice: Dice,
         counters: &Arc<Counters>,
@@ -53,9 +55,10 @@ impl Commands {
             made: 0,
         };
         Self {
-            link: Link::open(dialer, tenant, options, dice, counters),
+            link: Link::open(Dialer::new(site, ""), tenant, options, dice, counters),
             counters: Arc::clone(counters),
             doubts: [doubt, other],
+            site: Arc::clone(site),
             bound: options.command_timeout,
         }
     }
@@ -124,7 +127,14 @@ impl Commands {
                 let _ = tokio::time::timeout(NOTICING, noticed).await;
                 fault
             }
-            _ => fault,
+            _ => {
+                if let (true, Some(sentinels)) = (fault.is_readonly(), &self.site.sentinels) {
+                    // A master that has been demoted: both connections ask for its role, and part.
+                    sentinels.ask();
+                    self.doubts.iter().for_each(Doubt::raise);
+                }
+                fault
+            }
         }
     }
 }
@@ -159,12 +169,18 @@ impl Tenant for Keeper {
                     Err(fault) => return fault,
                     Ok(_) => continue,
                 },
+                name = line.names.changed() => {
+                    // Whoever will not be told serves us all the same.
+                    let _ = line.connection.send_packed_command(&set_name(&name)).await;
+                    continue;
+                }
                 _ = beat.tick() => {}
                 () = self.doubt.raised() => {}
             }
             self.counters.command();
             // If the connection breaks meanwhile, the ping fails.
-            if let Err(fault) = ping(&mut line.connection).await {
+            let is_master = line.place.is_some();
+            if let Err(fault) = sign_of_life(&mut line.connection, is_master).await {
                 return fault;
             }
         }

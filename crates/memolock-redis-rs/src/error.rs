@@ -1,7 +1,9 @@
 //! The client's errors, as faults.
 
+use std::io;
+
 use memolock_core::ErrorKind;
-use memolock_core::redis::Fault;
+use memolock_core::redis::{Fault, tls::handshake_fault};
 use redis::RedisError;
 
 /// What went wrong, in the terms of every adapter.
@@ -11,6 +13,12 @@ pub(crate) fn fault(error: RedisError) -> Fault {
     use redis::ErrorKind as Said;
     if let Some(code) = error.code() {
         return Fault::answered(&format!("{code} {}", error.detail().unwrap_or_default()));
+    }
+    // Before all else: over TLS 1.3 a server refuses us only after the handshake, amid our greeting.
+    if error.kind() == Said::Io
+        && let Some(fault) = handshake_fault(&error.to_string())
+    {
+        return fault;
     }
     let kind = match error.kind() {
         Said::Io if error.is_timeout() => {
@@ -36,10 +44,14 @@ pub(crate) fn fault(error: RedisError) -> Fault {
     Fault::new(kind, error.to_string())
 }
 
+/// The same of a failure of the operating system, or of TLS.
+pub(crate) fn of_io(error: io::Error) -> Fault {
+    fault(RedisError::from(error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
 
     fn of_line(line: &str) -> Fault {
         let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();

@@ -59,8 +59,11 @@ mod pooled;
 mod pushes;
 mod reply;
 mod road;
+mod sentinels;
+mod site;
 mod stream;
 mod subscriptions;
+mod tls;
 mod tracking;
 mod url;
 
@@ -69,6 +72,8 @@ pub use builder::RedisBackendBuilder;
 /// The pool that [`RedisBackendBuilder::pool`] takes.
 #[cfg(feature = "deadpool")]
 pub use deadpool_redis;
+/// What the builder takes.
+pub use memolock_core::redis::{Credentials, TlsOptions};
 
 /// The code of the README compiles.
 #[cfg(doctest)]

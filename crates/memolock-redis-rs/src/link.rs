@@ -36,8 +36,11 @@ pub(crate) trait Tenant: Send + 'static {
     /// What users get for this line.
     fn handle(&mut self, line: &Line) -> Self::Handle;
 
-    /// Uses the connection until it is lost, and says why it was.
+    /// Uses the connection until it is lost, and says why it was. It may be dropped before.
     fn serve(&mut self, line: Line) -> impl Future<Output = Fault> + Send;
+
+    /// The connection is no more, whichever way it went.
+    fn lost(&mut self) {}
 }
 
 /// A link, seen by its users. Dropping it ends the task and the connection.
@@ -177,7 +180,13 @@ impl<T: Tenant> Supervisor<T> {
             let handle = self.tenant.handle(&line);
             self.publish(State::Up(handle));
             let since = Instant::now();
-            let fault = self.tenant.serve(line).await;
+            let place = line.place.clone();
+            let fault = tokio::select! {
+                biased;
+                fault = self.tenant.serve(line) => fault,
+                fault = self.dialer.deposed(place.as_ref()) => fault,
+            };
+            self.tenant.lost();
             // From here on commands wait: it may have been one killed connection.
             self.publish(State::Connecting);
             self.backoff.lived(since.elapsed());
@@ -197,7 +206,11 @@ impl<T: Tenant> Supervisor<T> {
         loop {
             let delay = self.backoff.next(self.dice.roll());
             if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(delay) => {}
+                    () = self.dialer.news() => {}
+                }
             }
             match self.dialer.dial().await {
                 Ok(line) => {

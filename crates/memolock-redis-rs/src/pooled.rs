@@ -30,6 +30,7 @@ use crate::dial::Dialer;
 use crate::error::fault;
 use crate::link::Doubt;
 use crate::reply::neutral;
+use crate::url::provide_crypto;
 
 /// Turns are kept per lane, and keys are spread over the lanes: far more of them than a pool has
 /// connections, so that two keys rarely wait for each other without need.
@@ -58,6 +59,8 @@ impl Pooled {
         counters: &Arc<Counters>,
         doubt: Doubt,
     ) -> Self {
+        // The pool's own client may speak TLS, and has not connected yet.
+        provide_crypto();
         Self {
             pool,
             dialer,

@@ -15,7 +15,10 @@ pub(crate) fn neutral(value: Value) -> Reply {
         Value::Array(items) => Reply::Array(items.into_iter().map(neutral).collect()),
         Value::Attribute { data, .. } => neutral(*data),
         Value::Set(_) => Reply::Other("a set"),
-        Value::Map(_) => Reply::Other("a map"),
+        Value::Map(pairs) => {
+            let pairs = pairs.into_iter();
+            Reply::Map(pairs.map(|(a, b)| (neutral(a), neutral(b))).collect())
+        }
         Value::Push { .. } => Reply::Other("a push"),
         _ => Reply::Other("something else"),
     }
@@ -47,7 +50,7 @@ mod tests {
 
     #[test]
     fn what_no_script_answers_keeps_only_its_kind() {
-        assert_eq!(neutral(Value::Map(vec![])), Reply::Other("a map"));
+        assert_eq!(neutral(Value::Set(vec![])), Reply::Other("a set"));
         assert_eq!(
             neutral(Value::Double(f64::NAN)),
             Reply::Other("something else")

@@ -1,4 +1,4 @@
-//! Streams that the application makes, in place of TCP connections of our own.
+//! Streams that the application makes, or TLS, in place of the client's own.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -41,13 +41,7 @@ impl Connector {
         config: AsyncConnectionConfig,
     ) -> RedisResult<Connection> {
         let stream = (self.0)().await?;
-        let (inner, driver) =
-            MultiplexedConnection::new_with_config(settings, stream, config).await?;
-        let driver = Driver(tokio::spawn(driver).abort_handle());
-        Ok(Connection {
-            inner,
-            _driver: Some(Arc::new(driver)),
-        })
+        Connection::over(stream, settings, config).await
     }
 }
 
@@ -56,6 +50,23 @@ impl Connector {
 pub(crate) struct Connection {
     inner: MultiplexedConnection,
     _driver: Option<Arc<Driver>>,
+}
+
+impl Connection {
+    /// Over a stream that the client did not make.
+    pub(crate) async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        settings: &RedisConnectionInfo,
+        config: AsyncConnectionConfig,
+    ) -> RedisResult<Self> {
+        let (inner, driver) =
+            MultiplexedConnection::new_with_config(settings, stream, config).await?;
+        let driver = Driver(tokio::spawn(driver).abort_handle());
+        Ok(Self {
+            inner,
+            _driver: Some(Arc::new(driver)),
+        })
+    }
 }
 
 impl From<MultiplexedConnection> for Connection {

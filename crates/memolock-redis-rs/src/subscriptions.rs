@@ -16,11 +16,12 @@ use redis::{PushInfo, PushKind};
 use tracing::debug;
 
 use crate::counters::Counters;
-use crate::dial::{Dialer, Line, ping};
+use crate::dial::{Dialer, Line, set_name, sign_of_life};
 use crate::dice::Dice;
 use crate::error::fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply;
+use crate::site::Site;
 use crate::tracking::{changed, is_outage, track};
 
 /// The subscriptions of a backend.
@@ -35,7 +36,7 @@ pub(crate) struct Subscriptions {
 impl Subscriptions {
     /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
     pub(crate) fn open(
-        dialer: Dialer,
+        site: &Arc<Site>,
         options: &Options,
         dice: Dice,
         counters: &Arc<Counters>,
@@ -49,7 +50,9 @@ impl Subscriptions {
             counters: Arc::clone(counters),
             doubt: doubt.clone(),
             interval: options.heartbeat,
+            database: site.address.database(),
         };
+        let dialer = Dialer::new(site, "-sub");
         Self {
             link: Link::open(dialer, owner, options, dice, counters),
             board,
@@ -127,6 +130,7 @@ struct Owner {
     counters: Arc<Counters>,
     doubt: Doubt,
     interval: Duration,
+    database: u32,
 }
 
 impl Tenant for Owner {
@@ -136,11 +140,13 @@ impl Tenant for Owner {
     fn handle(&mut self, _line: &Line) {}
 
     async fn serve(&mut self, line: Line) -> Fault {
-        let fault = Session::new(self, line).run().await;
+        Session::new(self, line).run().await
+    }
+
+    fn lost(&mut self) {
         // Every listener hears of the gap, and every key comes out of `changes` again.
         self.board.gap();
         self.trackers.gap();
-        fault
     }
 }
 
@@ -152,6 +158,9 @@ enum Request {
     Unsubscribe(Vec<String>),
     Track(Wish),
     Ping,
+    /// Ask whether it is a master.
+    Role,
+    Name(String),
 }
 
 type Answer = (Request, Result<(), Fault>);
@@ -172,7 +181,7 @@ impl<'a> Session<'a> {
         Self {
             owner,
             line,
-            routes: Routes::default(),
+            routes: Routes::in_database(owner.database),
             queue: VecDeque::new(),
             awaited: VecDeque::new(),
         }
@@ -205,11 +214,21 @@ impl<'a> Session<'a> {
                     self.queue.push_back(Request::Track(wish));
                 }
                 // While something is asked, its answer is as good as a ping's.
-                _ = beat.tick(), if asking.is_none() => self.queue.push_back(Request::Ping),
+                _ = beat.tick(), if asking.is_none() => self.queue.push_back(self.check()),
                 () = self.owner.doubt.raised(), if asking.is_none() => {
-                    self.queue.push_back(Request::Ping);
+                    self.queue.push_back(self.check());
+                }
+                name = self.line.names.changed(), if asking.is_none() => {
+                    self.queue.push_back(Request::Name(name));
                 }
             }
+        }
+    }
+
+    fn check(&self) -> Request {
+        match self.line.place {
+            Some(_) => Request::Role,
+            None => Request::Ping,
         }
     }
 
@@ -231,13 +250,20 @@ impl<'a> Session<'a> {
 
     fn ask(&mut self, request: Request) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         if let Request::Subscribe(keys) = &request {
-            let fails = keys.iter().map(|key| (key.fail_channel(), key.clone()));
+            let fails = keys.iter().map(|key| {
+                let [_, fail] = self.routes.channels(key);
+                (fail, key.clone())
+            });
             self.awaited.extend(fails);
         }
         self.owner.counters.command();
         let mut connection = self.line.connection.clone();
+        let channels = match &request {
+            Request::Subscribe(keys) => keys.iter().flat_map(|k| self.routes.channels(k)).collect(),
+            _ => Vec::new(),
+        };
         Box::pin(async move {
-            let outcome = request.send(&mut connection).await;
+            let outcome = request.send(&mut connection, channels).await;
             (request, outcome)
         })
     }
@@ -332,18 +358,23 @@ impl<'a> Session<'a> {
 }
 
 impl Request {
-    async fn send(&self, connection: &mut MultiplexedConnection) -> Result<(), Fault> {
+    /// `channels` are those to subscribe.
+    async fn send(
+        &self,
+        connection: &mut MultiplexedConnection,
+        channels: Vec<String>,
+    ) -> Result<(), Fault> {
         match self {
-            Self::Subscribe(keys) => {
-                let channels = keys
-                    .iter()
-                    .flat_map(|k| [k.notif_channel(), k.fail_channel()]);
-                let channels: Vec<String> = channels.collect();
-                connection.subscribe(channels).await.map_err(fault)
-            }
+            Self::Subscribe(_) => connection.subscribe(channels).await.map_err(fault),
             Self::Unsubscribe(channels) => connection.unsubscribe(channels).await.map_err(fault),
             Self::Track(wish) => track(connection, wish).await,
-            Self::Ping => ping(connection).await,
+            Self::Ping => sign_of_life(connection, false).await,
+            Self::Role => sign_of_life(connection, true).await,
+            Self::Name(name) => {
+                // Whoever will not be told serves us all the same.
+                let _ = connection.send_packed_command(&set_name(name)).await;
+                Ok(())
+            }
         }
     }
 }

@@ -10,9 +10,6 @@ use crate::error::fault;
 
 /// A client that connects there.
 pub(crate) fn client(address: &Address) -> Result<redis::Client, Fault> {
-    if matches!(address.endpoint(), Endpoint::Tls { .. }) {
-        provide_crypto();
-    }
     redis::Client::open(info(address)?).map_err(fault)
 }
 
@@ -27,6 +24,15 @@ fn info(address: &Address) -> Result<ConnectionInfo, Fault> {
         },
         Endpoint::Unix(path) => ConnectionAddr::Unix(path),
     };
+    let info = place.into_connection_info().map_err(fault)?;
+    Ok(info
+        .set_redis_settings(settings(address))
+        // Off by default, and small writes would wait for acknowledgements of earlier ones.
+        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+}
+
+/// What a connection begins with.
+pub(crate) fn settings(address: &Address) -> RedisConnectionInfo {
     let mut settings = RedisConnectionInfo::default()
         .set_db(address.database().into())
         // Pushes on the connection itself are what tells messages, confirmations and its end.
@@ -38,16 +44,13 @@ fn info(address: &Address) -> Result<ConnectionInfo, Fault> {
     if let Some(password) = address.password() {
         settings = settings.set_password(password);
     }
-    let info = place.into_connection_info().map_err(fault)?;
-    Ok(info
-        .set_redis_settings(settings)
-        // Off by default, and small writes would wait for acknowledgements of earlier ones.
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+    settings
 }
 
-/// rustls panics when a process has several providers or none and nobody chose: choose ring, unless
-/// the application has chosen.
-fn provide_crypto() {
+/// For the client's own TLS, which a pool has: rustls panics when a process has several providers or none and
+/// nobody chose. Choose ring, unless the application has chosen.
+#[cfg(feature = "deadpool")]
+pub(crate) fn provide_crypto() {
     use rustls::crypto::{CryptoProvider, ring};
     if CryptoProvider::get_default().is_none() {
         // An error means that another thread was faster.

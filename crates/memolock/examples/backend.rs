@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use memolock::core::{
     Acquired, Attempt, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment, Inspection,
-    Key, Keyspace, Notice, PutMode, Renewal, Subscription, Timed, Token, Tracking, async_trait,
+    Key, Keyspace, Notice, PutMode, Renewal, Subscription, Tag, Timed, Token, Tracking,
+    async_trait,
 };
 use memolock::memory::MemoryBackend;
 use memolock::{Backend, Memolock};
@@ -105,6 +106,9 @@ impl<B: Backend> Backend for Logged<B> {
     async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
         println!("subscribe {key}");
         self.0.subscribe(key).await
+    }
+    fn introduce(&self, tag: &Tag) {
+        self.0.introduce(tag);
     }
     fn stats(&self) -> BackendStats {
         self.0.stats()

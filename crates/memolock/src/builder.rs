@@ -203,6 +203,7 @@ impl<T, C> Builder<T, C> {
             .map_err(|_| Error::Config("a memolock is built inside a tokio runtime".into()))?;
         let layout = self.layout.unwrap_or(self.backend.capabilities().layout);
         let space = Keyspace::new(Tag::new(&self.tag)?, layout)?;
+        self.backend.introduce(space.tag());
         let serves = self.policy.outage == OutagePolicy::Serve;
         let hub = Hub::new(
             Store::new(self.backend, self.breaker),

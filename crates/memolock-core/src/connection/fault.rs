@@ -77,6 +77,12 @@ impl Fault {
         )
     }
 
+    /// Whether the connection failed, and not what was asked over it.
+    #[must_use]
+    pub fn is_connection(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
+    }
+
     /// As it is told to those who find the link down: they sent nothing, so nothing timed out.
     #[must_use]
     pub fn while_down(&self) -> Self {

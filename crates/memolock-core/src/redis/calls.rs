@@ -90,6 +90,36 @@ impl Call {
             args: args.into(),
         }
     }
+
+    /// The same in a database of that number: what is published goes on the channels of that database. `keys`
+    /// are those that the call was made of.
+    #[must_use]
+    pub fn in_database(mut self, database: u32, keys: &[&Key]) -> Self {
+        if database == 0 {
+            return self;
+        }
+        let (first, each): (usize, usize) = match self.script {
+            Script::Fulfil | Script::FulfilMany => (3, 4),
+            Script::Put => (2, 4),
+            Script::Release => (1, 3),
+            Script::Invalidate => (0, 2),
+            // They publish nothing.
+            Script::Acquire
+            | Script::AcquireMany
+            | Script::Renew
+            | Script::Inspect
+            | Script::Timed => return self,
+        };
+        let fails = matches!(self.script, Script::Release | Script::Invalidate);
+        let channels = self.args.iter_mut().skip(first).step_by(each);
+        for (channel, key) in channels.zip(keys) {
+            *channel = match fails {
+                true => key.fail_channel_in(database).into(),
+                false => key.notif_channel_in(database).into(),
+            };
+        }
+        self
+    }
 }
 
 /// [`Backend::acquire`](crate::Backend::acquire)
@@ -269,6 +299,39 @@ mod tests {
         assert!(inspect(&key("a")).args.is_empty());
         let call = timed(&[key("a"), key("b")]);
         assert_eq!(call.keys, ["likes:a", "likes:b"]);
+    }
+
+    #[test]
+    fn each_database_has_channels_of_its_own() {
+        let second = Duration::from_secs(1);
+        let (a, b, token) = (key("a"), key("b"), Token::from_bits(1));
+        let sent = |call: Call| {
+            let old = call.clone();
+            assert_eq!(old.clone().in_database(0, &[&a, &b]), old);
+            let new = call.in_database(3, &[&a, &b]);
+            assert_eq!((&new.keys, new.args.len()), (&old.keys, old.args.len()));
+            let changed = old.args.into_iter().zip(new.args).filter(|(o, n)| o != n);
+            let changed = changed.map(|(old, new)| [old, new]);
+            changed.collect::<Vec<_>>().concat()
+        };
+        let notif = [&b"likes/notif:a"[..], b"likes/notif@3:a"];
+        let fail = [&b"likes/fail:a"[..], b"likes/fail@3:a"];
+        assert_eq!(sent(fulfil(&a, token, "v".into(), second)), notif);
+        for mode in [PutMode::Override, PutMode::Resolve] {
+            assert_eq!(sent(put(&a, "v".into(), second, mode)), notif);
+        }
+        assert_eq!(sent(release(&a, token, Some(&Notice::Released))), fail);
+        assert_eq!(sent(invalidate(&a)), fail);
+        let values = [&a, &b].map(|key| Fulfilment {
+            key: key.clone(),
+            token,
+            value: "v".into(),
+            ttl: second,
+        });
+        let both = [&notif[..], &[b"likes/notif:b", b"likes/notif@3:b"]].concat();
+        assert_eq!(sent(fulfil_many(&values)), both);
+        assert!(sent(acquire(&a, token, second)).is_empty());
+        assert!(sent(inspect(&a)).is_empty() && sent(timed(&[key("a")])).is_empty());
     }
 
     #[test]

@@ -36,6 +36,12 @@ impl Fault {
         self.detail().starts_with("NOSCRIPT")
     }
 
+    /// Whether a command met a server that takes no writes: a master that has been demoted.
+    #[must_use]
+    pub fn is_readonly(&self) -> bool {
+        self.kind() == ErrorKind::Refused && self.detail().contains("READONLY")
+    }
+
     /// Says where it was, and takes the secret out of what a server may have echoed.
     #[must_use]
     pub fn at(self, address: &Address) -> Self {

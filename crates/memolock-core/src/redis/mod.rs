@@ -6,18 +6,27 @@
 //! * [`calls`] says which script, keys and arguments carry out an operation;
 //! * [`Reply`] is an answer in a form that no client owns, and [`reply`] reads it;
 //! * [`Fault`] gives each error line of a server its kind;
-//! * [`Routes`] knows which channel speaks of which key.
+//! * [`Routes`] knows which channel speaks of which key;
+//! * [`sentinel`] reads what sentinels say, and whom of them to believe;
+//! * [`TlsOptions`], [`CredentialsProvider`] and [`ClientName`] say how connections are made.
 
 mod address;
 pub mod calls;
+mod client_name;
+mod credentials;
 mod fault;
 pub mod reply;
 mod routes;
+pub mod sentinel;
+pub mod tls;
 
 /// From [`connection`](crate::connection), for these adapters' convenience.
 #[doc(no_inline)]
 pub use crate::connection::{Backoff, Fault, Options};
 pub use address::{Address, Endpoint, Topology};
 pub use calls::{Call, Script};
+pub use client_name::ClientName;
+pub use credentials::{Credentials, CredentialsProvider};
 pub use reply::Reply;
 pub use routes::{KEYS_PER_COMMAND, Routes};
+pub use tls::TlsOptions;

@@ -24,7 +24,9 @@ pub enum Reply {
     Bytes(Bytes),
     /// A list.
     Array(Vec<Reply>),
-    /// What no answer to us is made of: its kind, such as `a map`.
+    /// Pairs. What a sentinel answers; no script does.
+    Map(Vec<(Reply, Reply)>),
+    /// What no answer to us is made of: its kind, such as `a set`.
     Other(&'static str),
 }
 
@@ -267,6 +269,7 @@ fn unexpected(reply: &Reply) -> Fault {
         Reply::Int(_) => "a number",
         Reply::Bytes(_) => "a string",
         Reply::Array(_) => "an array",
+        Reply::Map(_) => "a map",
         Reply::Other(kind) => kind,
     })
 }

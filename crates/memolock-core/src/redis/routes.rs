@@ -24,12 +24,32 @@ enum Role {
 #[derive(Debug, Default)]
 pub struct Routes {
     by_channel: HashMap<String, Vec<(Key, Role)>>,
+    database: u32,
 }
 
 impl Routes {
+    /// None yet, in a database of that number. The default is that of database 0.
+    #[must_use]
+    pub fn in_database(database: u32) -> Self {
+        let by_channel = HashMap::new();
+        Self {
+            by_channel,
+            database,
+        }
+    }
+
+    /// The channels that speak of a key: of its values, and of failures.
+    #[must_use]
+    pub fn channels(&self, key: &Key) -> [String; 2] {
+        [
+            key.notif_channel_in(self.database),
+            key.fail_channel_in(self.database),
+        ]
+    }
+
     /// The server has confirmed the channels of this key.
     pub fn add(&mut self, key: &Key) {
-        for (channel, role) in channels(key) {
+        for (channel, role) in self.roles(key) {
             let keys = self.by_channel.entry(channel).or_default();
             if !keys.iter().any(|(k, r)| k == key && *r == role) {
                 keys.push((key.clone(), role));
@@ -40,7 +60,7 @@ impl Routes {
     /// Forgets a key; returns the channels that speak of nothing any more.
     pub fn remove(&mut self, key: &Key) -> Vec<String> {
         let mut silent = Vec::new();
-        for (channel, role) in channels(key) {
+        for (channel, role) in self.roles(key) {
             let Some(keys) = self.by_channel.get_mut(&channel) else {
                 continue;
             };
@@ -70,13 +90,11 @@ impl Routes {
             (key, message)
         })
     }
-}
 
-fn channels(key: &Key) -> [(String, Role); 2] {
-    [
-        (key.notif_channel(), Role::Notif),
-        (key.fail_channel(), Role::Fail),
-    ]
+    fn roles(&self, key: &Key) -> [(String, Role); 2] {
+        let [notif, fail] = self.channels(key);
+        [(notif, Role::Notif), (fail, Role::Fail)]
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +125,17 @@ mod tests {
         assert_eq!(notice, [(key, Message::Notice(Notice::Released))]);
         assert!(hear(&routes, "likes/notif:b", "x").is_empty());
         assert_eq!(routes.read(b"\xff", &Bytes::new()).count(), 0);
+    }
+
+    #[test]
+    fn another_database_is_not_heard() {
+        let mut routes = Routes::in_database(3);
+        let key = key(Layout::Classic, "a");
+        routes.add(&key);
+        assert!(hear(&routes, "likes/notif:a", "v").is_empty());
+        let value = hear(&routes, "likes/notif@3:a", "v");
+        assert_eq!(value, [(key.clone(), Message::Value("v".into()))]);
+        assert_eq!(routes.remove(&key), ["likes/notif@3:a", "likes/fail@3:a"]);
     }
 
     #[test]

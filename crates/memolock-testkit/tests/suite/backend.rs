@@ -9,7 +9,7 @@ use futures_util::{StreamExt, future, stream};
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Event,
     Fulfilled, Fulfilment, Inspection, Key, Keyspace, Message, Notice, Operation, PutMode,
-    Remaining, Renewal, Subscription, Timed, Token, Tracking, async_trait,
+    Remaining, Renewal, Subscription, Tag, Timed, Token, Tracking, async_trait,
 };
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -354,6 +354,8 @@ impl Backend for Broken {
             all.filter(move |event| future::ready(fault.hears(event))),
         ))
     }
+
+    fn introduce(&self, _tag: &Tag) {}
 
     fn stats(&self) -> BackendStats {
         self.ears.confirm();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use memolock::core::{
     Acquired, Attempt, BackendError, BackendStats, Capabilities, Event, Fulfilled, Fulfilment,
-    Inspection, Key, Keyspace, Message, Notice, PutMode, Renewal, Subscription, Timed, Token,
+    Inspection, Key, Keyspace, Message, Notice, PutMode, Renewal, Subscription, Tag, Timed, Token,
     Tracking, async_trait,
 };
 use memolock::{Backend, Memolock};
@@ -149,6 +149,9 @@ impl Backend for Slow {
             Some(too_long) => flood(too_long),
             None => heard,
         })
+    }
+    fn introduce(&self, tag: &Tag) {
+        self.spy.introduce(tag);
     }
     fn stats(&self) -> BackendStats {
         self.spy.stats()
