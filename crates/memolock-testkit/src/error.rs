@@ -49,6 +49,16 @@ pub enum ServerError {
         /// What happened.
         why: String,
     },
+    /// Several servers together have not become what they should be.
+    #[error("the test {what} is not in order after {waited:?}: {why}")]
+    Unsettled {
+        /// `cluster`, or `sentinel`.
+        what: &'static str,
+        /// What is amiss.
+        why: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The connection failed.
     #[error("lost the test server at {address}: {why}")]
     Connection {

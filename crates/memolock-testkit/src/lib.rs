@@ -39,8 +39,10 @@
 //! # }
 //! ```
 
+mod cluster;
 mod connection;
 mod error;
+mod info;
 mod monitor;
 mod proxy;
 mod resp;
@@ -48,6 +50,7 @@ mod server;
 pub mod suite;
 mod unique;
 
+pub use cluster::{ClusterOptions, Migration, TestCluster};
 pub use connection::Connection;
 pub use error::ServerError;
 pub use monitor::{Monitor, Observed};

@@ -1,6 +1,7 @@
 //! The kit against real servers; one scenario a file.
 
 mod cleanup;
+mod cluster;
 mod commands;
 mod container;
 mod monitor;
