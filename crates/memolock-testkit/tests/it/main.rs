@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod cluster;
+mod cluster_docker;
 mod commands;
 mod container;
 mod monitor;
