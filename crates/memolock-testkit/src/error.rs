@@ -50,14 +50,12 @@ pub enum ServerError {
         why: String,
     },
     /// Several servers together have not become what they should be.
-    #[error("the test {what} is not in order after {waited:?}: {why}")]
+    #[error("the test {what} is not in order: {why}")]
     Unsettled {
         /// `cluster`, or `sentinel`.
         what: &'static str,
-        /// What is amiss.
+        /// What is amiss, and was all the time that it was waited for.
         why: String,
-        /// How long it was waited for.
-        waited: Duration,
     },
     /// The connection failed.
     #[error("lost the test server at {address}: {why}")]

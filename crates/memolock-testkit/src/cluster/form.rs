@@ -4,22 +4,19 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join_all};
 
-use super::TestCluster;
 use super::slot::SLOTS;
 use super::survey::Survey;
+use super::{TestCluster, WHAT};
+use crate::wait::Wait;
 use crate::{ServerError, TestServer};
 
-/// How long a cluster may take to become what it should be. Two seconds are usual: for so long a master
-/// that has just started serves nothing. A machine may be busy.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-/// How often the nodes are asked.
-pub(super) const POLL: Duration = Duration::from_millis(40);
 /// After how long those that have not yet met are introduced again: an introduction is forgotten once
 /// it took longer than a node's time-out.
 const REINTRODUCED: Duration = Duration::from_millis(1500);
 
 impl TestCluster {
-    /// Makes one cluster of nodes that have just started: masters first, then replicas in turns.
+    /// Makes one cluster of nodes that have just started: masters first, then replicas in turns. It takes
+    /// two seconds: for so long a master that has just started serves nothing.
     pub(super) async fn form(&self, masters: usize) -> Result<(), ServerError> {
         let nodes = self.nodes();
         // Distinct from the beginning, since equal ones are sorted out one after another.
@@ -31,7 +28,7 @@ impl TestCluster {
         .await?;
         let shares = nodes[..masters].iter().enumerate();
         try_join_all(shares.map(|(i, node)| take(node, share(i, masters)))).await?;
-        self.introduce().await?;
+        self.introduce(true).await?;
         let followers = nodes.iter().enumerate().skip(masters);
         let survey = Survey::of(nodes).await;
         try_join_all(followers.map(|(i, node)| {
@@ -42,20 +39,16 @@ impl TestCluster {
         self.wait_stable().await
     }
 
-    /// Returns once each node knows all others.
-    pub(super) async fn introduce(&self) -> Result<(), ServerError> {
+    /// Returns once each node knows all others; if not `all` of them, then those that answer.
+    pub(super) async fn introduce(&self, all: bool) -> Result<(), ServerError> {
         let nodes = self.nodes();
-        let deadline = Instant::now() + PATIENCE;
+        let wait = Wait::new(WHAT);
         let mut again = Instant::now();
         loop {
-            let strangers = Survey::of(nodes).await.unacquainted();
-            if strangers.is_empty() {
+            let strangers = Survey::of(nodes).await.strangers(all);
+            let Some(first) = strangers.first() else {
                 return Ok(());
-            }
-            if Instant::now() > deadline {
-                let waits = nodes[strangers[0]].address().place();
-                return Err(self.unsettled(&format!("{waits} does not know all others")));
-            }
+            };
             if Instant::now() >= again {
                 again = Instant::now() + REINTRODUCED;
                 // Each to each: gossip would take its time.
@@ -63,7 +56,9 @@ impl TestCluster {
                 // A node that is too busy now is introduced the next time.
                 join_all(meetings).await;
             }
-            tokio::time::sleep(POLL).await;
+            let place = self.place(*first);
+            wait.again(&format!("{place} does not know all others"))
+                .await?;
         }
     }
 

@@ -2,8 +2,8 @@
 
 use futures_util::future::join_all;
 
-use super::TestCluster;
-use super::form::POLL;
+use super::{TestCluster, WHAT};
+use crate::wait::Wait;
 use crate::{ServerError, Value};
 
 /// How long a node may take to hand over a key, in milliseconds.
@@ -145,8 +145,10 @@ impl Migration<'_> {
             .into_iter()
             .filter(|i| ![self.to, self.from].contains(i));
         join_all(others.map(|index| self.set_node(index))).await;
+        let wait = Wait::new(WHAT);
         while self.cluster.owner(self.slot).await? != self.to {
-            tokio::time::sleep(POLL).await;
+            wait.again(&format!("slot {} stays where it was", self.slot))
+                .await?;
         }
         self.cluster.wait_stable().await
     }

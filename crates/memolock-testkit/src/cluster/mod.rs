@@ -118,14 +118,14 @@ impl TestCluster {
         Survey::of(&self.nodes).await
     }
 
-    fn unsettled(&self, why: &str) -> ServerError {
-        ServerError::Unsettled {
-            what: "cluster",
-            why: why.to_owned(),
-            waited: form::PATIENCE,
-        }
+    /// Where a node is, for errors.
+    fn place(&self, index: usize) -> String {
+        self.nodes[index].address().place()
     }
 }
+
+/// What is waited for, in errors.
+const WHAT: &str = "cluster";
 
 fn url<'a>(seeds: impl Iterator<Item = &'a TestServer>) -> String {
     let mut url = String::from("redis-cluster://");

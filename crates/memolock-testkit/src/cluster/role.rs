@@ -1,10 +1,13 @@
 //! Who is master of what, and how that changes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::TestCluster;
-use super::form::{PATIENCE, POLL};
+use super::{TestCluster, WHAT};
+use crate::wait::Wait;
 use crate::{ServerError, unique_tag};
+
+/// After how long a replica gives up to take over, and may be asked again.
+const GIVEN_UP: Duration = Duration::from_secs(5);
 
 impl TestCluster {
     /// The index of the master that has the slot of `key` now. A node that does not answer, and is not
@@ -21,10 +24,13 @@ impl TestCluster {
     /// # Errors
     /// [`ServerError::Unsettled`] if no node knows one.
     pub async fn owner(&self, slot: u16) -> Result<usize, ServerError> {
-        self.until(&format!("slot {slot} has no master"), async || {
-            self.survey().await.owner(slot)
-        })
-        .await
+        let wait = Wait::new(WHAT);
+        loop {
+            if let Some(owner) = self.survey().await.owner(slot) {
+                return Ok(owner);
+            }
+            wait.again(&format!("slot {slot} has no master")).await?;
+        }
     }
 
     /// The indices of all masters that answer, those without slots too.
@@ -58,10 +64,7 @@ impl TestCluster {
         (0..1_000_000)
             .map(|i| format!("{prefix}:{{{i}{tag}}}"))
             .find(|key| survey.owner(Self::slot(key)) == Some(master))
-            .ok_or_else(|| {
-                let place = self.nodes[master].address().place();
-                self.unsettled(&format!("{place} has no slots"))
-            })
+            .ok_or_else(|| Wait::new(WHAT).over(&format!("{} has no slots", self.place(master))))
     }
 
     /// A replica of this living master takes its place, in good order, without a write lost, and the
@@ -70,27 +73,24 @@ impl TestCluster {
     /// # Errors
     /// [`ServerError::Unsettled`] if the node has no replica, or it does not take over in time.
     pub async fn failover(&self, master: usize) -> Result<usize, ServerError> {
+        let wait = Wait::new(WHAT);
         let replicas = self.replicas_of(master).await;
         let Some(heir) = replicas.first().copied() else {
-            let place = self.nodes[master].address().place();
-            return Err(self.unsettled(&format!("{place} has no replica that answers")));
+            let place = self.place(master);
+            return Err(wait.over(&format!("{place} has no replica that answers")));
         };
-        let deadline = Instant::now() + PATIENCE;
+        let mut asked_again = Instant::now();
         while !self.masters().await.contains(&heir) {
-            if Instant::now() > deadline {
-                let place = self.nodes[heir].address().place();
-                return Err(self.unsettled(&format!("{place} does not take over")));
+            if Instant::now() >= asked_again {
+                asked_again = Instant::now() + GIVEN_UP;
+                match self.nodes[heir].command(&["CLUSTER", "FAILOVER"]).await {
+                    // It may have become the master since it was asked.
+                    Ok(_) | Err(ServerError::Refused { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
-            // A try is given up after five seconds, and until then another is refused or repeats it.
-            match self.nodes[heir].command(&["CLUSTER", "FAILOVER"]).await {
-                // It may have become the master since it was asked.
-                Ok(_) | Err(ServerError::Refused { .. }) => {}
-                Err(error) => return Err(error),
-            }
-            let settled = Instant::now() + std::time::Duration::from_secs(5);
-            while Instant::now() < settled && !self.masters().await.contains(&heir) {
-                tokio::time::sleep(POLL).await;
-            }
+            let place = self.place(heir);
+            wait.again(&format!("{place} does not take over")).await?;
         }
         self.wait_stable().await?;
         Ok(heir)
@@ -103,33 +103,12 @@ impl TestCluster {
     /// # Errors
     /// [`ServerError::Unsettled`] with what is amiss, after a minute.
     pub async fn wait_stable(&self) -> Result<(), ServerError> {
-        let deadline = Instant::now() + PATIENCE;
+        let wait = Wait::new(WHAT);
         loop {
             let Some(trouble) = self.survey().await.trouble() else {
                 return Ok(());
             };
-            if Instant::now() > deadline {
-                return Err(self.unsettled(&trouble));
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// What `found` finds, as soon as it does.
-    async fn until<T>(
-        &self,
-        trouble: &str,
-        found: impl AsyncFn() -> Option<T>,
-    ) -> Result<T, ServerError> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(found) = found().await {
-                return Ok(found);
-            }
-            if Instant::now() > deadline {
-                return Err(self.unsettled(trouble));
-            }
-            tokio::time::sleep(POLL).await;
+            wait.again(&trouble).await?;
         }
     }
 }

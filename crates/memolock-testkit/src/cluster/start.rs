@@ -73,8 +73,14 @@ impl TestCluster {
         let node = start(&self.ground, &self.arguments).await;
         let node = node.map_err(|why| ServerError::NoServer { tried: why })?;
         self.nodes.push(node);
-        self.introduce().await?;
-        self.wait_stable().await?;
+        let joined = async {
+            self.introduce(false).await?;
+            self.wait_stable().await
+        };
+        if let Err(error) = joined.await {
+            self.nodes.pop();
+            return Err(error);
+        }
         Ok(self.nodes.len() - 1)
     }
 

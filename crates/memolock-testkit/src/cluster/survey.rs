@@ -55,17 +55,17 @@ impl<'a> Survey<'a> {
         of_it.next().map(|row| &*row.id)
     }
 
-    /// The first node that has not heard of all others, as a cluster that still forms has.
-    pub(super) fn unacquainted(&self) -> Vec<usize> {
-        let knows_all = |view: &View| {
-            let known = view
-                .rows
-                .iter()
-                .filter(|row| row.linked && !row.has("handshake"));
-            known.count() == self.nodes.len()
+    /// The nodes that have not heard of all others. Those that do not answer are among them if `all` of
+    /// them should, and else nobody has to reach them.
+    pub(super) fn strangers(&self, all: bool) -> Vec<usize> {
+        let silent = |row: &Row| {
+            self.index(row)
+                .is_none_or(|index| self.view(index).is_none())
         };
+        let counts = |row: &&Row| !row.has("handshake") && (row.linked || (!all && silent(row)));
+        let knows_all = |view: &View| view.rows.iter().filter(counts).count() >= self.nodes.len();
         (0..self.nodes.len())
-            .filter(|index| !self.view(*index).is_some_and(knows_all))
+            .filter(|index| !self.view(*index).map_or(!all, knows_all))
             .collect()
     }
 

@@ -10,6 +10,7 @@ mod parallel;
 mod pause;
 mod proxy;
 mod restart;
+mod sentinel;
 mod walkthrough;
 
 use memolock_testkit::{ServerError, TestServer};
