@@ -49,6 +49,8 @@ mod resp;
 mod sentinel;
 mod server;
 pub mod suite;
+#[cfg(feature = "tls")]
+mod tls;
 mod unique;
 mod wait;
 
@@ -62,4 +64,6 @@ pub use sentinel::{SentinelOptions, Switch, Switches, TestSentinel};
 #[cfg(unix)]
 pub use server::PgServer;
 pub use server::{DEFAULT_IMAGE, PUBLIC_IMAGE, Provider, TestServer};
+#[cfg(feature = "tls")]
+pub use tls::{ClientAuth, Credentials, TlsServer};
 pub use unique::unique_tag;

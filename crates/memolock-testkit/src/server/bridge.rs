@@ -119,7 +119,8 @@ impl Bridge {
         let settings = format!("{DATA}/{SETTINGS}");
         let role: &[&str] = match role {
             Role::Sentinel => &[&settings, "--sentinel"],
-            Role::Server => &["--save", "", "--appendonly", "no"],
+            // No Unix socket leads out of a container.
+            Role::Server | Role::Unix => &["--save", "", "--appendonly", "no"],
             Role::Node => &[
                 "--save",
                 "",

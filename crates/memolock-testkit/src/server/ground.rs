@@ -12,6 +12,8 @@ use super::search::Source;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Server,
+    /// The same, with a Unix socket too.
+    Unix,
     /// A node of a cluster: it listens for its peers too, [`BUS`] above its port.
     Node,
     /// It wants a file of its own to write to.

@@ -73,6 +73,11 @@ impl Local {
         &self.address
     }
 
+    /// Its Unix socket, if it was asked for.
+    pub(super) fn socket(&self) -> Option<PathBuf> {
+        (self.role == Role::Unix).then(|| self.dir.path().join("server.sock"))
+    }
+
     /// Starts the program and waits until it answers. Its data is gone, whatever it held before; what
     /// it wrote down of its peers is not.
     pub(super) async fn run(&self) -> Result<(), String> {
@@ -144,6 +149,10 @@ impl Local {
             // It would learn its own address from the first peer only.
             command.args(["--cluster-announce-ip", "127.0.0.1"]);
         }
+        if let Some(socket) = self.socket() {
+            command.arg("--unixsocket").arg(socket);
+            command.args(["--unixsocketperm", "700"]);
+        }
         command.args(&self.options).current_dir(self.dir.path());
         command
     }
@@ -156,7 +165,7 @@ impl Local {
                 .append(true)
                 .open(self.settings())
                 .map(drop),
-            Role::Server | Role::Node => Ok(()),
+            Role::Server | Role::Unix | Role::Node => Ok(()),
         }
     }
 
@@ -167,7 +176,7 @@ impl Local {
     fn free_port(&self) -> Result<u16, String> {
         match self.role {
             Role::Node => free_pair(),
-            Role::Server | Role::Sentinel => free_port(),
+            Role::Server | Role::Unix | Role::Sentinel => free_port(),
         }
     }
 
@@ -186,7 +195,7 @@ impl Local {
                 let file = info.as_str().and_then(|info| field(info, "config_file"));
                 file.and_then(|file| Path::new(file).parent()?.canonicalize().ok())
             }),
-            Role::Server | Role::Node => {
+            Role::Server | Role::Unix | Role::Node => {
                 let reply = connection.command(&["CONFIG", "GET", "dir"]).await;
                 reply.map(|reply| Some(PathBuf::from(reply.items().get(1)?.as_str()?)))
             }
@@ -270,7 +279,7 @@ impl Signal {
 }
 
 /// A port that nobody listens on at this moment.
-pub(super) fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     free(PORT_COUNT, |_| true)
 }
 

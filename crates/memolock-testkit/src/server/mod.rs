@@ -26,6 +26,8 @@ use bridge::Bridge;
 use engine::Engine;
 pub(crate) use ground::{Ground, Role};
 use local::Local;
+#[cfg(feature = "tls")]
+pub(crate) use local::free_port;
 #[cfg(unix)]
 pub use postgres::PgServer;
 pub(crate) use search::{Search, Source};
@@ -118,6 +120,34 @@ impl TestServer {
     /// [`ServerError::NoServer`], which says what keeps Docker from it.
     pub async fn start_image(image: &str) -> Result<Self, ServerError> {
         Self::first_of(&Settings::from_env()?.image_only(image), true, &[]).await
+    }
+
+    /// A child process that listens on a Unix socket too, which is [`unix_url`](Self::unix_url); private,
+    /// like [`start_local`](Self::start_local).
+    ///
+    /// # Errors
+    /// [`ServerError::NoServer`]; a container's sockets are its own.
+    pub async fn start_unix() -> Result<Self, ServerError> {
+        Self::start_process("a Unix socket", &[], Role::Unix).await
+    }
+
+    /// A child process for what containers do not do.
+    pub(crate) async fn start_process(
+        what: &str,
+        options: &[&str],
+        role: Role,
+    ) -> Result<Self, ServerError> {
+        let mut search = Search::new(&Settings::from_env()?, true)?;
+        while let Some(source) = search.next() {
+            match source {
+                Source::Local(program) => match Self::local(program, options, role).await {
+                    Ok(server) => return Ok(server.announced()),
+                    Err(why) => search.failed(&why),
+                },
+                _ => search.failed(&format!("{what} takes a local process")),
+            }
+        }
+        Err(search.nothing())
     }
 
     async fn first_of(
@@ -219,6 +249,16 @@ impl TestServer {
     #[must_use]
     pub fn url(&self) -> &str {
         self.address().url()
+    }
+
+    /// The URL of its Unix socket, `redis+unix:///…/server.sock`, if it was
+    /// [started](Self::start_unix) with one. The same after a restart.
+    #[must_use]
+    pub fn unix_url(&self) -> Option<String> {
+        match &self.engine {
+            Engine::Local(local) => Some(format!("redis+unix://{}", local.socket()?.display())),
+            _ => None,
+        }
     }
 
     /// Its host, as clients on this side reach it: `127.0.0.1`, or a container's own address.

@@ -11,6 +11,9 @@ mod pause;
 mod proxy;
 mod restart;
 mod sentinel;
+#[cfg(feature = "tls")]
+mod tls;
+mod unix;
 mod walkthrough;
 
 use memolock_testkit::{ServerError, TestServer};
