@@ -8,9 +8,10 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::connect::BackendName;
 use crate::exit::Failure;
+use crate::tls::TlsFiles;
 
-const URL_HELP: &str =
-    "The server: redis://[user:pass@]host[:port][/db], rediss://… or redis+unix:///path.sock";
+const URL_HELP: &str = "The server: redis://[user:pass@]host[:port][/db], rediss://…, \
+                        redis-sentinel://host[:port][,host…]/service[/db] or redis+unix:///path.sock";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -82,6 +83,8 @@ pub(crate) struct Common {
     // Not a doc comment: rustdoc would make links of it.
     #[arg(long, global = true, env = "MEMOLOCK_URL", hide_env_values = true, help = URL_HELP)]
     pub(crate) url: Option<String>,
+    #[command(flatten)]
+    pub(crate) tls: TlsFiles,
     /// The tag: keys are TAG:ID, TAG/lock:ID and so on
     #[arg(long, global = true, default_value = "memolock")]
     pub(crate) tag: String,
@@ -237,11 +240,16 @@ fn one_line(error: &clap::Error) -> String {
 /// belongs. (Errors of backends hold no passwords in the first place.)
 fn without_passwords(line: &str) -> String {
     let mask = |word: &str| match word.split_once("://") {
-        // The last @, for a password may hold one.
-        Some((scheme, rest)) => match rest.rsplit_once('@') {
-            Some((_, host)) => format!("{scheme}://***@{host}"),
-            None => word.to_owned(),
-        },
+        Some((scheme, rest)) => {
+            // The last @, for a password may hold one.
+            let (who, rest) = rest
+                .rsplit_once('@')
+                .map_or(("", rest), |(_, r)| ("***@", r));
+            let (place, query) = rest
+                .split_once('?')
+                .map_or((rest, ""), |(p, _)| (p, "?***"));
+            format!("{scheme}://{who}{place}{query}")
+        }
         None => word.to_owned(),
     };
     line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
@@ -301,6 +309,11 @@ mod tests {
             ("memolock herd --taks 5", "did you mean --tasks?"),
             ("memolock put", "<VALUE>"),
             ("memolock redis://:p@ss@host:1/0", "'redis://***@host:1/0'"),
+            ("memolock redis://h?pass=p@ss", "redis://***@ss"),
+            (
+                "memolock redis+unix:///s?db=1&pass=x",
+                "'redis+unix:///s?***",
+            ),
         ] {
             let line = one_line(&read(args).unwrap_err());
             assert!(line.contains(expected), "{line}");

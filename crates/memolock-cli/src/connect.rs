@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Common;
 use crate::exit::Failure;
+use crate::tls::TlsFiles;
 
 const NO_SERVER: &str = "give --url or set MEMOLOCK_URL, for example redis://127.0.0.1:6379";
 
@@ -40,6 +41,7 @@ pub(crate) enum Target {
     Memory,
     RedisRs {
         url: String,
+        tls: TlsFiles,
     },
     #[cfg(feature = "deadpool")]
     RedisRsPooled {
@@ -48,6 +50,7 @@ pub(crate) enum Target {
     #[cfg(feature = "fred")]
     Fred {
         url: String,
+        tls: TlsFiles,
     },
     #[cfg(feature = "postgres")]
     Postgres {
@@ -116,10 +119,22 @@ impl Target {
                 "--backend {name} needs a server: {NO_SERVER}"
             ))),
         };
+        let tls = common.tls.clone();
+        let takes_tls = match name {
+            BackendName::RedisRs => true,
+            #[cfg(feature = "fred")]
+            BackendName::Fred => true,
+            _ => false,
+        };
+        if !takes_tls && !tls.is_empty() {
+            let line = "--tls-ca, --tls-cert and --tls-key are for the backends redis-rs and fred";
+            return Err(Failure::usage(line));
+        }
         Ok(match name {
             BackendName::Memory => Self::Memory,
             BackendName::RedisRs => Self::RedisRs {
                 url: server("redis-rs")?,
+                tls,
             },
             #[cfg(feature = "deadpool")]
             BackendName::RedisRsPooled => Self::RedisRsPooled {
@@ -128,6 +143,7 @@ impl Target {
             #[cfg(feature = "fred")]
             BackendName::Fred => Self::Fred {
                 url: server("fred")?,
+                tls,
             },
             #[cfg(feature = "postgres")]
             BackendName::Postgres => Self::Postgres {
@@ -140,20 +156,26 @@ impl Target {
     pub(crate) async fn open(&self) -> Result<Arc<dyn Backend>, Refusal> {
         match self {
             Self::Memory => Ok(Arc::new(MemoryBackend::new())),
-            Self::RedisRs { url } => match RedisBackend::connect(url).await {
-                Ok(backend) => Ok(Arc::new(backend)),
-                Err(error) => Err(self.refusal(error)),
-            },
+            Self::RedisRs { url, tls } => {
+                let tls = tls.read().map_err(Refusal::Address)?;
+                match RedisBackend::builder(url).tls(tls).connect().await {
+                    Ok(backend) => Ok(Arc::new(backend)),
+                    Err(error) => Err(self.refusal(error)),
+                }
+            }
             #[cfg(feature = "deadpool")]
             Self::RedisRsPooled { url } => match pooled(url).await {
                 Ok(backend) => Ok(Arc::new(backend)),
                 Err(error) => Err(self.refusal(error)),
             },
             #[cfg(feature = "fred")]
-            Self::Fred { url } => match FredBackend::connect(url).await {
-                Ok(backend) => Ok(Arc::new(backend)),
-                Err(error) => Err(self.refusal(error)),
-            },
+            Self::Fred { url, tls } => {
+                let tls = tls.read().map_err(Refusal::Address)?;
+                match FredBackend::builder(url).tls(tls).connect().await {
+                    Ok(backend) => Ok(Arc::new(backend)),
+                    Err(error) => Err(self.refusal(error)),
+                }
+            }
             #[cfg(feature = "postgres")]
             Self::Postgres { url } => match with_table(url).await {
                 Ok(backend) => Ok(Arc::new(backend)),
@@ -167,7 +189,7 @@ impl Target {
     fn refusal(&self, error: BackendError) -> Refusal {
         let address = match (self, error.kind()) {
             (_, ErrorKind::Config) => true,
-            (Self::RedisRs { url }, ErrorKind::Unsupported) => {
+            (Self::RedisRs { url, .. }, ErrorKind::Unsupported) => {
                 RedisBackend::connect_lazy(url).is_err()
             }
             #[cfg(feature = "deadpool")]
@@ -175,7 +197,9 @@ impl Target {
                 RedisBackend::connect_lazy(url).is_err()
             }
             #[cfg(feature = "fred")]
-            (Self::Fred { url }, ErrorKind::Unsupported) => FredBackend::connect_lazy(url).is_err(),
+            (Self::Fred { url, .. }, ErrorKind::Unsupported) => {
+                FredBackend::connect_lazy(url).is_err()
+            }
             _ => false,
         };
         match address {

@@ -8,6 +8,7 @@ mod interrupt;
 mod log;
 mod output;
 mod run;
+mod tls;
 mod values;
 
 use std::process::ExitCode;

@@ -40,9 +40,20 @@
 //!
 //! # URLs
 //!
-//! `redis://[user:pass@]host[:port][/db]`, `rediss://…` for TLS (public certificate authorities),
-//! `redis+unix:///path.sock[?db=1&user=…&pass=…]`. A password with `@`, `/` or `#` in it is
+//! `redis://[user:pass@]host[:port][/db]`, `rediss://…` for TLS,
+//! `redis+unix:///path.sock[?db=1&user=…&pass=…]`,
+//! `redis-sentinel://[user:pass@]host[:port][,host…]/service[/db][?sentinel_user=…&sentinel_pass=…]` for the
+//! master of a service, and `rediss-sentinel://…` for the same over TLS. A password with `@`, `/` or `#` in it is
 //! percent-encoded. Unknown query options are ignored. No error, event or `Debug` shows a password.
+//!
+//! TLS trusts the public certificate authorities, or [others](TlsOptions); passwords that are rotated come from
+//! [a provider](FredBackendBuilder::credentials).
+//!
+//! # Sentinel
+//!
+//! One more connection for each sentinel, which listens to it. A failover is followed as soon as any
+//! sentinel announces it: both connections leave the old master, whether or not it still answers, and listeners
+//! hear a gap. A server that says that it is a replica is never used.
 
 mod backend;
 mod builder;

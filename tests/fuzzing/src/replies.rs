@@ -2,7 +2,7 @@
 
 use arbitrary::{Result, Unstructured};
 use memolock_core::connection::Fault;
-use memolock_core::redis::{Address, Reply, reply};
+use memolock_core::redis::{Address, Reply, reply, sentinel};
 use memolock_core::{Acquired, ErrorKind, Operation};
 
 use crate::data;
@@ -49,7 +49,12 @@ fn tree(from: &mut Unstructured<'_>, depth: u8) -> Result<Reply> {
             let items = (0..items).map(|_| tree(from, depth - 1));
             Reply::Array(items.collect::<Result<_>>()?)
         }
-        _ => Reply::Other("a map"),
+        6 if depth > 0 => {
+            let items = from.int_in_range(0..=3_u8)?;
+            let items = (0..items).map(|_| Ok((tree(from, depth - 1)?, tree(from, depth - 1)?)));
+            Reply::Map(items.collect::<Result<_>>()?)
+        }
+        _ => Reply::Other("a set"),
     })
 }
 
@@ -74,6 +79,25 @@ fn answer(said: &Reply, locks: usize) {
     }
     if let Ok(found) = judged(reply::inspection(copy())) {
         assert!(found.oddities.len() <= 4);
+    }
+    of_a_sentinel(said);
+}
+
+/// What a sentinel may answer: an address that is believed is one that can be dialled, and has no more in it.
+fn of_a_sentinel(said: &Reply) {
+    match sentinel::place(said.clone()) {
+        Ok(Some(place)) => {
+            let url = format!("redis://{place}");
+            let address = Address::parse(&url).expect("a place is part of a URL");
+            assert_eq!(address.to_string(), place.to_string());
+        }
+        Ok(None) => assert_eq!(*said, Reply::Nil),
+        Err(fault) => assert_eq!(fault.kind(), ErrorKind::Protocol),
+    }
+    let _ = sentinel::epoch(said.clone());
+    let _ = sentinel::is_master(said);
+    if let Reply::Bytes(payload) = said {
+        let _ = sentinel::concerns(payload, "likes");
     }
 }
 

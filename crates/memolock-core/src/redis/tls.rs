@@ -130,7 +130,7 @@ pub fn handshake_fault(said: &str) -> Option<Fault> {
             unavailable,
             "the server speaks only TLS versions that are not safe any more",
         )
-    } else if has(&["UnknownIssuer"]) {
+    } else if has(&["UnknownIssuer", "BadSignature"]) {
         let detail = "the server's certificate is of an authority that is not trusted: give its certificate \
                       in TlsOptions::authority";
         (unavailable, detail)
@@ -231,6 +231,11 @@ mod tests {
             ),
             (
                 "invalid peer certificate: BadSignature",
+                Unavailable,
+                "not trusted",
+            ),
+            (
+                "invalid peer certificate: BadEncoding",
                 Unavailable,
                 "in order",
             ),

@@ -7,9 +7,15 @@
 
 #[path = "../../../memolock-redis-rs/tests/it/connecting.rs"]
 mod connecting;
+#[path = "../../../memolock-redis-rs/tests/it/credentials.rs"]
+mod credentials;
+#[path = "../../../memolock-redis-rs/tests/it/databases.rs"]
+mod databases;
 mod fences;
 #[path = "../../../memolock-redis-rs/tests/it/lifecycle.rs"]
 mod lifecycle;
+#[path = "../../../memolock-redis-rs/tests/it/names.rs"]
+mod names;
 #[path = "../../../memolock-redis-rs/tests/it/operations.rs"]
 mod operations;
 #[path = "../../../memolock-redis-rs/tests/it/outages.rs"]
@@ -17,6 +23,8 @@ mod outages;
 mod receiver;
 #[path = "../../../memolock-redis-rs/tests/it/refusals.rs"]
 mod refusals;
+#[path = "../../../memolock-redis-rs/tests/it/sentinel.rs"]
+mod sentinel;
 #[path = "../../../memolock-redis-rs/tests/it/server.rs"]
 mod server;
 #[path = "../../../memolock-redis-rs/tests/it/stale.rs"]
@@ -24,5 +32,7 @@ mod stale;
 mod subject;
 #[path = "../../../memolock-redis-rs/tests/it/subscriptions.rs"]
 mod subscriptions;
+#[path = "../../../memolock-redis-rs/tests/it/tls.rs"]
+mod tls;
 #[path = "../../../memolock-redis-rs/tests/it/tracking.rs"]
 mod tracking;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use memolock_core::{Backend, BackendError, ErrorKind, PutMode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::server::{PATIENCE, Server, eventually, free_port, key, secs};
+use crate::server::{Server, eventually, free_port, key, secs};
 use crate::subject::Subject;
 
 async fn refused(url: &str) -> BackendError {
@@ -226,15 +226,4 @@ async fn a_lazy_backend_waits_for_its_first_attempt() {
     assert_eq!(backend.get(&key("a")).await.unwrap(), None);
     let backend = Subject::connect_lazy(server.url()).unwrap();
     drop(backend.subscribe(&key("a")).await.unwrap());
-}
-
-#[tokio::test]
-async fn connections_have_a_name() {
-    let server = Server::start();
-    let mut admin = server.admin().await;
-    let builder = Subject::builder(server.url()).client_name("likes-service");
-    let backend = builder.connect_timeout(PATIENCE).connect().await.unwrap();
-    drop(backend.subscribe(&key("a")).await.unwrap());
-    let list: String = admin.run(&["CLIENT", "LIST"]).await;
-    assert!(list.contains("name=likes-service ") && list.contains("name=likes-service-sub "));
 }

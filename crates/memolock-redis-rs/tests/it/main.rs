@@ -7,12 +7,17 @@
 
 mod connecting;
 mod connector;
+mod credentials;
+mod databases;
 mod lifecycle;
+mod names;
 mod operations;
 mod outages;
 mod refusals;
+mod sentinel;
 mod server;
 mod stale;
 mod subject;
 mod subscriptions;
+mod tls;
 mod tracking;

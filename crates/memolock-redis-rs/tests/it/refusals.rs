@@ -119,7 +119,7 @@ async fn a_server_that_may_not_write_refuses() {
 async fn a_user_who_may_no_more_than_is_needed_may_do_everything() {
     let server = Server::start();
     let mut admin = server.admin().await;
-    let user = "ACL SETUSER ann on >password ~likes:* ~likes/lock:* &likes/notif:* &likes/fail:* \
+    let user = "ACL SETUSER ann on >password ~likes:* ~likes/lock:* &likes/notif@1:* &likes/fail@1:* \
         +get +set +del +publish +pexpire +pttl +type +strlen +eval +evalsha +subscribe \
         +unsubscribe +ping +hello +client|setname +select";
     let words = user.split_whitespace().chain(ALSO_NEEDED.iter().copied());
