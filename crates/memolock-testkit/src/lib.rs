@@ -14,6 +14,13 @@
 //! tests that kill, pause or count: it gives a server that nobody else uses. Nothing is left running,
 //! not even when the test panics or is itself killed.
 //!
+//! More than one server, of which each is a [`TestServer`] with all its verbs:
+//!
+//! * [`TestCluster`]: masters and replicas; failovers, slots on their way from one master to another, and
+//!   nodes that are cut off;
+//! * [`TestSentinel`]: a master, its replicas, and the sentinels that watch them.
+//!
+//! `TlsServer` (feature `tls`) has certificates of its own, and [`TestServer::start_unix`] a Unix socket.
 //! [`PgServer`] is the same in small for backends over PostgreSQL.
 //!
 //! # Example

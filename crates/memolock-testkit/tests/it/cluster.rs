@@ -258,19 +258,37 @@ async fn a_bad_option_or_size_is_explained_in_a_line() {
     }
 }
 
+/// In a task of its own, as many tests use it.
+async fn one_of_many(number: usize) -> Result<TestCluster, ServerError> {
+    let cluster = TestCluster::start_local().await?;
+    let key = cluster.key_on(number, "likes").await?;
+    cluster.command(&key, &["SET", &key, "42"]).await?;
+    let to = (number + 1) % 3;
+    cluster.migrate_slot(TestCluster::slot(&key), to).await?;
+    assert_eq!(cluster.failover(to).await?, to + 3);
+    assert_eq!(cluster.command(&key, &["GET", &key]).await?, "42");
+    Ok(cluster)
+}
+
 #[tokio::test]
 async fn clusters_started_together_share_nothing() -> Outcome {
     let starting: Vec<_> = (0..3)
-        .map(|_| tokio::spawn(TestCluster::start_local()))
+        .map(|number| tokio::spawn(one_of_many(number)))
         .collect();
+    let mut clusters = Vec::new();
     for task in starting {
-        let cluster = task.await.expect("starting does not panic")?;
+        clusters.push(task.await.expect("no panic")?);
+    }
+    for cluster in &clusters {
         let known = cluster.command_all(&["CLUSTER", "NODES"]).await?;
         assert!(
             known
                 .iter()
                 .all(|nodes| nodes.to_string().lines().count() == 6)
         );
+        let sizes = cluster.command_all(&["DBSIZE"]).await?;
+        let keys: i64 = sizes.iter().filter_map(Value::as_int).sum();
+        assert_eq!(keys, 2, "one key, at a master and at its replica");
     }
     Ok(())
 }
