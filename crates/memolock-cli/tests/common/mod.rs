@@ -20,6 +20,9 @@ pub(crate) fn memolock(args: &[&str]) -> Command {
     command
         .args(args)
         .env_remove("MEMOLOCK_URL")
+        .env_remove("MEMOLOCK_TLS_CA")
+        .env_remove("MEMOLOCK_TLS_CERT")
+        .env_remove("MEMOLOCK_TLS_KEY")
         .env_remove("RUST_LOG")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

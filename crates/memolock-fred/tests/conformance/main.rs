@@ -5,3 +5,5 @@
 #[path = "../../../memolock-redis-rs/tests/conformance/run.rs"]
 mod run;
 mod subject;
+#[path = "../../../memolock-redis-rs/tests/conformance/ways.rs"]
+mod ways;
