@@ -14,7 +14,7 @@
 //! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`.
 
 use std::future::poll_fn;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 
 use memolock_core::Key;
@@ -70,6 +70,15 @@ impl<T> Flight<T> {
 
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The key, of a flight that is over for this caller.
+    pub(crate) fn into_key(self: Arc<Self>) -> Key {
+        // Mostly the last one out: then no count is touched that cores would fight for.
+        match Arc::try_unwrap(self) {
+            Ok(flight) => flight.key,
+            Err(shared) => shared.key.clone(),
+        }
     }
 
     pub(crate) fn outcome(&self) -> Option<&Settled<T>> {
