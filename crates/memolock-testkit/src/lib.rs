@@ -14,6 +14,13 @@
 //! tests that kill, pause or count: it gives a server that nobody else uses. Nothing is left running,
 //! not even when the test panics or is itself killed.
 //!
+//! More than one server, of which each is a [`TestServer`] with all its verbs:
+//!
+//! * [`TestCluster`]: masters and replicas; failovers, slots on their way from one master to another, and
+//!   nodes that are cut off;
+//! * [`TestSentinel`]: a master, its replicas, and the sentinels that watch them.
+//!
+//! `TlsServer` (feature `tls`) has certificates of its own, and [`TestServer::start_unix`] a Unix socket.
 //! [`PgServer`] is the same in small for backends over PostgreSQL.
 //!
 //! # Example
@@ -39,21 +46,31 @@
 //! # }
 //! ```
 
+mod cluster;
 mod connection;
 mod error;
+mod info;
 mod monitor;
 mod proxy;
 mod resp;
+mod sentinel;
 mod server;
 pub mod suite;
+#[cfg(feature = "tls")]
+mod tls;
 mod unique;
+mod wait;
 
+pub use cluster::{ClusterOptions, Migration, TestCluster};
 pub use connection::Connection;
 pub use error::ServerError;
 pub use monitor::{Monitor, Observed};
 pub use proxy::{Arrivals, End, Faults, Flow, Limit, Pace, Proxy, Tally, Way};
 pub use resp::Value;
+pub use sentinel::{SentinelOptions, Switch, Switches, TestSentinel};
 #[cfg(unix)]
 pub use server::PgServer;
 pub use server::{DEFAULT_IMAGE, PUBLIC_IMAGE, Provider, TestServer};
+#[cfg(feature = "tls")]
+pub use tls::{ClientAuth, Credentials, TlsServer};
 pub use unique::unique_tag;

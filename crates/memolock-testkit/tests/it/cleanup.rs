@@ -5,11 +5,13 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use memolock_testkit::TestServer;
+use memolock_testkit::{ClusterOptions, TestCluster, TestServer};
 
 use crate::Outcome;
+use crate::cluster_docker::{is_gone, network_of};
+use crate::container::started;
 
-/// Set for the copy of this test program that holds a server and waits to be killed.
+/// Set for the copy of this test program that holds what it says, and waits to be killed.
 const HOLD: &str = "MEMOLOCK_TESTKIT_HOLD";
 
 fn listens(port: u16) -> bool {
@@ -49,19 +51,42 @@ fn it_may_outlive_the_runtime() {
     assert!(!listens(port));
 }
 
-/// Not a test of its own: the body of the process that the next test kills.
+/// Not a test of its own: the body of the process that the next tests kill.
 #[tokio::test]
 async fn hold_a_server_when_asked() -> Outcome {
-    if std::env::var_os(HOLD).is_some() {
-        let server = TestServer::start_local().await?;
-        println!("\nport={}", server.port());
-        std::future::pending::<()>().await;
+    let tell = |what: &str, name: &dyn std::fmt::Display| println!("\n{what}={name}");
+    match std::env::var(HOLD).as_deref() {
+        Ok("server") => {
+            let server = TestServer::start_local().await?;
+            tell("port", &server.port());
+            std::future::pending::<()>().await;
+        }
+        Ok("cluster") => {
+            let cluster = TestCluster::start_local_with(masters_alone()).await?;
+            for node in cluster.nodes() {
+                tell("port", &node.port());
+            }
+            std::future::pending::<()>().await;
+        }
+        Ok("containers") => {
+            let cluster = TestCluster::start_docker_with(masters_alone()).await?;
+            tell("network", &network_of(&cluster.nodes()[0]));
+            std::future::pending::<()>().await;
+        }
+        _ => {}
     }
     Ok(())
 }
 
-#[test]
-fn killing_the_test_process_ends_it() {
+fn masters_alone() -> ClusterOptions {
+    ClusterOptions {
+        replicas_per_master: 0,
+        ..ClusterOptions::default()
+    }
+}
+
+/// A copy of this program that holds something, killed once it has told `count` names of it.
+fn told_by_the_killed(hold: &str, what: &str, count: usize) -> Vec<String> {
     let program = std::env::current_exe().expect("the test program");
     let mut holder = Command::new(program)
         .args([
@@ -69,29 +94,52 @@ fn killing_the_test_process_ends_it() {
             "cleanup::hold_a_server_when_asked",
             "--nocapture",
         ])
-        .env(HOLD, "1")
+        .env(HOLD, hold)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("a copy of the test program");
     let output = BufReader::new(holder.stdout.take().expect("a pipe"));
-    let port = output
+    let names: Vec<_> = output
         .lines()
         .map_while(Result::ok)
-        .find_map(|line| {
-            line.strip_prefix("port=")
-                .and_then(|port| port.parse().ok())
-        })
-        .expect("the copy starts a server and tells its port");
-    assert!(listens(port));
+        .filter_map(|line| Some(line.strip_prefix(what)?.strip_prefix('=')?.to_owned()))
+        .take(count)
+        .collect();
     holder.kill().expect("it runs");
     holder.wait().expect("it was killed");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while listens(port) {
+    assert_eq!(names.len(), count, "the copy starts it and tells its names");
+    names
+}
+
+fn ends(what: &str, gone: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !gone() {
         assert!(
             Instant::now() < deadline,
-            "the server outlives the test process"
+            "{what} outlives the test process"
         );
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[test]
+fn killing_the_test_process_ends_it() {
+    for (hold, count) in [("server", 1), ("cluster", 3)] {
+        for port in told_by_the_killed(hold, "port", count) {
+            let port = port.parse().expect("a number");
+            ends(hold, || !listens(port));
+        }
+    }
+}
+
+#[tokio::test]
+async fn killing_the_test_process_ends_its_containers() -> Outcome {
+    // Whether there is Docker at all.
+    if started(TestServer::start_docker().await)?.is_none() {
+        return Ok(());
+    }
+    let networks = told_by_the_killed("containers", "network", 1);
+    ends("a network", || is_gone(&networks[0]));
+    Ok(())
 }
