@@ -9,7 +9,7 @@ use criterion::{BenchmarkGroup, Criterion};
 use memolock_testkit::TestServer;
 use tokio::runtime::Runtime;
 
-use crate::rounds::{Work, timed};
+use crate::rounds::{Draw, Work, timed};
 use crate::squad::Squad;
 use crate::strategy::Kind;
 
@@ -75,7 +75,7 @@ impl Bench {
         tasks: usize,
     ) {
         group.bench_function(name, |bencher| {
-            bencher.iter_custom(|turns| self.wait(timed(work, tasks, turns)));
+            bencher.iter_custom(|turns| self.wait(timed(work, tasks, Draw::Any, turns)));
         });
     }
 

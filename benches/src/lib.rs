@@ -5,6 +5,7 @@ pub mod adapter;
 pub mod batch;
 pub mod brief;
 pub mod budget;
+pub mod copies;
 pub mod growth;
 pub mod handoff;
 pub mod hits;

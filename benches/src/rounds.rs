@@ -106,18 +106,47 @@ pub trait Work: Clone + Send + Sync + 'static {
     fn once(&mut self, key: usize) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Which key a task takes at a turn: as long as there are enough, no two tasks ever the same one. Otherwise calls
-/// would coalesce, which makes up for what they cost.
-fn key(task: usize, tasks: usize, turn: usize, keys: usize) -> usize {
-    let own = (keys / tasks).max(1);
-    (task + tasks * (turn % own)) % keys
+/// Which keys tasks take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draw {
+    /// Any task any key, evenly and in no order, as requests come to a service. What several ask for at the same
+    /// moment coalesces, here as there.
+    Any,
+    /// As long as there are enough, no two tasks ever the same one: nothing coalesces.
+    Own,
+}
+
+impl Draw {
+    /// The key of a task at a turn; the same in every run.
+    fn key(self, task: usize, tasks: usize, turn: usize, keys: usize) -> usize {
+        match self {
+            Self::Any => scattered((task as u64) << 32 | turn as u64) as usize % keys,
+            Self::Own => {
+                let own = (keys / tasks).max(1);
+                (task + tasks * (turn % own)) % keys
+            }
+        }
+    }
+}
+
+/// The output function of SplitMix64: numbers in a row come out in no order that one could see.
+fn scattered(number: u64) -> u64 {
+    let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// Operations a second of so many tasks within the window.
 ///
 /// # Errors
 /// If one of them fails.
-pub async fn throughput<W: Work>(work: &W, tasks: usize, window: Duration) -> Result<f64> {
+pub async fn throughput<W: Work>(
+    work: &W,
+    tasks: usize,
+    draw: Draw,
+    window: Duration,
+) -> Result<f64> {
     let began = Instant::now();
     let until = began + window;
     let keys = work.keys();
@@ -126,7 +155,7 @@ pub async fn throughput<W: Work>(work: &W, tasks: usize, window: Duration) -> Re
         tokio::spawn(async move {
             let mut done = 0;
             while Instant::now() < until {
-                work.once(key(task, tasks, done, keys)).await?;
+                work.once(draw.key(task, tasks, done, keys)).await?;
                 done += 1;
             }
             anyhow::Ok(done)
@@ -144,7 +173,7 @@ pub async fn throughput<W: Work>(work: &W, tasks: usize, window: Duration) -> Re
 ///
 /// # Errors
 /// If one of them fails.
-pub async fn timed<W: Work>(work: &W, tasks: usize, turns: u64) -> Result<Duration> {
+pub async fn timed<W: Work>(work: &W, tasks: usize, draw: Draw, turns: u64) -> Result<Duration> {
     let keys = work.keys();
     let run = |task: usize| {
         let mut work = work.clone();
@@ -152,7 +181,7 @@ pub async fn timed<W: Work>(work: &W, tasks: usize, turns: u64) -> Result<Durati
         let share = even + u64::from((task as u64) < over);
         tokio::spawn(async move {
             for turn in 0..share as usize {
-                work.once(key(task, tasks, turn, keys)).await?;
+                work.once(draw.key(task, tasks, turn, keys)).await?;
             }
             anyhow::Ok(())
         })
@@ -195,12 +224,26 @@ mod tests {
             let mut owners = vec![None; 1_000];
             for task in 0..tasks {
                 for turn in 0..100 {
-                    let owner = &mut owners[key(task, tasks, turn, 1_000)];
+                    let owner = &mut owners[Draw::Own.key(task, tasks, turn, 1_000)];
                     assert_eq!(*owner.get_or_insert(task), task, "{tasks} tasks");
                 }
             }
         }
-        assert_eq!(key(511, 512, 3, 1), 0);
+        assert_eq!(Draw::Own.key(511, 512, 3, 1), 0);
+    }
+
+    #[test]
+    fn any_key_is_drawn_as_often_as_another() {
+        let mut drawn = vec![0; 1_000];
+        for task in 0..100 {
+            for turn in 0..1_000 {
+                drawn[Draw::Any.key(task, 100, turn, 1_000)] += 1;
+            }
+        }
+        // A hundred each; by chance ten more or fewer.
+        let (least, most) = (drawn.iter().min(), drawn.iter().max());
+        assert!(least > Some(&50) && most < Some(&150), "{least:?} {most:?}");
+        assert_eq!(Draw::Any.key(511, 512, 3, 1), 0);
     }
 
     #[tokio::test]
@@ -229,6 +272,6 @@ mod tests {
             }
         }
         let window = Duration::from_secs(60);
-        assert!(throughput(&Broken, 2, window).await.is_err());
+        assert!(throughput(&Broken, 2, Draw::Any, window).await.is_err());
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::adapter::Adapter;
+use crate::copies;
 
 /// What the waiters wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Load {
     OneKey,
     /// Each for a key of its own, whose lease somebody else has.
     ManyKeys,
+    /// Nobody waits: as many copies in a near cache.
+    NearCopies,
 }
 
 /// Bytes, for all waiters together.
@@ -29,7 +32,8 @@ pub struct Weight {
     pub allocated: i64,
     /// Resident more than before they came.
     pub resident: i64,
-    /// Allocated by as many tasks that wait for nothing but a [`Notify`]: what a runtime wants for a task.
+    /// Allocated by as many tasks that wait for nothing but a [`Notify`]: what a runtime wants for a task. Of
+    /// copies, by their values alone.
     pub bare: i64,
 }
 
@@ -48,13 +52,14 @@ impl Load {
         match self {
             Self::OneKey => "one-key",
             Self::ManyKeys => "many-keys",
+            Self::NearCopies => "near-copies",
         }
     }
 
     /// The load of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::OneKey, Self::ManyKeys]
+        [Self::OneKey, Self::ManyKeys, Self::NearCopies]
             .into_iter()
             .find(|load| load.name() == name)
     }
@@ -65,6 +70,9 @@ impl Load {
 /// # Errors
 /// If the server fails, or they do not come to wait.
 pub async fn weigh(load: Load, waiters: u32, url: &str, meter: Meter) -> Result<Weight> {
+    if load == Load::NearCopies {
+        return copies::weigh(waiters, url, meter).await;
+    }
     let bare = bare(waiters, meter).await;
     let backend = Adapter::RedisRs.connect(url).await?;
     let builder = Memolock::<String>::builder(TAG, Arc::clone(&backend));
@@ -75,13 +83,13 @@ pub async fn weigh(load: Load, waiters: u32, url: &str, meter: Meter) -> Result<
         .await?;
     let ids: Vec<String> = match load {
         Load::OneKey => vec!["the-one".to_owned()],
-        Load::ManyKeys => (0..waiters).map(|key| format!("key-{key}")).collect(),
+        _ => (0..waiters).map(|key| format!("key-{key}")).collect(),
     };
     let shared = Arc::new(Shared { memolock, ids });
     let Shared { memolock, ids } = &*shared;
     match load {
         Load::OneKey => drop(call(&shared, 0)),
-        Load::ManyKeys => occupy(memolock, &backend, ids).await?,
+        _ => occupy(memolock, &backend, ids).await?,
     }
     let resident = resident()?;
     let before = meter();
@@ -93,7 +101,7 @@ pub async fn weigh(load: Load, waiters: u32, url: &str, meter: Meter) -> Result<
         }
         let waiting = || match load {
             Load::OneKey => memolock.stats().joins,
-            Load::ManyKeys => backend.stats().subscriptions,
+            _ => backend.stats().subscriptions,
         };
         until(u64::from(upto), waiting).await?;
     }
@@ -179,7 +187,7 @@ fn resident_now(before: i64) -> Result<i64> {
 }
 
 /// Bytes resident, as Linux says.
-fn resident() -> Result<i64> {
+pub(crate) fn resident() -> Result<i64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));

@@ -21,10 +21,14 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     while let Some(arg) = rest.next() {
         match arg.as_str() {
             "--quick" => told.push(arg.clone()),
-            "--json" => {
-                let file = rest.next();
-                let file = file.ok_or_else(|| Usage::missing("bench", "the FILE of --json"))?;
-                told.extend([arg.clone(), file.clone()]);
+            "--json" | "--only" => {
+                let what = match arg.as_str() {
+                    "--json" => "the FILE of --json",
+                    _ => "the BUDGET of --only",
+                };
+                let given = rest.next();
+                let given = given.ok_or_else(|| Usage::missing("bench", what))?;
+                told.extend([arg.clone(), given.clone()]);
             }
             other => return Err(Usage::unknown("bench", other)),
         }

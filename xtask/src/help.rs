@@ -34,10 +34,11 @@ cargo xtask CHORE
   soak --minutes M [--seed N] [--processes P] [--callers N] [--json FILE]
                          Processes with random callers over a server with random faults, every few seconds one;
                          a checker that knows every value ever made; print what happened and what should not have.
-  bench [--quick] [--json FILE]
+  bench [--quick] [--only BUDGET] [--json FILE]
                          Measure every budget of speed and size (B1 to B8) against a server of its own, in 4 minutes
                          or less; print one table, and fail if one is missed. --quick, less than one minute: shows
-                         that everything works. --json writes the table to FILE too.
+                         that everything works. --only B2: that budget alone, may be repeated. --json writes the
+                         table to FILE too.
   report [--quick]       Measure the budgets and what things cost as they grow; write docs/performance.md with its
                          curves and data, in about 5 minutes. --quick: a smoke run of less than one minute, to
                          target/quick-report.

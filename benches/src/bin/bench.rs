@@ -22,6 +22,9 @@ enum Command {
         /// Fewer and shorter rounds: shows that everything works, in less than a minute
         #[arg(long)]
         quick: bool,
+        /// Measure this budget alone (B1 to B8); may be given several times
+        #[arg(long, value_name = "BUDGET", value_parser = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8"])]
+        only: Vec<String>,
         /// Write the table as JSON too
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -54,8 +57,8 @@ async fn main() -> ExitCode {
 /// Whether all is as it should be.
 async fn run(command: Command) -> Result<bool> {
     match command {
-        Command::Budgets { quick, json } => {
-            let verdict = budget::measure(quick).await?;
+        Command::Budgets { quick, only, json } => {
+            let verdict = budget::measure(quick, &only).await?;
             print!("{}", verdict.table());
             if let Some(file) = json {
                 let text = serde_json::to_string_pretty(&verdict)?;

@@ -1,4 +1,5 @@
-//! `memolock-weigh one-key|many-keys WAITERS URL`: has callers wait, and prints what they weigh, as JSON.
+//! `memolock-weigh one-key|many-keys|near-copies COUNT URL`: has callers wait, or copies kept, and prints what they
+//! weigh, as JSON.
 #![forbid(unsafe_code)]
 
 use std::alloc::System;
@@ -19,7 +20,7 @@ async fn main() -> ExitCode {
         _ => None,
     };
     let Some((load, (waiters, url))) = parsed else {
-        eprintln!("memolock-weigh one-key|many-keys WAITERS URL");
+        eprintln!("memolock-weigh one-key|many-keys|near-copies COUNT URL");
         return ExitCode::from(2);
     };
     match print(load, waiters, url).await {

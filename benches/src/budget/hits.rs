@@ -8,7 +8,7 @@ use super::{Limit, Row, Stage, Unit};
 use crate::adapter::Adapter;
 use crate::hits::{Ours, RawFred, RawRedis};
 use crate::near::{Moka, Near};
-use crate::rounds::{Comparison, Effort, Work, compare, throughput};
+use crate::rounds::{Comparison, Draw, Effort, Work, compare, throughput};
 
 const KEYS: usize = 1_000;
 
@@ -19,7 +19,7 @@ pub(super) async fn near(stage: &Stage) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (tasks, who) in [(1, "1 task"), (2, "2 threads")] {
         let before = ours.asked();
-        let found = sides(stage.effort, &ours, &theirs, tasks).await?;
+        let found = sides(stage.effort, &ours, &theirs, tasks, Draw::Any).await?;
         ensure!(ours.asked() == before, "some of them were no near hits");
         // Times are the inverse of throughputs, which count sweeps.
         let time = |sweeps: f64| tasks as f64 / sweeps / KEYS as f64 * 1e9;
@@ -39,14 +39,22 @@ pub(super) async fn near(stage: &Stage) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// B2: a hit through the server, against the raw client's GET.
+/// B2: a hit through the server, against the raw client's GET. Any task takes any key, on both sides; and, to see
+/// what a hit costs by itself, without a limit: with keys of its own for each task, so that nothing coalesces.
 pub(super) async fn through(stage: &Stage) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for adapter in Adapter::SERVED {
         for tasks in [1, 64, 512] {
-            let found = against_raw(stage, adapter, KEYS, tasks).await?;
+            let found = against_raw(stage, adapter, KEYS, tasks, Draw::Any).await?;
             let what = format!("hits to the raw client's GETs, {adapter}, {tasks} tasks");
             let row = Row::new("B2", what, Limit::AtLeast(0.85), Unit::Times, found.ratio);
+            rows.push(row.note(spread(&found)));
+        }
+        for tasks in [64, 512] {
+            let found = against_raw(stage, adapter, KEYS, tasks, Draw::Own).await?;
+            let what =
+                format!("the same, no key asked for twice at once, {adapter}, {tasks} tasks");
+            let row = Row::new("B2", what, Limit::None, Unit::Times, found.ratio);
             rows.push(row.note(spread(&found)));
         }
     }
@@ -57,7 +65,7 @@ pub(super) async fn through(stage: &Stage) -> Result<Vec<Row>> {
 pub(super) async fn hot(stage: &Stage) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for adapter in Adapter::SERVED {
-        let found = against_raw(stage, adapter, 1, 512).await?;
+        let found = against_raw(stage, adapter, 1, 512, Draw::Any).await?;
         let what = format!("hits to the raw client's GETs, one key, {adapter}, 512 tasks");
         let row = Row::new("B3", what, Limit::AtLeast(3.0), Unit::Times, found.ratio);
         rows.push(row.note(spread(&found)));
@@ -70,17 +78,18 @@ async fn against_raw(
     adapter: Adapter,
     keys: usize,
     tasks: usize,
+    draw: Draw,
 ) -> Result<Comparison> {
     let url = stage.server.url();
     let ours = Ours::open(adapter, url, keys).await?;
     match adapter {
         Adapter::Fred => {
             let theirs = RawFred::open(url, &ours).await?;
-            sides(stage.effort, &ours, &theirs, tasks).await
+            sides(stage.effort, &ours, &theirs, tasks, draw).await
         }
         _ => {
             let theirs = RawRedis::open(url, &ours).await?;
-            sides(stage.effort, &ours, &theirs, tasks).await
+            sides(stage.effort, &ours, &theirs, tasks, draw).await
         }
     }
 }
@@ -90,12 +99,13 @@ async fn sides(
     ours: &impl Work,
     theirs: &impl Work,
     tasks: usize,
+    draw: Draw,
 ) -> Result<Comparison> {
     let window: Duration = effort.window;
     compare(
         effort.rounds,
-        || throughput(ours, tasks, window),
-        || throughput(theirs, tasks, window),
+        || throughput(ours, tasks, draw, window),
+        || throughput(theirs, tasks, draw, window),
     )
     .await
 }

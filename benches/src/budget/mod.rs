@@ -36,11 +36,11 @@ pub struct Verdict {
     pub rows: Vec<Row>,
 }
 
-/// Measures every budget over a server of its own.
+/// Measures every budget, or those of these names, over a server of its own.
 ///
 /// # Errors
 /// If there is no server. A budget that is missed is no error, nor is one that cannot be measured: that is a miss.
-pub async fn measure(quick: bool) -> Result<Verdict> {
+pub async fn measure(quick: bool, only: &[String]) -> Result<Verdict> {
     let stage = Stage {
         server: TestServer::start_local().await?,
         effort: if quick { Effort::QUICK } else { Effort::FULL },
@@ -49,23 +49,42 @@ pub async fn measure(quick: bool) -> Result<Verdict> {
     let machine = Machine::look(&stage.server).await?;
     eprintln!("{}", machine.line());
     let mut rows = Vec::new();
-    say("B1 to B3: hits");
-    rows.extend(or_missed("B1", hits::near(&stage).await));
-    rows.extend(or_missed("B2", hits::through(&stage).await));
-    rows.extend(or_missed("B3", hits::hot(&stage).await));
-    say("B4 to B6: herds");
-    rows.extend(or_missed("B4", herds::one_process(&stage).await));
-    rows.extend(or_missed("B5", herds::eight_processes(&stage).await));
-    rows.extend(or_missed("B6", herds::many_keys(&stage).await));
-    say("B7: waiters");
-    rows.extend(or_missed("B7", waiters::weigh(&stage).await));
-    say("B8: a holder is killed");
-    rows.extend(or_missed("B8", crash::takeover(&stage).await));
+    for budget in ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8"] {
+        if only.is_empty() || only.iter().any(|name| name == budget) {
+            rows.extend(or_missed(budget, stage.measure(budget).await));
+        }
+    }
     Ok(Verdict {
         machine,
         quick,
         rows,
     })
+}
+
+impl Stage {
+    async fn measure(&self, budget: &str) -> Result<Vec<Row>> {
+        let about = match budget {
+            "B1" => "near hits",
+            "B2" => "hits through the server",
+            "B3" => "hits on one hot key",
+            "B4" => "a herd in one process",
+            "B5" => "a herd in eight processes",
+            "B6" => "a herd on many keys",
+            "B7" => "what waiters weigh",
+            _ => "a holder is killed",
+        };
+        eprintln!("{budget}: {about}");
+        match budget {
+            "B1" => hits::near(self).await,
+            "B2" => hits::through(self).await,
+            "B3" => hits::hot(self).await,
+            "B4" => herds::one_process(self).await,
+            "B5" => herds::eight_processes(self).await,
+            "B6" => herds::many_keys(self).await,
+            "B7" => waiters::weigh(self).await,
+            _ => crash::takeover(self).await,
+        }
+    }
 }
 
 impl Verdict {
@@ -97,10 +116,6 @@ fn beside(name: &str) -> Result<PathBuf> {
     let path = program.with_file_name(name);
     let built = Path::exists(&path).then_some(path);
     built.with_context(|| format!("there is no {name} beside {}", program.display()))
-}
-
-fn say(what: &str) {
-    eprintln!("{what}");
 }
 
 #[cfg(test)]

@@ -14,11 +14,16 @@ const LIMIT: Limit = Limit::AtMost(1024.0);
 pub(super) async fn weigh(stage: &Stage) -> Result<Vec<Row>> {
     let waiters = if stage.quick { 10_000 } else { 100_000 };
     let mut rows = Vec::new();
-    for (load, limit) in [(Load::OneKey, LIMIT), (Load::ManyKeys, Limit::None)] {
+    for (load, limit) in [
+        (Load::OneKey, LIMIT),
+        (Load::ManyKeys, Limit::None),
+        (Load::NearCopies, Limit::None),
+    ] {
         let weight = weighed(stage, load, waiters).await?;
         let what = match load {
             Load::OneKey => format!("waiters on one key: {waiters} tasks"),
             Load::ManyKeys => format!("keys with one waiter each: {waiters} tasks"),
+            Load::NearCopies => format!("copies in a near cache: {waiters} empty values"),
         };
         // Whole bytes: the rest is what they share.
         let each = |bytes: i64| (bytes as f64 / f64::from(waiters)).floor();
@@ -27,7 +32,10 @@ pub(super) async fn weigh(stage: &Stage) -> Result<Vec<Row>> {
             Row::new("B7", what, limit, Unit::Bytes, each(bytes))
         };
         let task = each(weight.bare);
-        let note = format!("{task:.0} B of them a bare task that waits");
+        let note = match load {
+            Load::NearCopies => format!("{task:.0} B of them the value"),
+            _ => format!("{task:.0} B of them a bare task that waits"),
+        };
         rows.push(row("allocated", weight.allocated).note(note));
         rows.push(row("resident memory", weight.resident));
     }

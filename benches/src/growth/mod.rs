@@ -51,7 +51,7 @@ pub async fn report(folder: &Path, program: &Path, quick: bool) -> Result<()> {
     };
     let machine = Machine::look(&stage.server).await?;
     eprintln!("{}", machine.line());
-    let budgets = budget::measure(quick).await?;
+    let budgets = budget::measure(quick, &[]).await?;
     eprintln!("one key, every strategy");
     let rivals = rivals::measure(&stage).await?;
     let mut figures = Vec::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_codec::Codec;
-use memolock_core::{Backend, Inspection, Key, KeyError, Keyspace, PutMode};
+use memolock_core::{Backend, Inspection, Key, KeyError, Keyspace, Phase, PutMode};
 use tokio::time::{Instant, timeout};
 
 use crate::builder::Builder;
@@ -13,6 +13,7 @@ use crate::called::Called;
 use crate::crew::{Passenger, Pilot, Ride};
 use crate::driver;
 use crate::entry::Entry;
+use crate::glance::{Glance, glance};
 use crate::hub::far;
 use crate::landing::{decoded, encoded};
 use crate::near::{self, State, Ticket};
@@ -264,36 +265,41 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                 Ok(boarding) => boarding,
                 Err(error) => return Called::Refused(error),
             };
-            let (settled, flight) = match boarding {
+            let (flight, passage) = match boarding {
                 Boarding::Closed => return Called::Closed,
                 Boarding::Lead(flight) => {
                     let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE, aboard);
                     // Boxed, because most callers join: their futures stay small.
-                    (
-                        Box::pin(driver::fly(pilot, work, store, deadline, terms.ttl)).await,
-                        flight,
-                    )
+                    (flight, Box::pin(glance(pilot, store, deadline)).await)
                 }
                 Boarding::Join(flight) => {
                     drop(aboard);
                     shared.hub.counters.joins.add();
                     let passenger = Passenger::new(shared, lane, Arc::clone(&flight));
-                    let settled = match passenger.ride(deadline).await {
-                        Ride::Settled(settled) => Ok(settled),
-                        Ride::TimedOut => Err(memolock_core::Phase::Waiting),
+                    let passage = match passenger.ride(deadline).await {
+                        Ride::Settled(settled) => Ok(Glance::Over(settled)),
+                        Ride::TimedOut => Err(Phase::Waiting),
                         Ride::Seat(mut pilot) => {
                             pilot.adopt(W::MODE);
-                            Box::pin(driver::fly(pilot, work, store, deadline, terms.ttl)).await
+                            Ok(Glance::Goes(pilot))
                         }
                     };
-                    (settled, flight)
+                    (flight, passage)
                 }
             };
+            let settled = match passage {
+                Ok(Glance::Over(settled)) => Ok(settled),
+                Ok(Glance::Goes(pilot)) => {
+                    Box::pin(driver::fly(pilot, work, store, deadline, terms.ttl)).await
+                }
+                Err(phase) => Err(phase),
+            };
+            let key = flight.into_key();
             match settled {
-                Ok(settled) => Called::Settled(settled, flight.key().clone()),
+                Ok(settled) => Called::Settled(settled, key),
                 Err(phase) => {
                     shared.hub.counters.timeouts.add();
-                    Called::TimedOut(flight.key().clone(), phase, terms.wait_timeout)
+                    Called::TimedOut(key, phase, terms.wait_timeout)
                 }
             }
         }

@@ -16,49 +16,63 @@ use crate::shared::{Lane, Shared};
 
 /// The caller that has the seat. Dropped before landing, it hands the engine to a passenger, or to
 /// clean-up if there is none.
-pub(crate) struct Pilot<T: Send + Sync + 'static, C> {
-    shared: Arc<Shared<T, C>>,
+pub(crate) struct Pilot<'s, T: Send + Sync + 'static, C> {
+    /// Borrowed, and not counted: cores would fight for the count at every hit.
+    shared: &'s Shared<T, C>,
     lane: Lane,
     flight: Arc<Flight<T>>,
-    /// Some until landing.
-    engine: Option<Box<Engine<T>>>,
+    cockpit: Cockpit<T>,
     /// A close waits for it, so that leases are released when the close returns.
     _aboard: TaskTrackerToken,
 }
 
+/// What a pilot has to drive with.
+enum Cockpit<T> {
+    /// Nothing yet: most flights end with the first look, and need no engine.
+    Looking(Mode),
+    Flying(Box<Engine<T>>),
+    /// The flight is over, or the engine handed on.
+    Empty,
+}
+
 /// A caller that has joined. Dropped before the end, it leaves; the last one out cleans up.
-pub(crate) struct Passenger<T: Send + Sync + 'static, C> {
-    shared: Arc<Shared<T, C>>,
+pub(crate) struct Passenger<'s, T: Send + Sync + 'static, C> {
+    shared: &'s Shared<T, C>,
     lane: Lane,
     /// Some until the ride is over.
     flight: Option<Arc<Flight<T>>>,
 }
 
 /// How a ride ended.
-pub(crate) enum Ride<T: Send + Sync + 'static, C> {
+pub(crate) enum Ride<'s, T: Send + Sync + 'static, C> {
     Settled(Settled<T>),
     /// The leader is gone and the seat is ours.
-    Seat(Pilot<T, C>),
+    Seat(Pilot<'s, T, C>),
     TimedOut,
 }
 
-impl<T: Send + Sync + 'static, C> Pilot<T, C> {
+impl<'s, T: Send + Sync + 'static, C> Pilot<'s, T, C> {
     /// Begins a flight. `aboard` was had before the flight was in the table, so that no close overlooks
     /// this caller.
     pub(crate) fn new(
-        shared: &Arc<Shared<T, C>>,
+        shared: &'s Shared<T, C>,
         lane: Lane,
         flight: Arc<Flight<T>>,
         mode: Mode,
         aboard: TaskTrackerToken,
     ) -> Self {
         Self {
-            engine: Some(Box::new(Engine::new(&shared.hub, mode))),
-            shared: Arc::clone(shared),
+            cockpit: Cockpit::Looking(mode),
+            shared,
             lane,
             flight,
             _aboard: aboard,
         }
+    }
+
+    /// What the first look needs, which has no engine yet.
+    pub(crate) fn view(&self) -> (&'s Shared<T, C>, &Flight<T>) {
+        (self.shared, &self.flight)
     }
 
     /// Tells the machine what this caller wants, who took over from another.
@@ -74,13 +88,9 @@ impl<T: Send + Sync + 'static, C> Pilot<T, C> {
     /// What driving needs, all at once.
     pub(crate) fn controls(&mut self) -> Controls<'_, T, C> {
         Controls {
-            shared: &self.shared,
+            shared: self.shared,
             flight: &self.flight,
-            // `land` and `drop` alone take it, and both end the pilot.
-            engine: self
-                .engine
-                .as_mut()
-                .expect("a pilot has an engine until it lands"),
+            engine: self.cockpit.engine(self.shared),
         }
     }
 
@@ -92,10 +102,34 @@ impl<T: Send + Sync + 'static, C> Pilot<T, C> {
             self.shared.forget(self.flight.key().id());
         }
         self.flight.settle(settled.clone());
-        if let Some(engine) = self.engine.take() {
+        // A look leaves nothing behind.
+        if let Cockpit::Flying(engine) = std::mem::replace(&mut self.cockpit, Cockpit::Empty) {
             driver::clean_up(&self.shared.hub, self.flight.key(), engine);
         }
         settled
+    }
+}
+
+impl<T> Cockpit<T> {
+    /// The engine, built if there is none yet.
+    fn engine<C>(&mut self, shared: &Shared<T, C>) -> &mut Engine<T> {
+        if let Self::Looking(mode) = *self {
+            *self = Self::Flying(Box::new(Engine::new(&shared.hub, mode)));
+        }
+        match self {
+            Self::Flying(engine) => engine,
+            // `land` and `drop` alone leave it empty, and both end the pilot.
+            Self::Looking(_) | Self::Empty => unreachable!("a pilot drives until it lands"),
+        }
+    }
+
+    /// The engine for somebody else, built if there is none yet; what is left is empty.
+    fn hand_on<C>(&mut self, shared: &Shared<T, C>) -> Option<Box<Engine<T>>> {
+        match std::mem::replace(self, Self::Empty) {
+            Self::Looking(mode) => Some(Box::new(Engine::new(&shared.hub, mode))),
+            Self::Flying(engine) => Some(engine),
+            Self::Empty => None,
+        }
     }
 }
 
@@ -106,27 +140,27 @@ pub(crate) struct Controls<'a, T: Send + Sync + 'static, C> {
     pub(crate) engine: &'a mut Engine<T>,
 }
 
-impl<T: Send + Sync + 'static, C> Drop for Pilot<T, C> {
+impl<T: Send + Sync + 'static, C> Drop for Pilot<'_, T, C> {
     fn drop(&mut self) {
-        if let Some(engine) = self.engine.take() {
+        if let Some(engine) = self.cockpit.hand_on(self.shared) {
             let left = self.flight.vacate(engine);
             self.shared.left(self.lane, &self.flight, left);
         }
     }
 }
 
-impl<T: Send + Sync + 'static, C> Passenger<T, C> {
+impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
     /// A caller that has been counted in by [`Flight::join`].
-    pub(crate) fn new(shared: &Arc<Shared<T, C>>, lane: Lane, flight: Arc<Flight<T>>) -> Self {
+    pub(crate) fn new(shared: &'s Shared<T, C>, lane: Lane, flight: Arc<Flight<T>>) -> Self {
         Self {
-            shared: Arc::clone(shared),
+            shared,
             lane,
             flight: Some(flight),
         }
     }
 
     /// Sleeps until the flight ends, the seat is free, or `deadline`.
-    pub(crate) async fn ride(mut self, deadline: Instant) -> Ride<T, C> {
+    pub(crate) async fn ride(mut self, deadline: Instant) -> Ride<'s, T, C> {
         // Not taken out while sleeping: a drop there must leave the flight.
         let Some(flight) = self.flight.clone() else {
             return Ride::TimedOut;
@@ -147,10 +181,10 @@ impl<T: Send + Sync + 'static, C> Passenger<T, C> {
                 tracing::debug!(key = %flight.key(), "a joined caller takes over");
                 return Ride::Seat(Pilot {
                     _aboard: self.shared.hub.tracker.token(),
-                    shared: Arc::clone(&self.shared),
+                    shared: self.shared,
                     lane: self.lane,
                     flight: Arc::clone(&flight),
-                    engine: Some(engine),
+                    cockpit: Cockpit::Flying(engine),
                 });
             }
             tokio::select! {
@@ -162,7 +196,7 @@ impl<T: Send + Sync + 'static, C> Passenger<T, C> {
     }
 }
 
-impl<T: Send + Sync + 'static, C> Drop for Passenger<T, C> {
+impl<T: Send + Sync + 'static, C> Drop for Passenger<'_, T, C> {
     fn drop(&mut self) {
         if let Some(flight) = self.flight.take() {
             let left = flight.leave();

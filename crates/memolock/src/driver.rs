@@ -42,7 +42,7 @@ const TURNS: u32 = 64;
 /// Drives a flight to its end. Without a result the caller's time ran out, in the phase that is named;
 /// the flight goes on under another caller, or is cleaned up.
 pub(crate) async fn fly<T, C, W, R>(
-    mut pilot: Pilot<T, C>,
+    mut pilot: Pilot<'_, T, C>,
     mut work: W,
     commands: &R,
     deadline: Instant,
@@ -113,7 +113,7 @@ where
 }
 
 /// Begins a flight with what has been found for it already, in place of its probe.
-pub(crate) fn begin<T, C>(pilot: &mut Pilot<T, C>, found: Result<Option<Bytes>, BackendError>)
+pub(crate) fn begin<T, C>(pilot: &mut Pilot<'_, T, C>, found: Result<Option<Bytes>, BackendError>)
 where
     T: Send + Sync + 'static,
     C: Codec<T>,

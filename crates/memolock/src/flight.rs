@@ -13,14 +13,15 @@
 //! The joiner that is woken for a vacant seat may be dropped before it runs. `Notify` hands its
 //! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`.
 
-use std::pin::pin;
-use std::sync::PoisonError;
+use std::future::poll_fn;
+use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 
 use memolock_core::Key;
 
 use crate::engine::Engine;
 use crate::settled::Settled;
-use crate::sync::{Mutex, MutexGuard, Notify, OnceLock};
+use crate::sync::{AtomicWaker, Mutex, MutexGuard, Notify, OnceLock};
 
 /// One flight, shared by its callers.
 pub(crate) struct Flight<T> {
@@ -29,6 +30,8 @@ pub(crate) struct Flight<T> {
     seat: Mutex<Seat<T>>,
     /// `notify_one`: the seat is vacant. `notify_waiters`: the outcome is there.
     notify: Notify,
+    /// Who sits in the seat. There is at most one, so that a list of sleepers would cost every hit for nothing.
+    pilot: AtomicWaker,
 }
 
 struct Seat<T> {
@@ -61,11 +64,21 @@ impl<T> Flight<T> {
                 state: SeatState::Taken,
             }),
             notify: Notify::new(),
+            pilot: AtomicWaker::new(),
         }
     }
 
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The key, of a flight that is over for this caller.
+    pub(crate) fn into_key(self: Arc<Self>) -> Key {
+        // Mostly the last one out: then no count is touched that cores would fight for.
+        match Arc::try_unwrap(self) {
+            Ok(flight) => flight.key,
+            Err(shared) => shared.key.clone(),
+        }
     }
 
     pub(crate) fn outcome(&self) -> Option<&Settled<T>> {
@@ -76,17 +89,18 @@ impl<T> Flight<T> {
         &self.notify
     }
 
-    /// Waits until the outcome is there. For a leader that is its cue that the client was closed.
+    /// Waits until the outcome is there: the leader's cue that the client was closed. For the one in the seat.
     pub(crate) async fn ended(&self) {
-        loop {
-            let mut notified = pin!(self.notify.notified());
-            // Registered before looking, so that nothing between the look and the sleep is missed.
-            notified.as_mut().enable();
-            if self.outcome.get().is_some() {
-                return;
+        poll_fn(|cx| {
+            // Registered before looking, so that nothing between the look and the sleep is missed. Who had
+            // the seat before is gone.
+            self.pilot.register(cx.waker());
+            match self.outcome.get() {
+                Some(_) => Poll::Ready(()),
+                None => Poll::Pending,
             }
-            notified.await;
-        }
+        })
+        .await;
     }
 
     /// Counts one more joiner, unless the flight was abandoned.
@@ -152,6 +166,7 @@ impl<T> Flight<T> {
         let state = std::mem::replace(&mut seat.state, SeatState::Over);
         drop(seat);
         self.notify.notify_waiters();
+        self.pilot.wake();
         match state {
             SeatState::Vacant(engine) => Left::Orphaned(engine),
             SeatState::Taken | SeatState::Over => Left::Handed,

@@ -46,6 +46,7 @@ mod entropy;
 mod entry;
 mod error;
 mod flight;
+mod glance;
 mod heartbeat;
 mod hub;
 #[cfg(all(test, memolock_shuttle))]

@@ -2,18 +2,21 @@
 //! points between, at which a scheduler of threads may switch, so that their interleavings can be tried.
 
 #[cfg(not(all(test, memolock_shuttle)))]
+pub(crate) use futures_util::task::AtomicWaker;
+#[cfg(not(all(test, memolock_shuttle)))]
 pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
 #[cfg(not(all(test, memolock_shuttle)))]
 pub(crate) use tokio::sync::Notify;
 
 #[cfg(all(test, memolock_shuttle))]
-pub(crate) use points::{Notify, OnceLock};
+pub(crate) use points::{AtomicWaker, Notify, OnceLock};
 #[cfg(all(test, memolock_shuttle))]
 pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 
 #[cfg(all(test, memolock_shuttle))]
 mod points {
     use std::sync::atomic::Ordering::SeqCst;
+    use std::task::Waker;
 
     use shuttle::sync::atomic::AtomicBool;
     use tokio::sync::futures::Notified;
@@ -55,6 +58,28 @@ mod points {
         pub(crate) fn notify_waiters(&self) {
             self.1.pass();
             self.0.notify_waiters();
+            self.1.pass();
+        }
+    }
+
+    /// futures' own.
+    #[derive(Debug)]
+    pub(crate) struct AtomicWaker(futures_util::task::AtomicWaker, Point);
+
+    impl AtomicWaker {
+        pub(crate) fn new() -> Self {
+            Self(futures_util::task::AtomicWaker::new(), Point::new())
+        }
+
+        pub(crate) fn register(&self, waker: &Waker) {
+            self.1.pass();
+            self.0.register(waker);
+            self.1.pass();
+        }
+
+        pub(crate) fn wake(&self) {
+            self.1.pass();
+            self.0.wake();
             self.1.pass();
         }
     }

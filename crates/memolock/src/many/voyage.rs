@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -25,19 +24,19 @@ use crate::table::Boarding;
 use crate::work::Ended;
 
 /// How one id of the call begins: each is a guard, or has its end.
-pub(crate) enum Ticket<T: Send + Sync + 'static, C> {
-    Lead(Pilot<T, C>),
-    Join(Passenger<T, C>, Key),
+pub(crate) enum Ticket<'s, T: Send + Sync + 'static, C> {
+    Lead(Pilot<'s, T, C>),
+    Join(Passenger<'s, T, C>, Key),
     Closed,
     Refused(KeyError),
 }
 
 /// Leads a flight to `id` or joins one. What a look has found for it is where a new flight begins.
-pub(crate) fn board<T, C>(
-    shared: &Arc<Shared<T, C>>,
+pub(crate) fn board<'s, T, C>(
+    shared: &'s Shared<T, C>,
     key: &Key,
     looked: Result<Option<Bytes>, BackendError>,
-) -> Ticket<T, C>
+) -> Ticket<'s, T, C>
 where
     T: Send + Sync + 'static,
     C: Codec<T>,
@@ -62,7 +61,7 @@ where
 
 /// One id, from its ticket to its end.
 pub(crate) async fn travel<T, C>(
-    ticket: Ticket<T, C>,
+    ticket: Ticket<'_, T, C>,
     part: Part<'_, T>,
     deadline: Instant,
     terms: Terms,
