@@ -6,10 +6,12 @@
 //! * [`calls`] says which script, keys and arguments carry out an operation;
 //! * [`Reply`] is an answer in a form that no client owns, and [`reply`] reads it;
 //! * [`Fault`] gives each error line of a server its kind;
-//! * [`Routes`] knows which channel speaks of which key.
+//! * [`Routes`] knows which channel speaks of which key;
+//! * [`cluster`] knows slots, who serves them, and what to do when they move.
 
 mod address;
 pub mod calls;
+pub mod cluster;
 mod fault;
 pub mod reply;
 mod routes;
