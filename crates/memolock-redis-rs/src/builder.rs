@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use memolock_cluster::Cluster;
 use memolock_core::redis::{Address, Endpoint, Fault, Options, Topology};
 use memolock_core::{BackendError, Entropy, ErrorKind, Operation};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -11,9 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::backend::RedisBackend;
 use crate::command::Commands;
 use crate::dice::Dice;
+use crate::node::Nodes;
 #[cfg(feature = "deadpool")]
 use crate::pooled::Pooled;
 use crate::road::Road;
+use crate::server::Server;
 use crate::stream::Connector;
 
 /// Makes a [`RedisBackend`] with other than the default options.
@@ -187,8 +191,8 @@ impl RedisBackendBuilder {
     /// option, or if there is no runtime.
     pub fn connect_lazy(self) -> Result<RedisBackend, BackendError> {
         let address = Address::parse(&self.url).map_err(refused)?;
-        if *address.topology() != Topology::Single {
-            let detail = "redis-cluster:// and redis-sentinel:// are not supported yet";
+        if matches!(address.topology(), Topology::Sentinel { .. }) {
+            let detail = "redis-sentinel:// is not supported yet";
             return Err(refused(Fault::new(ErrorKind::Unsupported, detail)));
         }
         self.options.check().map_err(refused)?;
@@ -202,10 +206,14 @@ impl RedisBackendBuilder {
             return Err(refused(Fault::new(ErrorKind::Config, detail)));
         }
         let options = &self.options;
-        let opened = RedisBackend::open(
+        if *address.topology() == Topology::Cluster {
+            return self.cluster(&address).map_err(refused);
+        }
+        let opened = Server::open(
             &address,
             options,
             self.way,
+            Arc::default(),
             |dialer, dice, counters, doubt| {
                 #[cfg(feature = "deadpool")]
                 if let Some(pool) = self.pool {
@@ -215,7 +223,21 @@ impl RedisBackendBuilder {
                 Road::Own(Commands::open(dialer, options, dice, counters, doubt))
             },
         );
-        opened.map_err(refused)
+        opened.map(RedisBackend::from).map_err(refused)
+    }
+
+    fn cluster(&self, address: &Address) -> Result<RedisBackend, Fault> {
+        let refuse = |detail: &str| Err(Fault::new(ErrorKind::Config, detail));
+        if self.way.connector.is_some() {
+            return refuse("a connector's streams lead to one server: not with redis-cluster://");
+        }
+        #[cfg(feature = "deadpool")]
+        if self.pool.is_some() {
+            return refuse("a pool leads to one server: not with redis-cluster://");
+        }
+        let nodes = Nodes::new(&self.options, self.way.clone());
+        let bound = self.options.command_timeout;
+        Ok(Cluster::open(nodes, address, bound).into())
     }
 }
 

@@ -54,11 +54,14 @@ mod dial;
 mod dice;
 mod error;
 mod link;
+mod node;
 #[cfg(feature = "deadpool")]
 mod pooled;
 mod pushes;
 mod reply;
 mod road;
+mod server;
+mod shards;
 mod stream;
 mod subscriptions;
 mod tracking;

@@ -11,8 +11,8 @@ use crate::redis::Reply;
 /// The longest host that is believed: names of the DNS have at most 253 characters.
 const MAX_HOST_BYTES: usize = 255;
 
-/// Nodes of one map that are believed: the largest clusters have about a thousand.
-const MAX_NODES: usize = 4096;
+/// Nodes of one map that are believed: larger clusters are advised against.
+const MAX_NODES: usize = 1024;
 
 /// No master.
 const NOBODY: u16 = u16::MAX;
@@ -126,8 +126,14 @@ impl SlotMap {
     /// Who serves it; none if nobody does, or the slot is none.
     #[must_use]
     pub fn owner(&self, slot: u16) -> Option<&Place> {
-        let at = *self.owners.get(usize::from(slot))?;
-        self.masters.get(usize::from(at))
+        self.masters.get(self.owner_at(slot)?)
+    }
+
+    /// The place in [`masters`](Self::masters) of who serves it.
+    #[must_use]
+    pub fn owner_at(&self, slot: u16) -> Option<usize> {
+        let at = usize::from(*self.owners.get(usize::from(slot))?);
+        (at < self.masters.len()).then_some(at)
     }
 
     /// The same map with one slot at another place, as a node has said that it is. A slot that is none changes nothing.

@@ -1,0 +1,115 @@
+//! A server as a node of a cluster.
+
+use std::sync::Arc;
+
+use memolock_cluster::{Node, Opener, Request};
+use memolock_core::redis::{Address, Fault, Options, Reply};
+use memolock_core::{BackendError, BackendStats, Key, Keyspace, Listener, Tracker};
+use redis::Cmd;
+
+use crate::builder::Way;
+use crate::command::Commands;
+use crate::counters::Counters;
+use crate::road::Road;
+use crate::server::Server;
+
+/// Opens the nodes of one cluster.
+pub(crate) struct Nodes {
+    options: Options,
+    way: Way,
+    counters: Arc<Counters>,
+}
+
+impl Nodes {
+    pub(crate) fn new(options: &Options, way: Way) -> Self {
+        Self {
+            options: options.clone(),
+            way,
+            counters: Arc::default(),
+        }
+    }
+}
+
+impl Opener for Nodes {
+    type Node = Server;
+    const NAME: &'static str = "redis-rs-cluster";
+    const TELLS_OF_SLOTS: bool = true;
+
+    fn open(&self, address: &Address) -> Result<Server, Fault> {
+        let options = &self.options;
+        let counters = Arc::clone(&self.counters);
+        Server::open(
+            address,
+            options,
+            self.way.clone(),
+            counters,
+            |dialer, dice, counters, doubt| {
+                Road::Own(Commands::open(dialer, options, dice, counters, doubt))
+            },
+        )
+    }
+
+    fn stats(&self) -> BackendStats {
+        self.counters.stats()
+    }
+}
+
+impl Node for Server {
+    async fn ask(&self, request: Request<'_>, asking: bool) -> Result<Reply, Fault> {
+        let commands = match &self.road {
+            Road::Own(commands) => commands,
+            #[cfg(feature = "deadpool")]
+            // Pools are refused with clusters: they lead to one server.
+            Road::Pooled(_) => return Err(Fault::closed()),
+        };
+        match request {
+            Request::Words(words) => {
+                let bytes: usize = words.iter().map(bytes::Bytes::len).sum();
+                let mut command = Cmd::with_capacity(words.len(), bytes);
+                for word in words {
+                    command.arg(word.as_ref());
+                }
+                match asking {
+                    true => commands.send_asking(command).await,
+                    false => commands.send(&command).await,
+                }
+            }
+            Request::Call(call) if asking => commands.run_asking(call).await,
+            Request::Call(call) => commands.run(call).await,
+        }
+    }
+
+    async fn listen(&self, key: &Key) -> Result<Listener, BackendError> {
+        self.subscriptions.subscribe(key).await
+    }
+
+    fn track(&self, space: &Keyspace) -> Tracker {
+        self.subscriptions.track(space)
+    }
+
+    fn is_down(&self) -> bool {
+        self.road.is_down()
+    }
+
+    async fn down(&self) {
+        self.road.down().await;
+    }
+
+    fn condition(&self) -> &'static str {
+        self.road.condition()
+    }
+
+    fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    fn close(&self) {
+        self.road.close();
+        self.subscriptions.close();
+    }
+
+    async fn ended(&self) {
+        self.road.ended().await;
+        self.subscriptions.link().ended().await;
+    }
+}
