@@ -104,6 +104,11 @@ impl Connection {
         }
     }
 
+    /// The error for a peer that said nothing for so long.
+    pub(crate) fn silent(&self, waited: Duration) -> ServerError {
+        self.address.timeout(waited)
+    }
+
     async fn next_value(&mut self) -> Result<Value, ServerError> {
         loop {
             if let Some((value, used)) = decode(&self.pending)? {

@@ -49,6 +49,14 @@ pub enum ServerError {
         /// What happened.
         why: String,
     },
+    /// Several servers together have not become what they should be.
+    #[error("the test {what} is not in order: {why}")]
+    Unsettled {
+        /// `cluster`, or `sentinel`.
+        what: &'static str,
+        /// What is amiss, and was all the time that it was waited for.
+        why: String,
+    },
     /// The connection failed.
     #[error("lost the test server at {address}: {why}")]
     Connection {

@@ -39,21 +39,31 @@
 //! # }
 //! ```
 
+mod cluster;
 mod connection;
 mod error;
+mod info;
 mod monitor;
 mod proxy;
 mod resp;
+mod sentinel;
 mod server;
 pub mod suite;
+#[cfg(feature = "tls")]
+mod tls;
 mod unique;
+mod wait;
 
+pub use cluster::{ClusterOptions, Migration, TestCluster};
 pub use connection::Connection;
 pub use error::ServerError;
 pub use monitor::{Monitor, Observed};
 pub use proxy::{Arrivals, End, Faults, Flow, Limit, Pace, Proxy, Tally, Way};
 pub use resp::Value;
+pub use sentinel::{SentinelOptions, Switch, Switches, TestSentinel};
 #[cfg(unix)]
 pub use server::PgServer;
 pub use server::{DEFAULT_IMAGE, PUBLIC_IMAGE, Provider, TestServer};
+#[cfg(feature = "tls")]
+pub use tls::{ClientAuth, Credentials, TlsServer};
 pub use unique::unique_tag;

@@ -78,6 +78,10 @@ impl Address {
         &self.url
     }
 
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

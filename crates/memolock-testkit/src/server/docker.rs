@@ -48,14 +48,7 @@ impl Container {
     /// Starts `image`, which is pulled if it is missing and `pull` says so.
     pub(super) async fn start(image: &str, options: &[&str], pull: bool) -> Result<Self, String> {
         let docker = connect().await?;
-        let found = match look(&docker, image).await? {
-            Some(found) => found,
-            None if pull => {
-                fetch(&docker, image).await?;
-                look(&docker, image).await?.ok_or("the image vanished")?
-            }
-            None => return Err(format!("there is no image {image}")),
-        };
+        let found = find(&docker, image, pull).await?;
         let mut last = String::new();
         for _ in 0..PORTS {
             match Self::run(&docker, image, &command(&found, image, options)).await {
@@ -239,7 +232,7 @@ impl Drop for Container {
     }
 }
 
-async fn connect() -> Result<Docker, String> {
+pub(super) async fn connect() -> Result<Docker, String> {
     // The same as it starts containers with, wherever it found the daemon.
     let docker = docker_client_instance()
         .await
@@ -248,6 +241,19 @@ async fn connect() -> Result<Docker, String> {
         Ok(Ok(_)) => Ok(docker),
         Ok(Err(error)) => Err(format!("no daemon answers: {error}")),
         Err(_) => Err(format!("no daemon answers within {DAEMON:?}")),
+    }
+}
+
+/// An image, which is pulled if it is missing and `pull` says so.
+pub(super) async fn find(docker: &Docker, image: &str, pull: bool) -> Result<ImageInspect, String> {
+    match look(docker, image).await? {
+        Some(found) => Ok(found),
+        None if pull => {
+            fetch(docker, image).await?;
+            let found = look(docker, image).await?;
+            found.ok_or_else(|| "the image vanished".into())
+        }
+        None => Err(format!("there is no image {image}")),
     }
 }
 
@@ -284,7 +290,7 @@ async fn fetch(docker: &Docker, image: &str) -> Result<(), String> {
     }
 }
 
-async fn remove(docker: &Docker, name: &str) {
+pub(super) async fn remove(docker: &Docker, name: &str) {
     let options = RemoveContainerOptionsBuilder::default()
         .force(true)
         .v(true)
@@ -293,17 +299,21 @@ async fn remove(docker: &Docker, name: &str) {
     let _ = timeout(STARTUP, docker.remove_container(name, Some(options))).await;
 }
 
-/// The command line: an image without an entry point needs the program named.
-fn command(found: &ImageInspect, image: &str, options: &[&str]) -> Vec<String> {
+/// The program, which an image without an entry point needs named.
+pub(super) fn entry(found: &ImageInspect, image: &str) -> Option<&'static str> {
     let entry = found
         .config
         .as_ref()
         .and_then(|config| config.entrypoint.as_ref());
-    let program = match entry {
+    match entry {
         Some(entry) if !entry.is_empty() => None,
         _ if image.contains("valkey") => Some("valkey-server"),
         _ => Some("redis-server"),
-    };
+    }
+}
+
+/// The command line.
+fn command(found: &ImageInspect, image: &str, options: &[&str]) -> Vec<String> {
     let own = [
         "--save",
         "",
@@ -314,7 +324,7 @@ fn command(found: &ImageInspect, image: &str, options: &[&str]) -> Vec<String> {
         "--protected-mode",
         "no",
     ];
-    program
+    entry(found, image)
         .into_iter()
         .chain(own)
         .chain(options.iter().copied())

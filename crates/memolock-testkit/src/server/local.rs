@@ -9,9 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::ground::BUS;
 use super::watcher::Watcher;
-use super::{Address, STARTUP};
+use super::{Address, Role, STARTUP};
 use crate::connection::Connection;
+use crate::info::field;
 
 /// How often another port is tried.
 const PORTS: usize = 8;
@@ -25,6 +27,7 @@ const PORT_COUNT: u64 = 22_000;
 pub(super) struct Local {
     program: PathBuf,
     options: Vec<OsString>,
+    role: Role,
     dir: tempfile::TempDir,
     address: Address,
     process: Mutex<Option<Process>>,
@@ -38,19 +41,24 @@ struct Process {
 }
 
 impl Local {
-    pub(super) async fn start(program: &Path, options: &[&str]) -> Result<Self, String> {
+    pub(super) async fn start(
+        program: &Path,
+        options: &[&str],
+        role: Role,
+    ) -> Result<Self, String> {
         let dir =
             tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
         let mut local = Self {
             program: program.to_owned(),
             options: options.iter().map(Into::into).collect(),
+            role,
             dir,
             address: Address::plain("127.0.0.1", 0),
             process: Mutex::new(None),
         };
         let mut last = String::new();
         for _ in 0..PORTS {
-            local.address = Address::plain("127.0.0.1", free_port()?);
+            local.address = Address::plain("127.0.0.1", local.free_port()?);
             match local.run().await {
                 Ok(()) => return Ok(local),
                 // Somebody else was quicker to take the port.
@@ -65,9 +73,17 @@ impl Local {
         &self.address
     }
 
-    /// Starts the program and waits until it answers. Its data is gone, whatever it held before.
+    /// Its Unix socket, if it was asked for.
+    pub(super) fn socket(&self) -> Option<PathBuf> {
+        (self.role == Role::Unix).then(|| self.dir.path().join("server.sock"))
+    }
+
+    /// Starts the program and waits until it answers. Its data is gone, whatever it held before; what
+    /// it wrote down of its peers is not.
     pub(super) async fn run(&self) -> Result<(), String> {
         self.kill();
+        self.prepare()
+            .map_err(|error| format!("no file for its settings: {error}"))?;
         let process = Process::spawn(self.command(), &self.log())
             .map_err(|error| format!("{} does not start: {error}", self.program.display()))?;
         *self.lock() = Some(process);
@@ -117,14 +133,51 @@ impl Local {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        if self.role == Role::Sentinel {
+            command.arg(self.settings()).arg("--sentinel");
+        }
         command
             .args(["--port", &self.address.port().to_string()])
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--bind", "127.0.0.1"])
             .args(["--daemonize", "no", "--dir"])
-            .arg(self.dir.path())
-            .args(&self.options)
-            .current_dir(self.dir.path());
+            .arg(self.dir.path());
+        if self.role != Role::Sentinel {
+            command.args(["--save", "", "--appendonly", "no"]);
+        }
+        if self.role == Role::Node {
+            command.args(["--cluster-enabled", "yes"]);
+            // It would learn its own address from the first peer only.
+            command.args(["--cluster-announce-ip", "127.0.0.1"]);
+        }
+        if let Some(socket) = self.socket() {
+            command.arg("--unixsocket").arg(socket);
+            command.args(["--unixsocketperm", "700"]);
+        }
+        command.args(&self.options).current_dir(self.dir.path());
         command
+    }
+
+    /// Sees to the file that a sentinel keeps what it knows in, and wants to find.
+    fn prepare(&self) -> std::io::Result<()> {
+        match self.role {
+            Role::Sentinel => File::options()
+                .create(true)
+                .append(true)
+                .open(self.settings())
+                .map(drop),
+            Role::Server | Role::Unix | Role::Node => Ok(()),
+        }
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.dir.path().join("server.conf")
+    }
+
+    fn free_port(&self) -> Result<u16, String> {
+        match self.role {
+            Role::Node => free_pair(),
+            Role::Server | Role::Unix | Role::Sentinel => free_port(),
+        }
     }
 
     /// Whether our child answers, and not another server that took the port first.
@@ -135,16 +188,19 @@ impl Local {
         if connection.command(&["PING"]).await.is_err() {
             return false;
         }
-        let dir = connection.command(&["CONFIG", "GET", "dir"]).await;
-        let ours = self.dir.path().canonicalize();
-        match (dir, ours) {
-            (Ok(reply), Ok(ours)) => reply
-                .items()
-                .get(1)
-                .and_then(crate::Value::as_str)
-                .is_some_and(|dir| Path::new(dir) == ours),
-            _ => false,
-        }
+        let ours = self.dir.path().canonicalize().ok();
+        let dir = match self.role {
+            // A sentinel has no CONFIG, and tells the file.
+            Role::Sentinel => connection.command(&["INFO", "server"]).await.map(|info| {
+                let file = info.as_str().and_then(|info| field(info, "config_file"));
+                file.and_then(|file| Path::new(file).parent()?.canonicalize().ok())
+            }),
+            Role::Server | Role::Unix | Role::Node => {
+                let reply = connection.command(&["CONFIG", "GET", "dir"]).await;
+                reply.map(|reply| Some(PathBuf::from(reply.items().get(1)?.as_str()?)))
+            }
+        };
+        ours.is_some() && dir.is_ok_and(|dir| dir == ours)
     }
 
     fn exited(&self) -> Option<String> {
@@ -223,14 +279,27 @@ impl Signal {
 }
 
 /// A port that nobody listens on at this moment.
-pub(super) fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
+    free(PORT_COUNT, |_| true)
+}
+
+/// The same, with its bus port, which stays below those of outgoing connections too.
+fn free_pair() -> Result<u16, String> {
+    free(PORT_COUNT - u64::from(BUS), |port| is_free(port + BUS))
+}
+
+fn free(count: u64, fits: impl Fn(u16) -> bool) -> Result<u16, String> {
     for _ in 0..100 {
         let random = RandomState::new().build_hasher().finish();
         // Below PORT_COUNT, which fits.
-        let port = FIRST_PORT + (random % PORT_COUNT) as u16;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        let port = FIRST_PORT + (random % count) as u16;
+        if is_free(port) && fits(port) {
             return Ok(port);
         }
     }
     Err("no free port on 127.0.0.1".into())
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

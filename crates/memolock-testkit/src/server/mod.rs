@@ -2,10 +2,17 @@
 
 mod address;
 #[cfg(feature = "docker")]
+mod bridge;
+#[cfg(feature = "docker")]
 mod docker;
+mod engine;
+mod ground;
 mod local;
+#[cfg(feature = "docker")]
+mod member;
 #[cfg(unix)]
 mod postgres;
+mod search;
 mod settings;
 mod watcher;
 
@@ -14,33 +21,32 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use address::Address;
-use local::{Local, Signal};
+#[cfg(feature = "docker")]
+use bridge::Bridge;
+use engine::Engine;
+pub(crate) use ground::{Ground, Role};
+use local::Local;
+#[cfg(feature = "tls")]
+pub(crate) use local::free_port;
 #[cfg(unix)]
 pub use postgres::PgServer;
+pub(crate) use search::{Search, Source};
+pub(crate) use settings::Settings;
 pub use settings::{DEFAULT_IMAGE, PUBLIC_IMAGE};
-use settings::{Settings, Way};
 
 use crate::{Connection, Monitor, ServerError, Value};
 
 /// How long a server may take to start. It takes 30 ms, or half a second in a container.
 const STARTUP: Duration = Duration::from_secs(20);
 
-/// Why a local process cannot be taken off the network.
-const NO_NETWORK: &str = "only a container has a network of its own, use start_docker";
+#[cfg(not(feature = "docker"))]
+const NO_DOCKER: &str = "the feature `docker` of memolock-testkit is off";
 
 /// A Redis or Valkey for a test. Dropping it ends it, unless it is shared.
 #[derive(Debug)]
 pub struct TestServer {
     engine: Engine,
     provider: Provider,
-}
-
-#[derive(Debug)]
-enum Engine {
-    Shared(Address),
-    Local(Local),
-    #[cfg(feature = "docker")]
-    Docker(Box<docker::Container>),
 }
 
 /// Where a server came from.
@@ -116,43 +122,58 @@ impl TestServer {
         Self::first_of(&Settings::from_env()?.image_only(image), true, &[]).await
     }
 
+    /// A child process that listens on a Unix socket too, which is [`unix_url`](Self::unix_url); private,
+    /// like [`start_local`](Self::start_local).
+    ///
+    /// # Errors
+    /// [`ServerError::NoServer`]; a container's sockets are its own.
+    pub async fn start_unix() -> Result<Self, ServerError> {
+        Self::start_process("a Unix socket", &[], Role::Unix).await
+    }
+
+    /// A child process for what containers do not do.
+    pub(crate) async fn start_process(
+        what: &str,
+        options: &[&str],
+        role: Role,
+    ) -> Result<Self, ServerError> {
+        let mut search = Search::new(&Settings::from_env()?, true)?;
+        while let Some(source) = search.next() {
+            match source {
+                Source::Local(program) => match Self::local(program, options, role).await {
+                    Ok(server) => return Ok(server.announced()),
+                    Err(why) => search.failed(&why),
+                },
+                _ => search.failed(&format!("{what} takes a local process")),
+            }
+        }
+        Err(search.nothing())
+    }
+
     async fn first_of(
         settings: &Settings,
         private: bool,
         options: &[&str],
     ) -> Result<Self, ServerError> {
-        let ways = settings.ways(private)?;
-        let mut tried = Vec::new();
-        if !private {
-            tried.push("MEMOLOCK_TEST_URL is not set".to_owned());
-        }
-        for way in ways {
-            let failure = match way {
-                Way::Url => return Self::shared(settings.url.as_deref()).await,
-                Way::Docker { image, pull } => match Self::docker(&image, options, pull).await {
-                    Ok(server) => return Ok(server.announced()),
-                    Err(why) => format!("Docker: {why}"),
-                },
-                Way::Local => match settings.program() {
-                    None => "PATH: neither redis-server nor valkey-server".to_owned(),
-                    Some(program) => match Local::start(&program, options).await {
-                        Ok(local) => {
-                            return Ok(Self {
-                                engine: Engine::Local(local),
-                                provider: Provider::Local { program },
-                            }
-                            .announced());
-                        }
-                        Err(why) => format!("PATH: {why}"),
-                    },
-                },
+        let mut search = Search::new(settings, private)?;
+        while let Some(source) = search.next() {
+            let started = match source {
+                Source::Url => return Self::shared(settings.url.as_deref()).await,
+                Source::Docker { image, pull } => Self::docker(&image, options, pull).await,
+                Source::Local(program) => Self::local(program, options, Role::Server).await,
             };
-            if !tried.contains(&failure) {
-                tried.push(failure);
+            match started {
+                Ok(server) => return Ok(server.announced()),
+                Err(why) => search.failed(&why),
             }
         }
-        Err(ServerError::NoServer {
-            tried: tried.join("; ").replace('\n', " "),
+        Err(search.nothing())
+    }
+
+    async fn local(program: PathBuf, options: &[&str], role: Role) -> Result<Self, String> {
+        Ok(Self {
+            engine: Engine::Local(Local::start(&program, options, role).await?),
+            provider: Provider::Local { program },
         })
     }
 
@@ -185,10 +206,20 @@ impl TestServer {
         })
     }
 
+    #[cfg(feature = "docker")]
+    async fn member(bridge: &Bridge, options: &[&str], role: Role) -> Result<Self, String> {
+        Ok(Self {
+            engine: Engine::Member(Box::new(bridge.start(options, role).await?)),
+            provider: Provider::Docker {
+                image: bridge.image().into(),
+            },
+        })
+    }
+
     #[cfg(not(feature = "docker"))]
     #[allow(clippy::unused_async)] // As its twin.
     async fn docker(_: &str, _: &[&str], _: bool) -> Result<Self, String> {
-        Err("the feature `docker` of memolock-testkit is off".into())
+        Err(NO_DOCKER.into())
     }
 
     /// Test runners show it where a test fails.
@@ -218,6 +249,22 @@ impl TestServer {
     #[must_use]
     pub fn url(&self) -> &str {
         self.address().url()
+    }
+
+    /// The URL of its Unix socket, `redis+unix:///…/server.sock`, if it was
+    /// [started](Self::start_unix) with one. The same after a restart.
+    #[must_use]
+    pub fn unix_url(&self) -> Option<String> {
+        match &self.engine {
+            Engine::Local(local) => Some(format!("redis+unix://{}", local.socket()?.display())),
+            _ => None,
+        }
+    }
+
+    /// Its host, as clients on this side reach it: `127.0.0.1`, or a container's own address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.address().host()
     }
 
     /// Its port on this side. The same after a restart.
@@ -261,16 +308,7 @@ impl TestServer {
     /// # Errors
     /// [`ServerError::Shared`] or [`ServerError::Control`].
     pub async fn kill(&self) -> Result<(), ServerError> {
-        let verb = "killed";
-        match &self.engine {
-            Engine::Shared(_) => Err(ServerError::Shared { verb }),
-            Engine::Local(local) => {
-                local.kill();
-                Ok(())
-            }
-            #[cfg(feature = "docker")]
-            Engine::Docker(container) => control(verb, container.kill().await),
-        }
+        self.engine.kill().await
     }
 
     /// Ends it in good order. Its port refuses connections when this returns.
@@ -278,13 +316,7 @@ impl TestServer {
     /// # Errors
     /// [`ServerError::Shared`] or [`ServerError::Control`].
     pub async fn stop(&self) -> Result<(), ServerError> {
-        let verb = "stopped";
-        match &self.engine {
-            Engine::Shared(_) => Err(ServerError::Shared { verb }),
-            Engine::Local(local) => control(verb, local.stop().await),
-            #[cfg(feature = "docker")]
-            Engine::Docker(container) => control(verb, container.stop().await),
-        }
+        self.engine.stop().await
     }
 
     /// Starts it anew on the same port, and empty, whether or not it was running.
@@ -292,13 +324,7 @@ impl TestServer {
     /// # Errors
     /// [`ServerError::Shared`] or [`ServerError::Control`].
     pub async fn restart(&self) -> Result<(), ServerError> {
-        let verb = "restarted";
-        match &self.engine {
-            Engine::Shared(_) => Err(ServerError::Shared { verb }),
-            Engine::Local(local) => control(verb, local.run().await),
-            #[cfg(feature = "docker")]
-            Engine::Docker(container) => control(verb, container.restart().await),
-        }
+        self.engine.restart().await
     }
 
     /// Makes it hang: connections stay open, and nothing is answered until [`resume`](Self::resume).
@@ -306,13 +332,7 @@ impl TestServer {
     /// # Errors
     /// [`ServerError::Shared`] or [`ServerError::Control`].
     pub async fn pause(&self) -> Result<(), ServerError> {
-        let verb = "paused";
-        match &self.engine {
-            Engine::Shared(_) => Err(ServerError::Shared { verb }),
-            Engine::Local(local) => control(verb, local.signal(Signal::Pause)),
-            #[cfg(feature = "docker")]
-            Engine::Docker(container) => control(verb, container.pause().await),
-        }
+        self.engine.pause().await
     }
 
     /// Ends a [`pause`](Self::pause).
@@ -320,13 +340,7 @@ impl TestServer {
     /// # Errors
     /// [`ServerError::Shared`] or [`ServerError::Control`].
     pub async fn resume(&self) -> Result<(), ServerError> {
-        let verb = "resumed";
-        match &self.engine {
-            Engine::Shared(_) => Err(ServerError::Shared { verb }),
-            Engine::Local(local) => control(verb, local.signal(Signal::Resume)),
-            #[cfg(feature = "docker")]
-            Engine::Docker(container) => control(verb, container.resume().await),
-        }
+        self.engine.resume().await
     }
 
     /// Takes it off its network: its connections are lost, and its port refuses others until
@@ -335,13 +349,7 @@ impl TestServer {
     /// # Errors
     /// [`ServerError::Shared`] or [`ServerError::Control`].
     pub async fn disconnect(&self) -> Result<(), ServerError> {
-        let verb = "disconnected";
-        match &self.engine {
-            Engine::Shared(_) => Err(ServerError::Shared { verb }),
-            Engine::Local(_) => control(verb, Err(NO_NETWORK.into())),
-            #[cfg(feature = "docker")]
-            Engine::Docker(container) => control(verb, container.disconnect().await),
-        }
+        self.engine.disconnect().await
     }
 
     /// Ends a [`disconnect`](Self::disconnect): it answers again when this returns.
@@ -349,27 +357,12 @@ impl TestServer {
     /// # Errors
     /// [`ServerError::Shared`] or [`ServerError::Control`].
     pub async fn reconnect(&self) -> Result<(), ServerError> {
-        let verb = "reconnected";
-        match &self.engine {
-            Engine::Shared(_) => Err(ServerError::Shared { verb }),
-            Engine::Local(_) => control(verb, Err(NO_NETWORK.into())),
-            #[cfg(feature = "docker")]
-            Engine::Docker(container) => control(verb, container.reconnect().await),
-        }
+        self.engine.reconnect().await
     }
 
-    fn address(&self) -> &Address {
-        match &self.engine {
-            Engine::Shared(address) => address,
-            Engine::Local(local) => local.address(),
-            #[cfg(feature = "docker")]
-            Engine::Docker(container) => container.address(),
-        }
+    pub(crate) fn address(&self) -> &Address {
+        self.engine.address()
     }
-}
-
-fn control(verb: &'static str, result: Result<(), String>) -> Result<(), ServerError> {
-    result.map_err(|why| ServerError::Control { verb, why })
 }
 
 /// The end of a log, which says why a server did not start.

@@ -1,21 +1,28 @@
 //! The same in a container, where there is Docker and an image.
 
-use memolock_testkit::{Provider, TestServer};
+use memolock_testkit::{Provider, ServerError, TestServer};
 
 use crate::{Outcome, is_down, pause, restart};
 
 /// Set where Docker must work, so that a broken set-up cannot pass for a missing one.
 const REQUIRED: &str = "MEMOLOCK_TEST_DOCKER_REQUIRED";
 
-#[tokio::test]
-async fn a_container_does_what_a_process_does() -> Outcome {
-    let server = match TestServer::start_docker().await {
-        Ok(server) => server,
-        Err(error) if std::env::var_os(REQUIRED).is_some() => return Err(error),
+/// What Docker started, or `None` where it may be missing.
+pub(crate) fn started<T>(result: Result<T, ServerError>) -> Result<Option<T>, ServerError> {
+    match result {
+        Ok(started) => Ok(Some(started)),
+        Err(error) if std::env::var_os(REQUIRED).is_some() => Err(error),
         Err(error) => {
             eprintln!("not checked, since Docker has no server for us: {error}");
-            return Ok(());
+            Ok(None)
         }
+    }
+}
+
+#[tokio::test]
+async fn a_container_does_what_a_process_does() -> Outcome {
+    let Some(server) = started(TestServer::start_docker().await)? else {
+        return Ok(());
     };
     println!("checked with {}", server.provider());
     assert!(matches!(server.provider(), Provider::Docker { .. }));

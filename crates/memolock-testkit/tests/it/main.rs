@@ -1,6 +1,8 @@
 //! The kit against real servers; one scenario a file.
 
 mod cleanup;
+mod cluster;
+mod cluster_docker;
 mod commands;
 mod container;
 mod monitor;
@@ -8,6 +10,10 @@ mod parallel;
 mod pause;
 mod proxy;
 mod restart;
+mod sentinel;
+#[cfg(feature = "tls")]
+mod tls;
+mod unix;
 mod walkthrough;
 
 use memolock_testkit::{ServerError, TestServer};

@@ -1,0 +1,197 @@
+//! Sentinels for tests: a master, its replicas, and those that watch them.
+
+mod options;
+mod start;
+mod switch;
+mod view;
+
+pub use options::SentinelOptions;
+pub use switch::{Switch, Switches};
+use view::Survey;
+
+use crate::server::Ground;
+use crate::wait::Wait;
+use crate::{Provider, ServerError, TestServer, Value};
+
+/// What is waited for, in errors.
+const WHAT: &str = "sentinel";
+
+/// A master with a replica and three sentinels for a test, or what [`SentinelOptions`] say. Dropping it
+/// ends it, with all servers and networks.
+///
+/// Servers and sentinels are [`TestServer`]s, with their verbs: `sentinel.servers()[0].kill()`. The first
+/// server is the one that began as master. A server that is [restarted](TestServer::restart) is empty,
+/// and what it was at the start; sentinels make a replica of it after eight seconds, if that is its place
+/// now. A sentinel that is restarted has forgotten nothing.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), memolock_testkit::ServerError> {
+/// use memolock_testkit::TestSentinel;
+///
+/// let sentinel = TestSentinel::start_local().await?;
+/// println!("{}", sentinel.url()); // redis-sentinel://127.0.0.1:…,127.0.0.1:…,127.0.0.1:…/memolock
+/// let mut switches = sentinel.switches().await?;
+/// let master = sentinel.master().await?;
+/// sentinel.servers()[master].kill().await?;
+/// let switch = switches.next().await?;
+/// assert_eq!(switch.from, master);
+/// sentinel.servers()[master].restart().await?;
+/// sentinel.wait_stable().await?; // it is a replica now
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TestSentinel {
+    /// Before the ground, which goes last; and sentinels first, who would see servers go.
+    sentinels: Vec<TestServer>,
+    servers: Vec<TestServer>,
+    #[allow(dead_code)] // It is held for its drop.
+    ground: Ground,
+    name: String,
+    url: String,
+}
+
+impl TestSentinel {
+    /// Its URL: `redis-sentinel://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3/memolock`, all sentinels and the
+    /// master's name.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The URL of one of the master's databases: `redis-sentinel://…/memolock/3`.
+    #[must_use]
+    pub fn url_of_database(&self, database: u32) -> String {
+        format!("{}/{database}", self.url)
+    }
+
+    /// The master's name, as sentinels know it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The servers that are watched. The first began as master, all others as its replicas.
+    #[must_use]
+    pub fn servers(&self) -> &[TestServer] {
+        &self.servers
+    }
+
+    /// Those that watch.
+    #[must_use]
+    pub fn sentinels(&self) -> &[TestServer] {
+        &self.sentinels
+    }
+
+    /// Where its servers came from, for reports.
+    #[must_use]
+    pub fn provider(&self) -> &Provider {
+        // There is always a first server.
+        self.servers[0].provider()
+    }
+
+    /// [`unique_tag`](crate::unique_tag), where sentinels are at hand.
+    #[must_use]
+    pub fn unique_tag(&self, prefix: &str) -> String {
+        crate::unique_tag(prefix)
+    }
+
+    /// The index in [`servers`](Self::servers) of the present master, asked of the sentinels: the newest
+    /// word of those that answer. A master that hangs is the master until another is made.
+    ///
+    /// # Errors
+    /// [`ServerError::Unsettled`] if no sentinel answers.
+    pub async fn master(&self) -> Result<usize, ServerError> {
+        let wait = Wait::new(WHAT);
+        loop {
+            if let Some(master) = self.survey().await.master() {
+                return Ok(master);
+            }
+            wait.again("no sentinel knows the master").await?;
+        }
+    }
+
+    /// Sends one command to the present master, on a connection of its own, and returns the reply.
+    ///
+    /// # Errors
+    /// As [`master`](Self::master) and [`TestServer::command`].
+    pub async fn command<A: AsRef<[u8]>>(&self, args: &[A]) -> Result<Value, ServerError> {
+        self.servers[self.master().await?].command(args).await
+    }
+
+    /// A sentinel makes a replica the master, though the master lives. Returns the index of the new master
+    /// once it is one and all sentinels name it; the old one is made its replica some seconds later, which
+    /// [`wait_stable`](Self::wait_stable) waits for.
+    ///
+    /// # Errors
+    /// [`ServerError::Unsettled`] if no replica is fit, or it does not take over in time.
+    pub async fn failover(&self) -> Result<usize, ServerError> {
+        let old = self.master().await?;
+        let wait = Wait::new(WHAT);
+        loop {
+            let first = self.answering().await?;
+            let command = ["SENTINEL", "FAILOVER", &self.name];
+            match first.command(&command).await {
+                Ok(_) => break,
+                // One is in progress, or no replica is known to be fit yet.
+                Err(ServerError::Refused { message, .. })
+                    if message.starts_with("INPROG") || message.starts_with("NOGOODSLAVE") =>
+                {
+                    wait.again(&message).await?;
+                    if self.survey().await.agreed().is_some_and(|now| now != old) {
+                        break;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        loop {
+            let survey = self.survey().await;
+            match survey.agreed() {
+                Some(new) if new != old && survey.is_master(new) => return Ok(new),
+                _ => wait.again("no replica takes over").await?,
+            }
+        }
+    }
+
+    /// The changes of the master from now on, as a sentinel announces them (`+switch-master`).
+    ///
+    /// # Errors
+    /// [`ServerError`] if no sentinel answers.
+    pub async fn switches(&self) -> Result<Switches, ServerError> {
+        let places = self.servers.iter().map(|server| server.address().place());
+        Switches::open(self.answering().await?, &self.name, places.collect()).await
+    }
+
+    /// Returns once all is in order: the sentinels that answer know each other and agree on a living
+    /// master, and all other servers follow it and are in step, but for those that do not answer, and that
+    /// the sentinels know to have failed. So, after the kill of a master, this waits until a replica has
+    /// taken over.
+    ///
+    /// # Errors
+    /// [`ServerError::Unsettled`] with what is amiss, after a minute.
+    pub async fn wait_stable(&self) -> Result<(), ServerError> {
+        let wait = Wait::new(WHAT);
+        loop {
+            let Some(trouble) = self.survey().await.trouble() else {
+                return Ok(());
+            };
+            wait.again(&trouble).await?;
+        }
+    }
+
+    /// The first sentinel that answers.
+    async fn answering(&self) -> Result<&TestServer, ServerError> {
+        let wait = Wait::new(WHAT);
+        loop {
+            if let Some(index) = self.survey().await.answering() {
+                return Ok(&self.sentinels[index]);
+            }
+            wait.again("no sentinel answers").await?;
+        }
+    }
+
+    async fn survey(&self) -> Survey<'_> {
+        Survey::of(&self.sentinels, &self.servers, &self.name).await
+    }
+}
