@@ -75,6 +75,8 @@ impl<O: Opener> Ear<O> {
             let event = ear.next().await?;
             Some((event, ear))
         })
+        // Whoever asks again after the end is told so again.
+        .fuse()
     }
 
     async fn next(&mut self) -> Option<Event> {

@@ -56,6 +56,7 @@ impl<O: Opener> Union<O> {
             let change = union.next().await?;
             Some((change, union))
         })
+        .fuse()
     }
 
     async fn next(&mut self) -> Option<Change> {

@@ -3,5 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cluster;
 mod run;
 mod subject;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use memolock_core::{Backend, Key, async_trait};
+use memolock_core::{Backend, Key, Notifications, async_trait};
 use memolock_testkit::suite::{Breakable, Damage, Harness, HarnessError, Report, Suite, Wrapping};
 use memolock_testkit::{Proxy, TestServer};
 
@@ -64,9 +64,16 @@ impl Harness for Redis {
             Damage::WrongLockType => self.run(&[b"RPUSH", lock, b"x"]).await,
             Damage::EternalLock => self.run(&[b"SET", lock, b"a stranger"]).await,
             Damage::OddHolder => self.run(&[b"SET", lock, b"\xff\0", b"PX", b"60000"]).await,
-            Damage::OddNotice => self.run(&[b"PUBLISH", fail, b"\xff\0 what?"]).await,
+            Damage::OddNotice => self.run(&[publish(key), fail, b"\xff\0 what?"]).await,
             _ => Ok(false),
         }
+    }
+}
+
+fn publish(key: &Key) -> &'static [u8] {
+    match key.space().notifications() {
+        Notifications::Sharded => b"SPUBLISH",
+        _ => b"PUBLISH",
     }
 }
 
@@ -94,4 +101,17 @@ async fn in_an_arc() {
 async fn boxed() {
     let wrapped = |suite: Suite| suite.wrapping(Wrapping::Boxed).without("bulk::");
     report(wrapped).await.assert_ok();
+}
+
+/// A single server shards nothing, but tells by `SPUBLISH` all the same, and there in any layout.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sharded() {
+    let sharded = |suite: Suite| suite.notifications(Notifications::Sharded);
+    report(sharded).await.assert_ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both() {
+    let both = |suite: Suite| suite.notifications(Notifications::Both).without("bulk::");
+    report(both).await.assert_ok();
 }
