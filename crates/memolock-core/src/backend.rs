@@ -40,6 +40,15 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// What this backend is and can do. Constant over its life.
     fn capabilities(&self) -> Capabilities;
 
+    /// Whether this keyspace can be served as it asks to be: its layout, its notifications. Asked once, before
+    /// anything else, of a keyspace that asks for something other than the default; an outage is no reason to say no.
+    ///
+    /// The default says yes.
+    async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {
+        let _ = space;
+        Ok(())
+    }
+
     /// The value, if there is one. The empty string is a value.
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError>;
 
@@ -209,6 +218,9 @@ macro_rules! forward {
         impl<B: Backend + ?Sized> Backend for $pointer {
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
+            }
+            async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {
+                (**self).check(space).await
             }
             async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
                 (**self).get(key).await

@@ -88,6 +88,8 @@ pub struct BackendError {
     operation: Operation,
     key: Option<Key>,
     detail: String,
+    /// A node of a cluster said that another one is to be asked.
+    redirected: bool,
 }
 
 impl BackendError {
@@ -101,6 +103,7 @@ impl BackendError {
             key: None,
             // Some of it is what a server said, and goes in somebody's log.
             detail: detail.replace(char::is_control, " "),
+            redirected: false,
         }
     }
 
@@ -109,6 +112,21 @@ impl BackendError {
     pub fn on(mut self, key: &Key) -> Self {
         self.key = Some(key.clone());
         self
+    }
+
+    /// Says whether a node of a cluster sent us elsewhere, or will not answer for now: for adapters.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn redirected(mut self, redirected: bool) -> Self {
+        self.redirected = redirected;
+        self
+    }
+
+    /// Whether a node of a cluster sent us elsewhere, or will not answer for now: for adapters.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_redirected(&self) -> bool {
+        self.redirected
     }
 
     /// The kind of failure.

@@ -20,6 +20,37 @@ pub enum Layout {
     HashTagged,
 }
 
+/// How peers are told of values and failures. Who publishes in a way in which nobody listens is not heard.
+///
+/// Backends that are no Redis or Valkey have one way of their own, and ignore it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[non_exhaustive]
+pub enum Notifications {
+    /// By `PUBLISH`, which reaches every node of a cluster: the only one that the ancestors of 2019 hear. The default.
+    #[default]
+    Classic,
+    /// By `SPUBLISH` (Redis 7.0, Valkey), which stays with the nodes of one slot: what costs a cluster of many nodes
+    /// least. On a cluster the layout must be hash-tagged.
+    Sharded,
+    /// In both ways, and heard in both, for the time in which peers change from one to the other. A listener may be
+    /// told twice.
+    Both,
+}
+
+impl Notifications {
+    /// Whether `PUBLISH` and `SUBSCRIBE` are used.
+    #[must_use]
+    pub const fn is_classic(self) -> bool {
+        matches!(self, Self::Classic | Self::Both)
+    }
+
+    /// Whether `SPUBLISH` and `SSUBSCRIBE` are used.
+    #[must_use]
+    pub const fn is_sharded(self) -> bool {
+        matches!(self, Self::Sharded | Self::Both)
+    }
+}
+
 /// A tag and a layout: makes [`Key`]s. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Keyspace(Arc<Space>);
@@ -28,6 +59,7 @@ pub struct Keyspace(Arc<Space>);
 struct Space {
     tag: Tag,
     layout: Layout,
+    notifications: Notifications,
 }
 
 impl Keyspace {
@@ -40,7 +72,28 @@ impl Keyspace {
         if layout == Layout::HashTagged && tag.as_str().contains(['{', '}']) {
             return Err(KeyError::BracedTag { tag });
         }
-        Ok(Self(Arc::new(Space { tag, layout })))
+        let notifications = Notifications::Classic;
+        Ok(Self(Arc::new(Space {
+            tag,
+            layout,
+            notifications,
+        })))
+    }
+
+    /// The same keys, with other notifications than classic ones.
+    #[must_use]
+    pub fn with_notifications(self, notifications: Notifications) -> Self {
+        Self(Arc::new(Space {
+            tag: self.0.tag.clone(),
+            layout: self.0.layout,
+            notifications,
+        }))
+    }
+
+    /// How peers are told. Default: classic.
+    #[must_use]
+    pub fn notifications(&self) -> Notifications {
+        self.0.notifications
     }
 
     /// The tag.
@@ -158,7 +211,7 @@ impl Key {
     }
 
     fn name(&self, role: &str) -> String {
-        let Space { tag, layout } = &*self.space.0;
+        let Space { tag, layout, .. } = &*self.space.0;
         let (open, close) = match layout {
             Layout::Classic => ("", ""),
             Layout::HashTagged => ("{", "}"),

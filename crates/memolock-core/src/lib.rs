@@ -72,7 +72,7 @@ pub use async_trait::async_trait;
 pub use backend::{Backend, Subscription};
 pub use error::{BackendError, ErrorKind, Operation};
 pub use event::{Event, Message};
-pub use key::{Key, KeyError, Keyspace, Layout, MAX_ID_BYTES};
+pub use key::{Key, KeyError, Keyspace, Layout, MAX_ID_BYTES, Notifications};
 #[doc(inline)]
 pub use machine::{
     Completion, Deadline, Entropy, FailurePolicy, Held, Input, Machine, Mode, Origin, OutagePolicy,

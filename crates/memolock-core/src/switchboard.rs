@@ -184,6 +184,22 @@ impl Switchboard {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// The store has ended the subscription of `key` by itself: its listeners hear a gap, and it must be asked for
+    /// again. Confirmations of it that are outstanding do not count any more, so none may be: only for those who ask
+    /// for one thing at a time, while nothing is asked.
+    pub fn lost(&self, key: &Key) {
+        let mut inner = self.lock();
+        let Some(route) = inner.routes.get_mut(key) else {
+            return;
+        };
+        (route.sent, route.confirmed) = (0, 0);
+        let wakers: Vec<_> = route.ears.iter().filter_map(|e| e.gap()).collect();
+        let owner = inner.soil(key);
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+        wake(owner);
+    }
+
     /// The connection is gone: every listener is told, and every key must be asked for again.
     pub fn gap(&self) {
         let mut inner = self.lock();

@@ -184,6 +184,11 @@ impl Backend for MemoryBackend {
         Capabilities::new("memory").private()
     }
 
+    /// There is one way of being told within a process.
+    async fn check(&self, _space: &Keyspace) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
         let work = |store: &mut Store, now, _: &Arc<Switchboard>| Ok(store.get(now, key));
         self.inner.run_on(Operation::Get, key, work)

@@ -4,25 +4,13 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use memolock_core::redis::{
-    Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
-    Topology,
-};
-use memolock_core::{BackendError, Entropy, ErrorKind, Operation};
+use memolock_core::redis::{Credentials, CredentialsProvider, Fault, Options, TlsOptions};
+use memolock_core::{BackendError, Entropy, Operation};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::backend::RedisBackend;
-use crate::command::Commands;
-#[cfg(feature = "deadpool")]
-use crate::dial::Dialer;
 use crate::dice::Dice;
-#[cfg(feature = "deadpool")]
-use crate::pooled::Pooled;
-use crate::road::Road;
-use crate::sentinels::{MAX_DELAY, Sentinels};
-use crate::site::{Names, Site};
 use crate::stream::Connector;
-use crate::tls::Tls;
 
 /// Makes a [`RedisBackend`] with other than the default options.
 ///
@@ -41,17 +29,17 @@ use crate::tls::Tls;
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it connects"]
 pub struct RedisBackendBuilder {
-    url: String,
-    options: Options,
+    pub(crate) url: String,
+    pub(crate) options: Options,
     /// Whether the client's name was chosen by the user.
-    named: bool,
-    tls: TlsOptions,
-    credentials: Option<CredentialsProvider>,
+    pub(crate) named: bool,
+    pub(crate) tls: TlsOptions,
+    pub(crate) credentials: Option<CredentialsProvider>,
     /// None: over TCP, or whatever the URL says.
-    connector: Option<Connector>,
-    dice: Dice,
+    pub(crate) connector: Option<Connector>,
+    pub(crate) dice: Dice,
     #[cfg(feature = "deadpool")]
-    pool: Option<deadpool_redis::Pool>,
+    pub(crate) pool: Option<deadpool_redis::Pool>,
 }
 
 impl RedisBackendBuilder {
@@ -181,7 +169,7 @@ impl RedisBackendBuilder {
     /// ```
     ///
     /// # Errors
-    /// If the provider fails, connecting is [`Unavailable`](ErrorKind::Unavailable) and its error is told, so that
+    /// If the provider fails, connecting is [`Unavailable`](memolock_core::ErrorKind::Unavailable) and its error is told, so that
     /// should hold no secret.
     pub fn credentials<F, Fut, E>(mut self, provider: F) -> Self
     where
@@ -234,10 +222,10 @@ impl RedisBackendBuilder {
     /// Cancellation: dropping the future ends the attempt and leaves nothing behind.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) or [`Unsupported`](ErrorKind::Unsupported) for the URL or an
-    /// option, [`Denied`](ErrorKind::Denied) for wrong credentials,
-    /// [`Unavailable`](ErrorKind::Unavailable) or [`Timeout`](ErrorKind::Timeout) if there is nobody,
-    /// [`Unsupported`](ErrorKind::Unsupported) if the server is too old.
+    /// [`Config`](memolock_core::ErrorKind::Config) or [`Unsupported`](memolock_core::ErrorKind::Unsupported) for the URL or an
+    /// option, [`Denied`](memolock_core::ErrorKind::Denied) for wrong credentials,
+    /// [`Unavailable`](memolock_core::ErrorKind::Unavailable) or [`Timeout`](memolock_core::ErrorKind::Timeout) if there is nobody,
+    /// [`Unsupported`](memolock_core::ErrorKind::Unsupported) if the server is too old.
     pub async fn connect(self) -> Result<RedisBackend, BackendError> {
         let backend = self.connect_lazy()?;
         backend.ready().await?;
@@ -248,74 +236,10 @@ impl RedisBackendBuilder {
     /// Redis does. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) or [`Unsupported`](ErrorKind::Unsupported) for the URL or an
+    /// [`Config`](memolock_core::ErrorKind::Config) or [`Unsupported`](memolock_core::ErrorKind::Unsupported) for the URL or an
     /// option, or if there is no runtime.
     pub fn connect_lazy(self) -> Result<RedisBackend, BackendError> {
         self.open().map_err(refused)
-    }
-
-    fn open(self) -> Result<RedisBackend, Fault> {
-        let address = Address::parse(&self.url)?;
-        self.options.check()?;
-        let encrypted = matches!(address.endpoint(), Endpoint::Tls { .. });
-        let refused = match address.topology() {
-            Topology::Cluster => {
-                let detail = "redis-cluster:// is not supported yet";
-                return Err(Fault::new(ErrorKind::Unsupported, detail));
-            }
-            _ if self.connector.is_some() && encrypted => {
-                "over a connector's stream TLS is the stream's affair: use redis://"
-            }
-            Topology::Sentinel { .. } if self.connector.is_some() => {
-                "a connector leads to one server: use redis://, or no connector"
-            }
-            #[cfg(feature = "deadpool")]
-            Topology::Sentinel { .. } if self.pool.is_some() => {
-                "a pool leads to one server and follows no failover: use redis://, or no pool"
-            }
-            _ if !encrypted && !self.tls.is_default() => {
-                "TLS was asked for, and the URL is not for TLS: use rediss://"
-            }
-            _ if tokio::runtime::Handle::try_current().is_err() => "there is no tokio runtime here",
-            _ => "",
-        };
-        if !refused.is_empty() {
-            return Err(Fault::new(ErrorKind::Config, refused));
-        }
-        let tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
-        let mut options = self.options;
-        let sentinels = match address.topology() {
-            Topology::Sentinel { service } => {
-                options.reconnect_max_delay = options.reconnect_max_delay.min(MAX_DELAY);
-                let (tls, dice) = (tls.as_ref(), &self.dice);
-                Some(Sentinels::open(&address, service, &options, tls, dice))
-            }
-            Topology::Single | Topology::Cluster => None,
-        };
-        let name = ClientName::new(options.client_name.clone(), self.named);
-        let site = Site {
-            address,
-            options,
-            connector: self.connector,
-            tls,
-            credentials: self.credentials,
-            names: Names::new(name),
-            sentinels,
-        };
-        Ok(RedisBackend::open(
-            site,
-            self.dice,
-            |site, dice, counters, doubt| {
-                let options = &site.options;
-                #[cfg(feature = "deadpool")]
-                if let Some(pool) = self.pool {
-                    let dialer = Dialer::new(site, "");
-                    let pooled = Pooled::new(pool, dialer, options, counters, doubt);
-                    return Road::Pooled(Box::new(pooled));
-                }
-                Road::Own(Commands::open(site, options, dice, counters, doubt))
-            },
-        ))
     }
 }
 
@@ -335,6 +259,7 @@ impl fmt::Debug for RedisBackendBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use memolock_core::ErrorKind;
 
     fn lazy(builder: RedisBackendBuilder) -> ErrorKind {
         builder.connect_lazy().unwrap_err().kind()

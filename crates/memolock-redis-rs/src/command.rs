@@ -94,6 +94,32 @@ impl Commands {
         }
     }
 
+    /// As [`send`](Self::send), behind an `ASKING` in the same write: nothing comes between them.
+    pub(crate) async fn send_asking(&self, command: Cmd) -> Result<Reply, Fault> {
+        let mut wire = match self.link.now() {
+            Some(verdict) => verdict?,
+            None => self.wait().await?,
+        };
+        let mut pair = redis::Pipeline::with_capacity(2);
+        pair.cmd("ASKING").ignore().add_command(command);
+        self.counters.command();
+        // The first answer is that to `ASKING`.
+        let outcome = wire.connection.send_packed_commands(&pair, 1, 1).await;
+        let answer = outcome.map(|mut answers| answers.pop().unwrap_or(Value::Nil));
+        match answer.and_then(Value::extract_error) {
+            Ok(value) => Ok(neutral(value)),
+            Err(error) => Err(self.failed(wire.nth, fault(error)).await),
+        }
+    }
+
+    /// As [`run`](Self::run), behind an `ASKING`.
+    pub(crate) async fn run_asking(&self, call: &Call) -> Result<Reply, Fault> {
+        match self.send_asking(by_digest(call)).await {
+            Err(fault) if fault.is_noscript() => self.send_asking(by_text(call)).await,
+            outcome => outcome,
+        }
+    }
+
     /// The first attempt to connect is under way: part of the bound goes by, the rest is the command's.
     async fn wait(&self) -> Result<Wire, Fault> {
         let since = Instant::now();

@@ -54,6 +54,26 @@ impl Road {
         }
     }
 
+    /// Whether the last attempt to connect has failed.
+    pub(crate) fn is_down(&self) -> bool {
+        match self {
+            Self::Own(commands) => matches!(commands.link().now(), Some(Err(_))),
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(_) => false,
+        }
+    }
+
+    /// Waits until that is so.
+    pub(crate) async fn down(&self) {
+        match self {
+            Self::Own(commands) => {
+                commands.link().hopeless().await;
+            }
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(_) => std::future::pending().await,
+        }
+    }
+
     /// A word for `Debug`.
     pub(crate) fn condition(&self) -> &'static str {
         match self {

@@ -50,7 +50,10 @@ impl Sentinels {
                 connector: None,
                 tls: tls.cloned(),
                 credentials: None,
-                names: Names::new(ClientName::new(options.client_name.clone(), true)),
+                names: Arc::new(Names::new(ClientName::new(
+                    options.client_name.clone(),
+                    true,
+                ))),
                 sentinels: None,
             };
             let watcher = Watcher {

@@ -22,7 +22,7 @@ pub(crate) struct Site {
     pub(crate) tls: Option<Tls>,
     /// None: as the URL says.
     pub(crate) credentials: Option<CredentialsProvider>,
-    pub(crate) names: Names,
+    pub(crate) names: Arc<Names>,
     /// Some if they know where the server is, and not the URL.
     pub(crate) sentinels: Option<Sentinels>,
 }

@@ -24,6 +24,9 @@ impl<B: Backend> Backend for Logged<B> {
     fn capabilities(&self) -> Capabilities {
         self.0.capabilities()
     }
+    async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {
+        self.0.check(space).await
+    }
     async fn get(&self, key: &Key) -> Result<Option<bytes::Bytes>, BackendError> {
         let value = self.0.get(key).await;
         println!("get {key}: {value:?}");

@@ -15,6 +15,7 @@ struct Rule {
 }
 
 const CORE: &str = "memolock-core";
+const CLUSTER: &str = "memolock-cluster";
 const ADAPTERS: &[&str] = &[
     "memolock-memory",
     "memolock-redis-rs",
@@ -26,6 +27,7 @@ const KIT: &[&str] = &["memolock-testkit"];
 const EVERYTHING: &[&str] = &[
     "memolock",
     CORE,
+    CLUSTER,
     "memolock-codec",
     "memolock-memory",
     "memolock-redis-rs",
@@ -34,7 +36,7 @@ const EVERYTHING: &[&str] = &[
     "memolock-testkit",
 ];
 
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     Rule {
         name: CORE,
         uses: &[],
@@ -47,6 +49,13 @@ const RULES: [Rule; 15] = [
         chooses: &[],
         tests_use: &[],
     },
+    // What adapters for Redis share where there are many servers: it has timers and tasks, which the core has not.
+    Rule {
+        name: CLUSTER,
+        uses: &[CORE],
+        chooses: &[],
+        tests_use: &[],
+    },
     Rule {
         name: "memolock-memory",
         uses: &[CORE],
@@ -55,13 +64,13 @@ const RULES: [Rule; 15] = [
     },
     Rule {
         name: "memolock-redis-rs",
-        uses: &[CORE],
+        uses: &[CORE, CLUSTER],
         chooses: &[],
         tests_use: KIT,
     },
     Rule {
         name: "memolock-fred",
-        uses: &[CORE],
+        uses: &[CORE, CLUSTER],
         chooses: &[],
         tests_use: KIT,
     },
@@ -241,7 +250,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "crates/memolock-fred/Cargo.toml:1: memolock-fred may not depend on memolock, only on memolock-core"
+                "crates/memolock-fred/Cargo.toml:1: memolock-fred may not depend on memolock, only on memolock-core, memolock-cluster"
             ]
         );
         assert!(

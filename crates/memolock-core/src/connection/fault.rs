@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::redis::cluster::Redirect;
 use crate::{BackendError, ErrorKind, Key, Operation};
 
 /// The longest detail that an error carries, in bytes: servers echo what they were sent.
@@ -12,6 +13,8 @@ const MAX_DETAIL_BYTES: usize = 300;
 pub struct Fault {
     kind: ErrorKind,
     detail: String,
+    /// Boxed: few faults have one.
+    redirect: Option<Box<Redirect>>,
 }
 
 impl Fault {
@@ -29,7 +32,11 @@ impl Fault {
         }
         detail.truncate(end);
         let detail = detail.trim_end_matches([' ', ',']).to_owned();
-        Self { kind, detail }
+        Self {
+            kind,
+            detail,
+            redirect: None,
+        }
     }
 
     /// The backend was closed.
@@ -54,6 +61,19 @@ impl Fault {
     #[must_use]
     pub fn late(bound: Duration) -> Self {
         Self::new(ErrorKind::Timeout, format!("after {bound:?}"))
+    }
+
+    /// The same of a node that says where to turn instead.
+    #[must_use]
+    pub fn redirecting(mut self, redirect: Redirect) -> Self {
+        self.redirect = Some(Box::new(redirect));
+        self
+    }
+
+    /// Where to turn instead, if a node of a cluster said so.
+    #[must_use]
+    pub fn redirect(&self) -> Option<&Redirect> {
+        self.redirect.as_deref()
     }
 
     /// What kind of failure it is.
@@ -93,12 +113,20 @@ impl Fault {
         Self::new(kind, self.detail.clone())
     }
 
+    fn with_detail(self, detail: impl Into<String>) -> Self {
+        Self {
+            redirect: self.redirect,
+            ..Self::new(self.kind, detail)
+        }
+    }
+
     /// Says where it was, and takes the secret out of what a server may have echoed.
     #[must_use]
-    pub fn at_place(self, place: &str, secret: Option<&str>) -> Self {
+    pub fn at_place(mut self, place: &str, secret: Option<&str>) -> Self {
+        let detail = std::mem::take(&mut self.detail);
         let detail = match secret {
             Some(secret) if !secret.is_empty() => {
-                let mut detail = self.detail.replace(secret, "***");
+                let mut detail = detail.replace(secret, "***");
                 // What was cut for its length may end amid the secret.
                 let ends = secret.char_indices().map(|(end, _)| &secret[..end]);
                 if let Some(part) = ends.rev().find(|part| detail.ends_with(part)) {
@@ -106,19 +134,20 @@ impl Fault {
                 }
                 detail
             }
-            _ => self.detail,
+            _ => detail,
         };
         let said = match detail.is_empty() {
             true => place.to_owned(),
             false => format!("{place}: {detail}"),
         };
-        Self::new(self.kind, said)
+        self.with_detail(said)
     }
 
     /// As callers see it.
     #[must_use]
     pub fn outward(self, operation: Operation) -> BackendError {
-        BackendError::new(self.kind, operation, self.detail)
+        let redirected = self.redirect.is_some();
+        BackendError::new(self.kind, operation, self.detail).redirected(redirected)
     }
 
     /// As callers see it, with the key.
@@ -144,6 +173,15 @@ mod tests {
         assert_eq!(fault.detail(), "h:1: no ***");
         let bare = Fault::new(ErrorKind::Denied, "").at_place("h:1", Some(""));
         assert_eq!(bare.detail(), "h:1");
+    }
+
+    #[test]
+    fn a_redirection_stays_whatever_is_said_of_the_place() {
+        let fault = Fault::new(ErrorKind::Refused, "").redirecting(Redirect::Down);
+        let fault = fault.at_place("h:1", None);
+        assert_eq!(fault.redirect(), Some(&Redirect::Down));
+        assert!(fault.outward(Operation::Get).is_redirected());
+        assert!(!Fault::lost().outward(Operation::Get).is_redirected());
     }
 
     #[test]

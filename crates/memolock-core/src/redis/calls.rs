@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Attempt, Fulfilment, Key, Notice, PutMode, Renewal, Token, millis, scripts};
+use crate::{
+    Attempt, Fulfilment, Key, Notice, Notifications, PutMode, Renewal, Token, millis, scripts,
+};
 
 /// Keys of one call: a longer one would hold up the server's other clients.
 pub const LOCKS_PER_CALL: usize = 500;
@@ -99,7 +101,7 @@ impl Call {
             return self;
         }
         let (first, each): (usize, usize) = match self.script {
-            Script::Fulfil | Script::FulfilMany => (3, 4),
+            Script::Fulfil | Script::FulfilMany => (3, 5),
             Script::Put => (2, 4),
             Script::Release => (1, 3),
             Script::Invalidate => (0, 2),
@@ -117,6 +119,14 @@ impl Call {
                 true => key.fail_channel_in(database).into(),
                 false => key.notif_channel_in(database).into(),
             };
+        }
+        self
+    }
+
+    /// Says how to publish, unless that is by `PUBLISH`, which is what happens if nothing is said.
+    fn publishing(mut self, key: &Key) -> Self {
+        if key.space().notifications() != Notifications::Classic {
+            self.args.push(how(key));
         }
         self
     }
@@ -145,7 +155,7 @@ pub fn fulfil(key: &Key, token: Token, value: Bytes, ttl: Duration) -> Call {
         value,
         key.notif_channel().into(),
     ];
-    Call::new(Script::Fulfil, names(key), args)
+    Call::new(Script::Fulfil, names(key), args).publishing(key)
 }
 
 /// [`Backend::acquire_many`](crate::Backend::acquire_many) of at most [`LOCKS_PER_CALL`] keys.
@@ -171,6 +181,7 @@ pub fn fulfil_many(values: &[Fulfilment]) -> Call {
             time(v.ttl),
             v.value.clone(),
             v.key.notif_channel().into(),
+            how(&v.key),
         ]
     });
     let args: Vec<Bytes> = args.collect();
@@ -210,7 +221,7 @@ pub fn release(key: &Key, token: Token, notice: Option<&Notice>) -> Call {
     // No notice encodes to the empty string, which the script takes for "tell nobody".
     let notice = notice.map(Notice::encode).unwrap_or_default();
     let args = [token.to_wire().into(), key.fail_channel().into(), notice];
-    Call::new(Script::Release, [key.lock_name()], args)
+    Call::new(Script::Release, [key.lock_name()], args).publishing(key)
 }
 
 /// [`Backend::put`](crate::Backend::put)
@@ -221,18 +232,19 @@ pub fn put(key: &Key, value: Bytes, ttl: Duration, mode: PutMode) -> Call {
         PutMode::Resolve => b"0",
     });
     let args = [time(ttl), value, key.notif_channel().into(), unlock];
-    match mode {
+    let call = match mode {
         PutMode::Override => Call::new(Script::Put, names(key), args),
         // It leaves the lock alone, so its user need have no right to it.
         PutMode::Resolve => Call::new(Script::Put, [key.value_name()], args),
-    }
+    };
+    call.publishing(key)
 }
 
 /// [`Backend::invalidate`](crate::Backend::invalidate)
 #[must_use]
 pub fn invalidate(key: &Key) -> Call {
     let args = [key.fail_channel().into(), Notice::Invalidated.encode()];
-    Call::new(Script::Invalidate, names(key), args)
+    Call::new(Script::Invalidate, names(key), args).publishing(key)
 }
 
 /// [`Backend::inspect`](crate::Backend::inspect)
@@ -250,6 +262,15 @@ pub fn timed(keys: &[Key]) -> Call {
 
 fn names(key: &Key) -> [String; 2] {
     [key.value_name(), key.lock_name()]
+}
+
+/// The word of the scripts for how a key's listeners are told.
+fn how(key: &Key) -> Bytes {
+    Bytes::from_static(match key.space().notifications() {
+        Notifications::Classic => b"",
+        Notifications::Sharded => b"sharded",
+        Notifications::Both => b"both",
+    })
 }
 
 fn time(duration: Duration) -> Bytes {
@@ -357,14 +378,32 @@ mod tests {
         });
         let call = fulfil_many(&values);
         assert_eq!(call.keys, names);
-        assert_eq!(
-            call.args[..4],
-            fulfil(&key("1"), token(1), "1".into(), second).args
-        );
-        assert_eq!(
-            call.args[4..],
-            fulfil(&key("2"), token(2), "2".into(), second).args
-        );
+        let one = fulfil(&key("1"), token(1), "1".into(), second).args;
+        let two = fulfil(&key("2"), token(2), "2".into(), second).args;
+        assert_eq!((&call.args[..4], &call.args[5..9]), (&one[..], &two[..]));
+        assert_eq!((&call.args[4][..], &call.args[9][..]), (&b""[..], &b""[..]));
+    }
+
+    #[test]
+    fn scripts_that_publish_are_told_how_unless_it_is_the_classic_way() {
+        let second = Duration::from_secs(1);
+        let token = Token::from_bits(1);
+        for (notifications, word) in [
+            (Notifications::Sharded, "sharded"),
+            (Notifications::Both, "both"),
+        ] {
+            let space = key("a").space().clone().with_notifications(notifications);
+            let key = space.key("a").unwrap();
+            for call in [
+                fulfil(&key, token, "v".into(), second),
+                put(&key, "v".into(), second, PutMode::Override),
+                put(&key, "v".into(), second, PutMode::Resolve),
+                invalidate(&key),
+                release(&key, token, None),
+            ] {
+                assert_eq!(call.args.last().unwrap(), word, "{call:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! What a Redis or Valkey server's error line means.
 
 use super::Address;
+use super::cluster::Redirect;
 use crate::ErrorKind;
 use crate::connection::Fault;
+
+const CLUSTER_NODE: &str = "the server is a node of a cluster: say so with a redis-cluster:// URL";
+
+const NOT_SHARDED: &str =
+    "sharded notifications need Redis 7.0 or Valkey; use Notifications::Classic";
 
 const RESP3_NEEDED: &str =
     "the server does not speak RESP3: Redis 6.0 or later, or Valkey, is needed";
@@ -14,16 +20,28 @@ impl Fault {
         Self::new(ErrorKind::Unsupported, RESP3_NEEDED)
     }
 
+    /// The server knows no sharded Pub/Sub.
+    #[must_use]
+    pub fn not_sharded() -> Self {
+        Self::new(ErrorKind::Unsupported, NOT_SHARDED)
+    }
+
     /// A server's error reply: its line without the leading `-`.
     #[must_use]
     pub fn answered(line: &str) -> Self {
+        match Redirect::read(line) {
+            Some(redirect) => Self::of_line(line).redirecting(redirect),
+            None => Self::of_line(line),
+        }
+    }
+
+    fn of_line(line: &str) -> Self {
         let (code, rest) = line.split_once(' ').unwrap_or((line, ""));
         let kind = match code {
             "ERR" => return unnamed(rest),
             "NOPROTO" => return Self::no_resp3(),
             "MOVED" | "ASK" | "CROSSSLOT" => {
-                let detail = "the server is a node of a cluster, which this URL does not say";
-                return Self::new(ErrorKind::Unsupported, detail);
+                return Self::new(ErrorKind::Unsupported, CLUSTER_NODE);
             }
             code => named(code).unwrap_or(ErrorKind::Protocol),
         };
@@ -64,6 +82,9 @@ fn unnamed(rest: &str) -> Fault {
     let says = |words: &str| rest.contains(words);
     let kind = if says("unknown command") && says("HELLO") {
         return Fault::no_resp3();
+    } else if says("Unknown Redis command called from") || is_sharded_command(rest) {
+        // The one command of a script that an old server may not know is SPUBLISH.
+        return Fault::not_sharded();
     } else if says("unknown command") {
         ErrorKind::Unsupported
     } else if says("max number of clients") {
@@ -89,9 +110,43 @@ fn unnamed(rest: &str) -> Fault {
     Fault::new(kind, format!("ERR {rest}"))
 }
 
+/// Whether it is a command, or a subcommand, of sharded Pub/Sub that the server does not know.
+fn is_sharded_command(rest: &str) -> bool {
+    let rest = rest.to_ascii_uppercase();
+    let of = ["SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH", "SHARDNUMSUB"];
+    rest.starts_with("UNKNOWN") && of.iter().any(|command| rest.contains(command))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sharded_notifications_are_refused_by_those_who_lack_them() {
+        for line in [
+            "ERR unknown command `SSUBSCRIBE`, with args beginning with: `a`, ",
+            "ERR unknown command 'spublish', with args beginning with: 'a' 'b' ",
+            "ERR Unknown subcommand or wrong number of arguments for 'SHARDNUMSUB'. Try PUBSUB HELP.",
+            "ERR Error running script (call to f_ab): @user_script:12: @user_script: 12: Unknown Redis command called from Lua script",
+        ] {
+            assert_eq!(Fault::answered(line), Fault::not_sharded(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_node_says_where_to_turn() {
+        let moved = Fault::answered("MOVED 3999 127.0.0.1:6381");
+        assert!(matches!(
+            moved.redirect(),
+            Some(Redirect::Moved { slot: 3999, .. })
+        ));
+        assert!(moved.detail().contains("redis-cluster://"));
+        assert_eq!(
+            Fault::answered("TRYAGAIN x").redirect(),
+            Some(&Redirect::TryAgain)
+        );
+        assert!(Fault::answered("CROSSSLOT x").redirect().is_none());
+    }
 
     #[test]
     fn each_error_line_of_a_server_has_its_kind() {

@@ -7,12 +7,14 @@
 //! * [`Reply`] is an answer in a form that no client owns, and [`reply`] reads it;
 //! * [`Fault`] gives each error line of a server its kind;
 //! * [`Routes`] knows which channel speaks of which key;
+//! * [`cluster`] knows slots, who serves them, and what to do when they move;
 //! * [`sentinel`] reads what sentinels say, and whom of them to believe;
 //! * [`TlsOptions`], [`CredentialsProvider`] and [`ClientName`] say how connections are made.
 
 mod address;
 pub mod calls;
 mod client_name;
+pub mod cluster;
 mod credentials;
 mod fault;
 pub mod reply;

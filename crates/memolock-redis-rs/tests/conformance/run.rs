@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use memolock_core::{Backend, Key, async_trait};
+use memolock_core::{Backend, Key, Notifications, async_trait};
 use memolock_testkit::suite::{Breakable, Damage, Harness, HarnessError, Report, Suite, Wrapping};
 use memolock_testkit::{Proxy, TestServer};
 
@@ -75,10 +75,17 @@ pub(crate) fn damaging(key: &Key, damage: Damage) -> Option<Vec<Vec<u8>>> {
         Damage::WrongLockType => &[b"RPUSH", lock, b"x"],
         Damage::EternalLock => &[b"SET", lock, b"a stranger"],
         Damage::OddHolder => &[b"SET", lock, b"\xff\0", b"PX", b"60000"],
-        Damage::OddNotice => &[b"PUBLISH", fail, b"\xff\0 what?"],
+        Damage::OddNotice => &[publish(key), fail, b"\xff\0 what?"],
         _ => return None,
     };
     Some(command.iter().map(|word| word.to_vec()).collect())
+}
+
+fn publish(key: &Key) -> &'static [u8] {
+    match key.space().notifications() {
+        Notifications::Sharded => b"SPUBLISH",
+        _ => b"PUBLISH",
+    }
 }
 
 async fn report(suite: impl FnOnce(Suite) -> Suite) -> Report {
@@ -105,4 +112,17 @@ async fn in_an_arc() {
 async fn boxed() {
     let wrapped = |suite: Suite| suite.wrapping(Wrapping::Boxed).without("bulk::");
     report(wrapped).await.assert_ok();
+}
+
+/// A single server shards nothing, but tells by `SPUBLISH` all the same, and there in any layout.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sharded() {
+    let sharded = |suite: Suite| suite.notifications(Notifications::Sharded);
+    report(sharded).await.assert_ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both() {
+    let both = |suite: Suite| suite.notifications(Notifications::Both).without("bulk::");
+    report(both).await.assert_ok();
 }

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use memolock_core::Backend;
+use memolock_core::{Backend, Layout, Notifications};
 use tokio::time::{Instant, timeout};
 
 use case::{Case, Stop};
@@ -149,6 +149,8 @@ pub struct Suite {
     harness: Arc<dyn Harness>,
     wrapping: Wrapping,
     patience: Duration,
+    layout: Option<Layout>,
+    notifications: Notifications,
     only: Option<String>,
     without: Vec<String>,
 }
@@ -160,6 +162,8 @@ impl Suite {
             harness: Arc::new(harness),
             wrapping: Wrapping::default(),
             patience: PATIENCE,
+            layout: None,
+            notifications: Notifications::default(),
             only: None,
             without: Vec::new(),
         }
@@ -175,6 +179,18 @@ impl Suite {
     /// Default: 15 s, which only a store that hangs ever needs.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// The layout of all names. Default: that in which the backend is atomic.
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = Some(layout);
+        self
+    }
+
+    /// How listeners are told. Default: classic.
+    pub fn notifications(mut self, notifications: Notifications) -> Self {
+        self.notifications = notifications;
         self
     }
 
@@ -240,7 +256,8 @@ impl Suite {
         peer: &Arc<dyn Backend>,
     ) -> Entry {
         let since = Instant::now();
-        let outcome = match own_space(&**store, case.room) {
+        let layout = self.layout.unwrap_or(store.capabilities().layout);
+        let outcome = match own_space(layout, self.notifications, case.room) {
             Ok(space) => {
                 let trial = Trial {
                     harness: Arc::clone(&self.harness),

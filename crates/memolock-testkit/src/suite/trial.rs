@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use memolock_core::{
-    Acquired, Backend, Fulfilled, Inspection, Key, Keyspace, Layout, PutMode, Remaining, Renewal,
-    Tag, Token,
+    Acquired, Backend, Event, Fulfilled, Inspection, Key, Keyspace, Layout, Notifications, PutMode,
+    Remaining, Renewal, Subscription, Tag, Token,
 };
 use tokio::time::{Instant, sleep};
 
@@ -40,13 +41,18 @@ pub(crate) struct Trial {
 }
 
 /// A keyspace that nobody else uses, in the layout in which the backend is atomic.
-pub(crate) fn own_space(store: &dyn Backend, name: &str) -> Result<Keyspace, Stop> {
-    named_space(store.capabilities().layout, &unique_tag(name))
+pub(crate) fn own_space(
+    layout: Layout,
+    notifications: Notifications,
+    name: &str,
+) -> Result<Keyspace, Stop> {
+    named_space(layout, notifications, &unique_tag(name))
 }
 
-fn named_space(layout: Layout, tag: &str) -> Result<Keyspace, Stop> {
+fn named_space(layout: Layout, notifications: Notifications, tag: &str) -> Result<Keyspace, Stop> {
     let tag = Tag::new(tag).map_err(|error| Stop::failed(error.to_string()))?;
-    Keyspace::new(tag, layout).map_err(|error| Stop::failed(error.to_string()))
+    let space = Keyspace::new(tag, layout).map_err(|error| Stop::failed(error.to_string()))?;
+    Ok(space.with_notifications(notifications))
 }
 
 /// A token that no other case has.
@@ -55,6 +61,19 @@ pub(crate) fn token() -> Token {
     let call = u128::from(CALLS.fetch_add(1, Ordering::Relaxed));
     // Spread over all digits, so that one that is cut short or compared in part is found out.
     Token::from_bits(call.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+}
+
+/// What is told in two ways and heard in both, heard once: the second of two in a row that say the same is dropped.
+fn once(told: Subscription) -> Subscription {
+    let mut last = None;
+    let first = move |event: &Event| {
+        let again = last.take().is_some_and(|last| last == *event);
+        if !again && matches!(event, Event::Message(_)) {
+            last = Some(event.clone());
+        }
+        std::future::ready(!again)
+    };
+    Box::pin(told.filter(first))
 }
 
 pub(crate) fn bytes(text: &str) -> Bytes {
@@ -72,7 +91,7 @@ impl Trial {
     /// A keyspace whose tag is this case's, with `more` appended.
     pub(crate) fn space_beside(&self, more: &str) -> Verdict<Keyspace> {
         let tag = format!("{}{more}", self.space.tag());
-        named_space(self.space.layout(), &tag)
+        named_space(self.space.layout(), self.space.notifications(), &tag)
     }
 
     /// A client that the case may close.
@@ -177,6 +196,10 @@ impl Trial {
 
     pub(crate) async fn listen_by(&self, client: &dyn Backend, key: &Key) -> Verdict<Ear> {
         let subscription = client.subscribe(key).await?;
+        let subscription = match key.space().notifications() {
+            Notifications::Both => once(subscription),
+            _ => subscription,
+        };
         Ok(Ear::new(subscription, self.patience))
     }
 

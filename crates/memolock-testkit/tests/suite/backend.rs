@@ -118,6 +118,10 @@ impl Backend for Broken {
         Capabilities::new("broken").private()
     }
 
+    async fn check(&self, space: &Keyspace) -> Answer<()> {
+        self.store.memory.check(space).await
+    }
+
     async fn get(&self, key: &Key) -> Answer<Option<Bytes>> {
         let key = self.enter(Operation::Get, key).await?;
         let value = now(self.store.memory.get(&key))?;

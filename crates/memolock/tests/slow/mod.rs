@@ -63,6 +63,9 @@ impl Backend for Slow {
     fn capabilities(&self) -> Capabilities {
         self.spy.capabilities()
     }
+    async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {
+        self.spy.check(space).await
+    }
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
         let reply = self.spy.get(key).await;
         take(self.get).await;

@@ -1,0 +1,66 @@
+//! Many ids in one call: one call for each slot, sent together.
+
+use std::collections::HashMap;
+
+/// The places in `items` of those in each slot, in order.
+pub(crate) fn by_slot<T>(items: &[T], slot: impl Fn(&T) -> u16) -> Vec<(u16, Vec<usize>)> {
+    let mut groups: Vec<(u16, Vec<usize>)> = Vec::new();
+    let mut known: HashMap<u16, usize> = HashMap::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        let slot = slot(item);
+        let group = *known.entry(slot).or_insert_with(|| {
+            groups.push((slot, Vec::new()));
+            groups.len() - 1
+        });
+        groups[group].1.push(at);
+    }
+    groups
+}
+
+/// The items at these places.
+pub(crate) fn pick<T: Clone>(items: &[T], at: &[usize]) -> Vec<T> {
+    at.iter().map(|at| items[*at].clone()).collect()
+}
+
+/// Answers to groups, each with its places, in the order of the items. A place that got none gets `missing`.
+pub(crate) fn in_order<A>(
+    items: usize,
+    groups: impl IntoIterator<Item = (Vec<usize>, Vec<A>)>,
+    missing: impl Fn(usize) -> A,
+) -> Vec<A> {
+    let mut answers: Vec<Option<A>> = (0..items).map(|_| None).collect();
+    for (places, some) in groups {
+        for (at, answer) in places.into_iter().zip(some) {
+            answers[at] = Some(answer);
+        }
+    }
+    let answers = answers.into_iter().enumerate();
+    answers
+        .map(|(at, answer)| answer.unwrap_or_else(|| missing(at)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_grouped_and_answers_are_in_order() {
+        let items = [5_u16, 7, 5, 9, 7];
+        let groups = by_slot(&items, |item| *item);
+        assert_eq!(groups, [(5, vec![0, 2]), (7, vec![1, 4]), (9, vec![3])]);
+        assert_eq!(pick(&items, &groups[1].1), [7, 7]);
+        let answers = groups.into_iter().map(|(slot, at)| {
+            let answers = at.iter().map(|at| (slot, *at)).collect::<Vec<_>>();
+            (at, answers)
+        });
+        let answers = in_order(5, answers, |_| unreachable!());
+        assert_eq!(answers, [(5, 0), (7, 1), (5, 2), (9, 3), (7, 4)]);
+    }
+
+    #[test]
+    fn a_place_without_an_answer_gets_one() {
+        let answers = in_order(2, [(vec![1], vec!['a']), (vec![0], vec![])], |_| '?');
+        assert_eq!(answers, ['?', 'a']);
+    }
+}

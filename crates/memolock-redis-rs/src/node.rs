@@ -1,0 +1,115 @@
+//! A server as a node of a cluster.
+
+use std::sync::Arc;
+
+use memolock_cluster::{Node, Opener, Request};
+use memolock_core::redis::{Address, CredentialsProvider, Fault, Options, Reply};
+use memolock_core::{BackendError, BackendStats, Key, Keyspace, Listener, Tag, Tracker};
+use redis::Cmd;
+
+use crate::command::Commands;
+use crate::counters::Counters;
+use crate::dice::Dice;
+use crate::road::Road;
+use crate::server::Server;
+use crate::site::{Names, SharedSite, Site};
+use crate::tls::Tls;
+
+/// Opens the nodes of one cluster.
+pub(crate) struct Nodes {
+    pub(crate) options: Options,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) credentials: Option<CredentialsProvider>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) dice: Dice,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Opener for Nodes {
+    type Node = Server;
+    const NAME: &'static str = "redis-rs-cluster";
+    const TELLS_OF_SLOTS: bool = true;
+
+    fn open(&self, address: &Address) -> Result<Server, Fault> {
+        let site = Site {
+            address: address.clone(),
+            options: self.options.clone(),
+            connector: None,
+            tls: self.tls.clone(),
+            credentials: self.credentials.clone(),
+            names: Arc::clone(&self.names),
+            sentinels: None,
+        };
+        let counters = Arc::clone(&self.counters);
+        let pave = |site: &SharedSite, dice, counters: &_, doubt| {
+            Road::Own(Commands::open(site, &self.options, dice, counters, doubt))
+        };
+        Ok(Server::open(site, self.dice.clone(), counters, pave))
+    }
+
+    fn introduce(&self, tag: &Tag) {
+        self.names.introduce(tag);
+    }
+
+    fn stats(&self) -> BackendStats {
+        self.counters.stats()
+    }
+}
+
+impl Node for Server {
+    async fn ask(&self, request: Request<'_>, asking: bool) -> Result<Reply, Fault> {
+        let commands = match &self.road {
+            Road::Own(commands) => commands,
+            #[cfg(feature = "deadpool")]
+            // Pools are refused with clusters: they lead to one server.
+            Road::Pooled(_) => return Err(Fault::closed()),
+        };
+        match request {
+            Request::Words(words) => {
+                let bytes: usize = words.iter().map(bytes::Bytes::len).sum();
+                let mut command = Cmd::with_capacity(words.len(), bytes);
+                for word in words {
+                    command.arg(word.as_ref());
+                }
+                match asking {
+                    true => commands.send_asking(command).await,
+                    false => commands.send(&command).await,
+                }
+            }
+            Request::Call(call) if asking => commands.run_asking(call).await,
+            Request::Call(call) => commands.run(call).await,
+        }
+    }
+
+    async fn listen(&self, key: &Key) -> Result<Listener, BackendError> {
+        self.subscriptions.subscribe(key).await
+    }
+
+    fn track(&self, space: &Keyspace) -> Tracker {
+        self.subscriptions.track(space)
+    }
+
+    fn is_down(&self) -> bool {
+        self.road.is_down()
+    }
+
+    async fn down(&self) {
+        self.road.down().await;
+    }
+
+    fn condition(&self) -> &'static str {
+        self.road.condition()
+    }
+
+    fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    fn close(&self) {
+        self.shut();
+    }
+
+    async fn ended(&self) {
+        self.over().await;
+    }
+}
