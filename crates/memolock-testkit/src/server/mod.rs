@@ -33,6 +33,8 @@ pub use postgres::PgServer;
 pub(crate) use search::{Search, Source};
 pub(crate) use settings::Settings;
 pub use settings::{DEFAULT_IMAGE, PUBLIC_IMAGE};
+#[cfg(feature = "tls")]
+pub(crate) use watcher::Watcher;
 
 use crate::{Connection, Monitor, ServerError, Value};
 
