@@ -101,20 +101,6 @@ impl TestSentinel {
     }
 }
 
-/// How often a sentinel asks and tells, in milliseconds, which else is each 10 s and each 2 s: it takes four
-/// of its own messages before it corrects a server. And how late it may be woken, which else is 2 s:
-/// on a busy machine it would take itself for mad, and do nothing for half a minute.
-const QUICK: [&str; 8] = [
-    "SENTINEL",
-    "DEBUG",
-    "INFO-PERIOD",
-    "1000",
-    "PUBLISH-PERIOD",
-    "500",
-    "TILT-TRIGGER",
-    "20000",
-];
-
 async fn start(ground: &Ground, role: Role, arguments: &[String]) -> Result<TestServer, String> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     ground.start(role, &arguments).await
@@ -139,11 +125,6 @@ async fn watch(
     ] {
         let set = ["SENTINEL", "SET", name, option, value];
         connection.command(&set).await?;
-    }
-    match connection.command(&QUICK).await {
-        // Before Redis 7 there is nothing to set, and all takes longer.
-        Ok(_) | Err(ServerError::Refused { .. }) => {}
-        Err(error) => return Err(error),
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::info::field;
 use crate::{ServerError, TestServer, Value};
 
 /// Who says nothing for so long counts as silent this time.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What each says, in their order.
 #[derive(Debug)]
