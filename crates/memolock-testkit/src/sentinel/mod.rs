@@ -5,13 +5,30 @@ mod start;
 mod switch;
 mod view;
 
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
 pub use options::SentinelOptions;
 pub use switch::{Switch, Switches};
-use view::Survey;
+use view::{PATIENCE, Survey};
 
 use crate::server::Ground;
 use crate::wait::Wait;
 use crate::{Provider, ServerError, TestServer, Value};
+
+/// How often a sentinel asks and tells, in milliseconds, which else is each 10 s and each 2 s: it takes four
+/// of its own messages before it corrects a server. And how late it may be woken, which else is 2 s:
+/// on a busy machine it would take itself for mad, and do nothing for half a minute.
+const QUICK: [&str; 8] = [
+    "SENTINEL",
+    "DEBUG",
+    "INFO-PERIOD",
+    "1000",
+    "PUBLISH-PERIOD",
+    "500",
+    "TILT-TRIGGER",
+    "20000",
+];
 
 /// What is waited for, in errors.
 const WHAT: &str = "sentinel";
@@ -21,8 +38,9 @@ const WHAT: &str = "sentinel";
 ///
 /// Servers and sentinels are [`TestServer`]s, with their verbs: `sentinel.servers()[0].kill()`. The first
 /// server is the one that began as master. A server that is [restarted](TestServer::restart) is empty,
-/// and what it was at the start; sentinels make a replica of it after eight seconds, if that is its place
-/// now. A sentinel that is restarted has forgotten nothing.
+/// and what it was at the start; sentinels make a replica of it a few seconds later, if that is its place
+/// now. A sentinel that is restarted has forgotten nothing but to hurry, of which
+/// [`wait_stable`](Self::wait_stable) reminds it.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), memolock_testkit::ServerError> {
@@ -120,37 +138,31 @@ impl TestSentinel {
     }
 
     /// A sentinel makes a replica the master, though the master lives. Returns the index of the new master
-    /// once it is one and all sentinels name it; the old one is made its replica some seconds later, which
+    /// once it is one and all sentinels name it; the old one is made its replica a few seconds later, which
     /// [`wait_stable`](Self::wait_stable) waits for.
     ///
     /// # Errors
     /// [`ServerError::Unsettled`] if no replica is fit, or it does not take over in time.
     pub async fn failover(&self) -> Result<usize, ServerError> {
-        let old = self.master().await?;
         let wait = Wait::new(WHAT);
-        loop {
-            let first = self.answering().await?;
-            let command = ["SENTINEL", "FAILOVER", &self.name];
-            match first.command(&command).await {
-                Ok(_) => break,
-                // One is in progress, or no replica is known to be fit yet.
-                Err(ServerError::Refused { message, .. })
-                    if message.starts_with("INPROG") || message.starts_with("NOGOODSLAVE") =>
-                {
-                    wait.again(&message).await?;
-                    if self.survey().await.agreed().is_some_and(|now| now != old) {
-                        break;
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let old = self.master().await?;
+        let asked = self.answering().await?;
         loop {
             let survey = self.survey().await;
             match survey.agreed() {
                 Some(new) if new != old && survey.is_master(new) => return Ok(new),
-                _ => wait.again("no replica takes over").await?,
+                _ => {}
             }
+            // Not asked yet, or given up: another may put the replica back that was just promoted.
+            if survey.is_content(asked, old) {
+                let command = ["SENTINEL", "FAILOVER", &self.name];
+                match self.sentinels[asked].command(&command).await {
+                    // If refused, no replica is known to be fit yet.
+                    Ok(_) | Err(ServerError::Refused { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            wait.again("no replica takes over").await?;
         }
     }
 
@@ -160,7 +172,8 @@ impl TestSentinel {
     /// [`ServerError`] if no sentinel answers.
     pub async fn switches(&self) -> Result<Switches, ServerError> {
         let places = self.servers.iter().map(|server| server.address().place());
-        Switches::open(self.answering().await?, &self.name, places.collect()).await
+        let sentinel = &self.sentinels[self.answering().await?];
+        Switches::open(sentinel, &self.name, places.collect()).await
     }
 
     /// Returns once all is in order: the sentinels that answer know each other and agree on a living
@@ -171,6 +184,7 @@ impl TestSentinel {
     /// # Errors
     /// [`ServerError::Unsettled`] with what is amiss, after a minute.
     pub async fn wait_stable(&self) -> Result<(), ServerError> {
+        self.hurry().await;
         let wait = Wait::new(WHAT);
         loop {
             let Some(trouble) = self.survey().await.trouble() else {
@@ -181,14 +195,23 @@ impl TestSentinel {
     }
 
     /// The first sentinel that answers.
-    async fn answering(&self) -> Result<&TestServer, ServerError> {
+    async fn answering(&self) -> Result<usize, ServerError> {
         let wait = Wait::new(WHAT);
         loop {
             if let Some(index) = self.survey().await.answering() {
-                return Ok(&self.sentinels[index]);
+                return Ok(index);
             }
             wait.again("no sentinel answers").await?;
         }
+    }
+
+    /// Tells all sentinels that answer to ask each other often, which none of them writes down.
+    async fn hurry(&self) {
+        let told = self.sentinels.iter().map(|sentinel| {
+            // Before Redis 7 it is refused, and all takes longer.
+            timeout(PATIENCE, sentinel.command(&QUICK))
+        });
+        join_all(told).await;
     }
 
     async fn survey(&self) -> Survey<'_> {

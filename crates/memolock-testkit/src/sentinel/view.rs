@@ -10,7 +10,7 @@ use crate::info::field;
 use crate::{ServerError, TestServer, Value};
 
 /// Who says nothing for so long counts as silent this time.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What each says, in their order.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ struct Watched {
     place: String,
     /// `master`, `slave,s_down`.
     flags: String,
+    /// For a replica: whom it follows, as the sentinel last heard, once it is in step.
+    follows: Option<String>,
 }
 
 /// What a server is.
@@ -92,6 +94,18 @@ impl<'a> Survey<'a> {
         all.then_some(master)
     }
 
+    /// Whether this sentinel holds that server to be the master, and is doing nothing about it.
+    pub(super) fn is_content(&self, sentinel: usize, master: usize) -> bool {
+        let place = self.servers[master].address().place();
+        let opinion = self
+            .opinions
+            .get(sentinel)
+            .and_then(|asked| asked.as_ref().ok());
+        opinion.is_some_and(|opinion| {
+            opinion.master.place == place && opinion.master.flags == "master"
+        })
+    }
+
     /// Whether a server is what it is said to be.
     pub(super) fn is_master(&self, server: usize) -> bool {
         matches!(self.states.get(server), Some(Ok(State::Master)))
@@ -140,16 +154,18 @@ impl<'a> Survey<'a> {
         for (server, state) in self.states.iter().enumerate() {
             let place = self.servers[server].address().place();
             let watched = opinion.replicas.iter().find(|known| known.place == place);
-            let flags = watched.map(|watched| watched.flags.as_str());
-            let known = match (state, flags) {
+            let known = match (state, watched) {
                 _ if server == master => true,
-                (Ok(_), Some(flags)) => flags == "slave",
-                (Err(_), Some(flags)) => flags.contains("s_down"),
+                // One that has not heard yet would put in its place what was put there already.
+                (Ok(_), Some(watched)) => {
+                    watched.flags == "slave"
+                        && watched.follows.as_ref() == Some(&opinion.master.place)
+                }
+                (Err(_), Some(watched)) => watched.flags.contains("s_down"),
                 (_, None) => false,
             };
             if !known {
-                let flags = flags.unwrap_or("unknown");
-                return Some(format!("says that {place} is {flags}"));
+                return Some(format!("does not know {place} as it is: {watched:?}"));
             }
         }
         None
@@ -188,10 +204,13 @@ impl Opinion {
 
 impl Watched {
     fn read(fields: &Value) -> Option<Self> {
-        let (host, port) = (entry(fields, "ip")?, entry(fields, "port")?);
+        let place = |host, port| Some(format!("{}:{}", entry(fields, host)?, entry(fields, port)?));
+        let in_step = entry(fields, "role-reported") == Some("slave")
+            && entry(fields, "master-link-status") == Some("ok");
         Some(Self {
-            place: format!("{host}:{port}"),
+            place: place("ip", "port")?,
             flags: entry(fields, "flags")?.to_owned(),
+            follows: place("master-host", "master-port").filter(|_| in_step),
         })
     }
 }
@@ -243,13 +262,22 @@ mod tests {
         let at = [("ip", "127.0.0.1"), ("port", "7000"), ("flags", "master")];
         let more = [("config-epoch", "3"), ("num-other-sentinels", "2")];
         let master = fields(&[&at[..], &more].concat());
-        let replicas = Value::Array(vec![fields(&at)]);
+        let follower = [
+            ("role-reported", "slave"),
+            ("master-link-status", "ok"),
+            ("master-host", "h"),
+            ("master-port", "1"),
+        ];
+        let follower = fields(&[&at[..], &follower].concat());
+        let replicas = Value::Array(vec![fields(&at), follower]);
         let opinion = Opinion::read(&master, &replicas).unwrap();
         assert_eq!(opinion.master.place, "127.0.0.1:7000");
         assert_eq!(
             (opinion.epoch, opinion.others, opinion.replicas.len()),
-            (3, 2, 1)
+            (3, 2, 2)
         );
+        let follows = |i: usize| opinion.replicas[i].follows.as_deref();
+        assert_eq!((follows(0), follows(1)), (None, Some("h:1")));
         for nonsense in [Value::Nil, fields(&at), fields(&more)] {
             assert_eq!(Opinion::read(&nonsense, &replicas), None);
         }

@@ -56,7 +56,7 @@ impl Bridge {
         let found = find(&docker, image, pull).await?;
         let name = unique_tag("memolock-test");
         // Also if we are killed while it is made.
-        let watcher = Watcher::spawn(CLEANUP, &name);
+        let watcher = Watcher::spawn(CLEANUP, &[name.as_ref()]);
         let mut bridge = Self {
             name,
             image: image.to_owned(),

@@ -64,7 +64,7 @@ impl Container {
     async fn run(docker: &Docker, image: &str, command: &[String]) -> Result<Self, String> {
         let name = unique_tag("memolock-test");
         // Also if we are killed while it starts.
-        let watcher = Watcher::spawn("docker rm -f \"$1\"", &name);
+        let watcher = Watcher::spawn("docker rm -f \"$1\"", &[name.as_ref()]);
         let (repository, tag) = split(image);
         let port = free_port()?;
         // A fixed port, because a random one would change on restart.

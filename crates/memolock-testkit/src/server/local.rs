@@ -84,7 +84,7 @@ impl Local {
         self.kill();
         self.prepare()
             .map_err(|error| format!("no file for its settings: {error}"))?;
-        let process = Process::spawn(self.command(), &self.log())
+        let process = Process::spawn(self.command(), &self.log(), self.dir.path())
             .map_err(|error| format!("{} does not start: {error}", self.program.display()))?;
         *self.lock() = Some(process);
         let deadline = Instant::now() + STARTUP;
@@ -228,15 +228,20 @@ impl Local {
 }
 
 impl Process {
-    /// Output goes to `log`: a program that does not like an option says so there.
-    fn spawn(mut command: Command, log: &Path) -> std::io::Result<Self> {
+    /// Output goes to `log`: a program that does not like an option says so there. `dir` goes with the
+    /// process if we are killed.
+    fn spawn(mut command: Command, log: &Path, dir: &Path) -> std::io::Result<Self> {
         let output = File::create(log)?;
         let child = command
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)
             .spawn()?;
-        let watcher = Watcher::spawn("kill -9 \"$1\"", &child.id().to_string());
+        let id = child.id().to_string();
+        let watcher = Watcher::spawn(
+            "kill -9 \"$1\"; rm -rf \"$2\"",
+            &[id.as_ref(), dir.as_os_str()],
+        );
         Ok(Self { child, watcher })
     }
 }

@@ -33,6 +33,8 @@ pub use postgres::PgServer;
 pub(crate) use search::{Search, Source};
 pub(crate) use settings::Settings;
 pub use settings::{DEFAULT_IMAGE, PUBLIC_IMAGE};
+#[cfg(feature = "tls")]
+pub(crate) use watcher::Watcher;
 
 use crate::{Connection, Monitor, ServerError, Value};
 
@@ -344,7 +346,8 @@ impl TestServer {
     }
 
     /// Takes it off its network: its connections are lost, and its port refuses others until
-    /// [`reconnect`](Self::reconnect). It goes on with its data. Containers only.
+    /// [`reconnect`](Self::reconnect). It goes on with its data. Containers only. One of a cluster, or
+    /// under sentinels, is not refused but unreachable: packets are lost, and connections may survive.
     ///
     /// # Errors
     /// [`ServerError::Shared`] or [`ServerError::Control`].

@@ -185,7 +185,7 @@ impl Own {
         let child = command
             .spawn()
             .map_err(|error| format!("postgres: {error}"))?;
-        let watcher = Watcher::spawn("kill -3 \"$1\"", &child.id().to_string());
+        let watcher = Watcher::spawn("kill -3 \"$1\"", &[child.id().to_string().as_ref()]);
         self.process = Some((child, watcher));
         let deadline = Instant::now() + STARTUP;
         while Instant::now() < deadline {

@@ -1,22 +1,24 @@
 //! Ends what a test process started, should it be killed before it can do so itself.
 
+use std::ffi::OsStr;
 use std::process::{Child, Command, Stdio};
 
 /// A shell that waits for our end of a pipe to close. The kernel closes it however we end: SIGKILL
 /// by a test runner's time-out, Ctrl-C, an abort.
 #[derive(Debug)]
-pub(super) struct Watcher(Child);
+pub(crate) struct Watcher(Child);
 
 impl Watcher {
-    /// Runs `script` with `argument` as `$1` when this process is gone. `None` where there is no
-    /// shell, which costs no more than the safety net.
-    pub(super) fn spawn(script: &str, argument: &str) -> Option<Self> {
+    /// Runs `script` with the arguments as `$1` and so on when this process is gone. `None` where there
+    /// is no shell, which costs no more than the safety net.
+    pub(crate) fn spawn(script: &str, arguments: &[&OsStr]) -> Option<Self> {
         let mut command = Command::new("sh");
         command
             .arg("-c")
             // Nothing is ever written, so that `read` returns at end of file.
             .arg(format!("read -r _; {script}"))
-            .args(["sh", argument])
+            .arg("sh")
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());

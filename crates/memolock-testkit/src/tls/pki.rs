@@ -8,6 +8,8 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
+use crate::server::Watcher;
+
 /// What a client needs: whom it trusts, and who it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -21,6 +23,8 @@ pub(super) struct Pki {
     pub(super) client: Credentials,
     pub(super) stranger: Credentials,
     dir: tempfile::TempDir,
+    #[allow(dead_code)] // It is held for its drop.
+    watcher: Option<Watcher>,
 }
 
 impl Credentials {
@@ -54,6 +58,8 @@ impl Pki {
     pub(super) fn make() -> Result<Self, String> {
         let dir =
             tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
+        // No key outlives us.
+        let watcher = Watcher::spawn("rm -rf \"$1\"", &[dir.path().as_os_str()]);
         let (client, server) = family().map_err(|error| format!("no certificates: {error}"))?;
         let (stranger, _) = family().map_err(|error| format!("no certificates: {error}"))?;
         for (name, pem) in [
@@ -71,6 +77,7 @@ impl Pki {
             client,
             stranger,
             dir,
+            watcher,
         })
     }
 

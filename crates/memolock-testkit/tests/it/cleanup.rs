@@ -66,6 +66,9 @@ async fn hold_a_server_when_asked() -> Outcome {
             for node in cluster.nodes() {
                 tell("port", &node.port());
             }
+            for dir in cluster.command_all(&["CONFIG", "GET", "dir"]).await? {
+                tell("dir", &dir.items()[1]);
+            }
             std::future::pending::<()>().await;
         }
         Ok("containers") => {
@@ -130,6 +133,9 @@ fn killing_the_test_process_ends_it() {
             let port = port.parse().expect("a number");
             ends(hold, || !listens(port));
         }
+    }
+    for dir in told_by_the_killed("cluster", "dir", 3) {
+        ends("a directory", || !std::path::Path::new(&dir).exists());
     }
 }
 
