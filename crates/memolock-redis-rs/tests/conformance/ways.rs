@@ -10,7 +10,7 @@ use crate::subject::{Adapter, AdapterBuilder};
 
 /// One of them, for a run.
 enum Way {
-    Tls(TlsServer),
+    Tls(Box<TlsServer>),
     Sentinel(TestSentinel),
     Socket(TestServer, String),
 }
@@ -71,7 +71,9 @@ impl Harness for Way {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_tls() {
-    Way::Tls(TlsServer::start().await.unwrap()).conforms().await;
+    Way::Tls(Box::new(TlsServer::start().await.unwrap()))
+        .conforms()
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
