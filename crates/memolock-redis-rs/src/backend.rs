@@ -16,7 +16,6 @@ use redis::Cmd;
 
 use crate::builder::RedisBackendBuilder;
 use crate::counters::Counters;
-use crate::dice::Dice;
 use crate::link::Doubt;
 use crate::road::Road;
 use crate::site::{SharedSite, Site};
@@ -65,15 +64,13 @@ impl RedisBackend {
     /// Opens the subscription link, and paves the road for commands. Within a tokio runtime only.
     pub(crate) fn open(
         site: Site,
-        dice: Dice,
-        pave: impl FnOnce(&SharedSite, Dice, &Arc<Counters>, Doubt) -> Road,
+        pave: impl FnOnce(&SharedSite, &Arc<Counters>, Doubt) -> Road,
     ) -> Self {
         let site = Arc::new(site);
         let counters = Arc::new(Counters::default());
         let doubt = Doubt::default();
-        let road = pave(&site, dice.clone(), &counters, doubt.clone());
-        let options = &site.options;
-        let subscriptions = Subscriptions::open(&site, options, dice, &counters, doubt);
+        let road = pave(&site, &counters, doubt.clone());
+        let subscriptions = Subscriptions::open(&site, &counters, doubt);
         Self {
             rooms: Arc::new(Rooms {
                 road,
@@ -304,7 +301,7 @@ impl Backend for RedisBackend {
     }
 
     fn introduce(&self, tag: &Tag) {
-        self.rooms.site.names.introduce(tag);
+        self.rooms.site.way.names.introduce(tag);
     }
 
     fn stats(&self) -> BackendStats {

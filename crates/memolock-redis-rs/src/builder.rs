@@ -20,7 +20,7 @@ use crate::dice::Dice;
 use crate::pooled::Pooled;
 use crate::road::Road;
 use crate::sentinels::{MAX_DELAY, Sentinels};
-use crate::site::{Names, Site};
+use crate::site::{Names, Site, Way};
 use crate::stream::Connector;
 use crate::tls::Tls;
 
@@ -46,10 +46,8 @@ pub struct RedisBackendBuilder {
     /// Whether the client's name was chosen by the user.
     named: bool,
     tls: TlsOptions,
-    credentials: Option<CredentialsProvider>,
-    /// None: over TCP, or whatever the URL says.
-    connector: Option<Connector>,
-    dice: Dice,
+    /// Without TLS and names, which depend on the rest.
+    way: Way,
     #[cfg(feature = "deadpool")]
     pool: Option<deadpool_redis::Pool>,
 }
@@ -61,9 +59,7 @@ impl RedisBackendBuilder {
             options: Options::default(),
             named: false,
             tls: TlsOptions::default(),
-            credentials: None,
-            connector: None,
-            dice: Dice::default(),
+            way: Way::default(),
             #[cfg(feature = "deadpool")]
             pool: None,
         }
@@ -189,7 +185,7 @@ impl RedisBackendBuilder {
         Fut: Future<Output = Result<Credentials, E>> + Send + 'static,
         E: fmt::Display,
     {
-        self.credentials = Some(CredentialsProvider::new(provider));
+        self.way.credentials = Some(CredentialsProvider::new(provider));
         self
     }
 
@@ -217,14 +213,14 @@ impl RedisBackendBuilder {
         Fut: Future<Output = io::Result<S>> + Send + 'static,
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.connector = Some(Connector::new(connect));
+        self.way.connector = Some(Connector::new(connect));
         self
     }
 
     /// Where the jitter of reconnecting comes from. Default: the standard library's random state. For
     /// simulations that must repeat.
     pub fn entropy(mut self, entropy: impl Entropy + Send + 'static) -> Self {
-        self.dice = Dice::of(entropy);
+        self.way.dice = Dice::of(entropy);
         self
     }
 
@@ -263,10 +259,10 @@ impl RedisBackendBuilder {
                 let detail = "redis-cluster:// is not supported yet";
                 return Err(Fault::new(ErrorKind::Unsupported, detail));
             }
-            _ if self.connector.is_some() && encrypted => {
+            _ if self.way.connector.is_some() && encrypted => {
                 "over a connector's stream TLS is the stream's affair: use redis://"
             }
-            Topology::Sentinel { .. } if self.connector.is_some() => {
+            Topology::Sentinel { .. } if self.way.connector.is_some() => {
                 "a connector leads to one server: use redis://, or no connector"
             }
             #[cfg(feature = "deadpool")]
@@ -282,40 +278,32 @@ impl RedisBackendBuilder {
         if !refused.is_empty() {
             return Err(Fault::new(ErrorKind::Config, refused));
         }
-        let tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
         let mut options = self.options;
+        let mut way = self.way;
+        way.tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
+        way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
         let sentinels = match address.topology() {
             Topology::Sentinel { service } => {
                 options.reconnect_max_delay = options.reconnect_max_delay.min(MAX_DELAY);
-                let (tls, dice) = (tls.as_ref(), &self.dice);
-                Some(Sentinels::open(&address, service, &options, tls, dice))
+                Some(Sentinels::open(&address, service, &options, &way))
             }
             Topology::Single | Topology::Cluster => None,
         };
-        let name = ClientName::new(options.client_name.clone(), self.named);
         let site = Site {
             address,
             options,
-            connector: self.connector,
-            tls,
-            credentials: self.credentials,
-            names: Names::new(name),
+            way,
             sentinels,
         };
-        Ok(RedisBackend::open(
-            site,
-            self.dice,
-            |site, dice, counters, doubt| {
-                let options = &site.options;
-                #[cfg(feature = "deadpool")]
-                if let Some(pool) = self.pool {
-                    let dialer = Dialer::new(site, "");
-                    let pooled = Pooled::new(pool, dialer, options, counters, doubt);
-                    return Road::Pooled(Box::new(pooled));
-                }
-                Road::Own(Commands::open(site, options, dice, counters, doubt))
-            },
-        ))
+        Ok(RedisBackend::open(site, |site, counters, doubt| {
+            #[cfg(feature = "deadpool")]
+            if let Some(pool) = self.pool {
+                let (dialer, options) = (Dialer::new(site, ""), &site.options);
+                let pooled = Pooled::new(pool, dialer, options, counters, doubt);
+                return Road::Pooled(Box::new(pooled));
+            }
+            Road::Own(Commands::open(site, counters, doubt))
+        }))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Options, Routes};
+use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Routes};
 use memolock_core::{
     BackendError, ErrorKind, Key, Keyspace, Listener, Operation, Switchboard, Tracker,
     TrackingBoard, Wish,
@@ -17,7 +17,6 @@ use tracing::debug;
 
 use crate::counters::Counters;
 use crate::dial::{Dialer, Line, set_name, sign_of_life};
-use crate::dice::Dice;
 use crate::error::fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply;
@@ -35,13 +34,9 @@ pub(crate) struct Subscriptions {
 
 impl Subscriptions {
     /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
-    pub(crate) fn open(
-        site: &Arc<Site>,
-        options: &Options,
-        dice: Dice,
-        counters: &Arc<Counters>,
-        doubt: Doubt,
-    ) -> Self {
+    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, doubt: Doubt) -> Self {
+        let options = &site.options;
+        let dice = site.way.dice.clone();
         let board = Arc::new(Switchboard::new());
         let trackers = Arc::new(TrackingBoard::new());
         let owner = Owner {
