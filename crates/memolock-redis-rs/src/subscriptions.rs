@@ -251,7 +251,10 @@ impl<'a> Session<'a> {
             });
             self.awaited.extend(fails);
         }
-        self.owner.counters.command();
+        // A name is part of setting a connection up.
+        if !matches!(request, Request::Name(_)) {
+            self.owner.counters.command();
+        }
         let mut connection = self.line.connection.clone();
         let channels = match &request {
             Request::Subscribe(keys) => keys.iter().flat_map(|k| self.routes.channels(k)).collect(),
