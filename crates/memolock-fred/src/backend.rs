@@ -65,9 +65,8 @@ impl FredBackend {
         let site = Arc::new(site);
         let counters = Arc::new(Counters::default());
         let doubt = Doubt::default();
-        let options = &site.options;
-        let commands = Commands::open(&site, options, &counters, doubt.clone());
-        let subscriptions = Subscriptions::open(&site, options, &counters, doubt);
+        let commands = Commands::open(&site, &counters, doubt.clone());
+        let subscriptions = Subscriptions::open(&site, &counters, doubt);
         Self {
             rooms: Arc::new(Rooms {
                 commands,
@@ -287,7 +286,7 @@ impl Backend for FredBackend {
     }
 
     fn introduce(&self, tag: &Tag) {
-        self.rooms.site.names.introduce(tag);
+        self.rooms.site.way.names.introduce(tag);
     }
 
     fn stats(&self) -> BackendStats {

@@ -11,7 +11,7 @@ use memolock_core::{BackendError, ErrorKind, Operation};
 
 use crate::backend::FredBackend;
 use crate::sentinels::{MAX_DELAY, Sentinels};
-use crate::site::{Names, Site};
+use crate::site::{Names, Site, Way};
 use crate::tls::Tls;
 use crate::url::config;
 
@@ -37,7 +37,8 @@ pub struct FredBackendBuilder {
     /// Whether the client's name was chosen by the user.
     named: bool,
     tls: TlsOptions,
-    credentials: Option<CredentialsProvider>,
+    /// Without TLS and names, which depend on the rest.
+    way: Way,
 }
 
 impl FredBackendBuilder {
@@ -47,7 +48,7 @@ impl FredBackendBuilder {
             options: Options::default(),
             named: false,
             tls: TlsOptions::default(),
-            credentials: None,
+            way: Way::default(),
         }
     }
 
@@ -152,7 +153,7 @@ impl FredBackendBuilder {
         Fut: Future<Output = Result<Credentials, E>> + Send + 'static,
         E: fmt::Display,
     {
-        self.credentials = Some(CredentialsProvider::new(provider));
+        self.way.credentials = Some(CredentialsProvider::new(provider));
         self
     }
 
@@ -200,27 +201,26 @@ impl FredBackendBuilder {
         if !refused.is_empty() {
             return Err(Fault::new(ErrorKind::Config, refused));
         }
-        let tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
-        // Whatever fred cannot do at this address is told here, and not at every attempt.
-        config(&address, tls.as_ref())?;
         let mut options = self.options;
+        let mut way = self.way;
+        way.tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
+        way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
+        // Whatever fred cannot do at this address is told here, and not at every attempt.
+        config(&address, way.tls.as_ref())?;
         let sentinels = match address.topology() {
             Topology::Sentinel { service } => {
                 options.reconnect_max_delay = options.reconnect_max_delay.min(MAX_DELAY);
-                let tls = tls.as_ref();
-                Some(Sentinels::open(&address, service, &options, tls))
+                Some(Sentinels::open(&address, service, &options, &way))
             }
             Topology::Single | Topology::Cluster => None,
         };
-        let name = ClientName::new(options.client_name.clone(), self.named);
-        Ok(FredBackend::open(Site {
+        let site = Site {
             address,
             options,
-            tls,
-            credentials: self.credentials,
-            names: Names::new(name),
+            way,
             sentinels,
-        }))
+        };
+        Ok(FredBackend::open(site))
     }
 }
 

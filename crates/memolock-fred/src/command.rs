@@ -7,7 +7,7 @@ use fred::clients::Client;
 use fred::interfaces::KeysInterface;
 use fred::types::Value;
 use memolock_core::ErrorKind;
-use memolock_core::redis::{Call, Fault, Options, Reply, Script};
+use memolock_core::redis::{Call, Fault, Reply, Script};
 use tokio::time::Instant;
 
 use crate::counters::Counters;
@@ -49,12 +49,8 @@ enum Command<'a> {
 impl Commands {
     /// Opens the link. `other` is the doubt of the subscription connection: a server that does not
     /// answer here may not answer there.
-    pub(crate) fn open(
-        site: &Arc<Site>,
-        options: &Options,
-        counters: &Arc<Counters>,
-        other: Doubt,
-    ) -> Self {
+    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, other: Doubt) -> Self {
+        let options = &site.options;
         let doubt = Doubt::default();
         let tenant = Keeper {
             counters: Arc::clone(counters),

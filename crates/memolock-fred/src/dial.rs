@@ -160,7 +160,7 @@ impl Dialer {
     }
 
     async fn open(&self, address: &Address, place: Option<&Place>) -> Result<Line, Fault> {
-        let mut config = config(address, self.site.tls.as_ref())?;
+        let mut config = config(address, self.site.way.tls.as_ref())?;
         config.version = self.version.clone();
         let client = self.client(config);
         let messages = client.message_rx();
@@ -177,7 +177,7 @@ impl Dialer {
                 Ok(Ok(())) | Err(_) => Fault::lost(),
             }),
         }
-        let mut names = self.site.names.of(self.suffix);
+        let mut names = self.site.way.names.of(self.suffix);
         if place.is_some() {
             sign_of_life(&client, true).await?;
         }

@@ -13,8 +13,7 @@ use tracing::{debug, info};
 
 use crate::dial::{Dialer, Line};
 use crate::link::{heartbeat, random};
-use crate::site::{Names, Site};
-use crate::tls::Tls;
+use crate::site::{Names, Site, Way};
 
 /// The longest delay between attempts to connect, to a sentinel or to the master: a failover takes
 /// seconds, and whoever waits for its end shall not sleep on after it.
@@ -36,21 +35,20 @@ pub(crate) struct Sentinels {
 
 impl Sentinels {
     /// Starts asking. Needs a tokio runtime.
-    pub(crate) fn open(
-        address: &Address,
-        service: &str,
-        options: &Options,
-        tls: Option<&Tls>,
-    ) -> Self {
+    pub(crate) fn open(address: &Address, service: &str, options: &Options, way: &Way) -> Self {
+        let name = ClientName::new(options.client_name.clone(), true);
         let council = Council::new(service, address.endpoints());
         let council = Arc::new(watch::Sender::new(council));
         let watcher = |(seat, endpoint): (usize, &memolock_core::redis::Endpoint)| {
             let site = Site {
                 address: address.at_sentinel(endpoint.clone()),
                 options: options.clone(),
-                tls: tls.cloned(),
-                credentials: None,
-                names: Names::new(ClientName::new(options.client_name.clone(), true)),
+                way: Way {
+                    tls: way.tls.clone(),
+                    // What a provider gives is the master's.
+                    credentials: None,
+                    names: Names::new(name.clone()),
+                },
                 sentinels: None,
             };
             let watcher = Watcher {

@@ -142,7 +142,10 @@ impl<'a> Session<'a> {
     }
 
     fn ask(&mut self, request: Request) -> Asking {
-        self.owner.counters.command();
+        // A name is part of setting a connection up.
+        if !matches!(request, Request::Name(_)) {
+            self.owner.counters.command();
+        }
         let client = self.line.client.clone();
         let receiver = self.receiver.as_ref().map(Receiver::handle);
         let place = self.line.place.clone();

@@ -11,15 +11,21 @@ use tokio::sync::watch;
 use crate::sentinels::Sentinels;
 use crate::tls::Tls;
 
-/// Where to connect, as whom and how.
-pub(crate) struct Site {
-    pub(crate) address: Address,
-    pub(crate) options: Options,
+/// How connections are made, wherever they go. Clones share what they know.
+#[derive(Clone, Default)]
+pub(crate) struct Way {
     /// Some if the URL says so.
     pub(crate) tls: Option<Tls>,
     /// None: as the URL says.
     pub(crate) credentials: Option<CredentialsProvider>,
     pub(crate) names: Names,
+}
+
+/// Where to connect, as whom and how.
+pub(crate) struct Site {
+    pub(crate) address: Address,
+    pub(crate) options: Options,
+    pub(crate) way: Way,
     /// Some if they know where the server is, and not the URL.
     pub(crate) sentinels: Option<Sentinels>,
 }
@@ -27,7 +33,7 @@ pub(crate) struct Site {
 impl Site {
     /// The address with the credentials of now.
     pub(crate) async fn identify(&self, address: &Address) -> Result<Address, Fault> {
-        match &self.credentials {
+        match &self.way.credentials {
             Some(provider) => {
                 let asking = AssertUnwindSafe(provider.identify(address)).catch_unwind();
                 // The task that mends the connection must outlive whatever users' code does.
@@ -55,12 +61,19 @@ impl Site {
     }
 }
 
-/// What the connections are called, which may change.
-pub(crate) struct Names(watch::Sender<ClientName>);
+/// What the connections are called, which may change. By default nothing.
+#[derive(Clone)]
+pub(crate) struct Names(Arc<watch::Sender<ClientName>>);
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::new(ClientName::new(None, true))
+    }
+}
 
 impl Names {
     pub(crate) fn new(name: ClientName) -> Self {
-        Self(watch::Sender::new(name))
+        Self(Arc::new(watch::Sender::new(name)))
     }
 
     pub(crate) fn introduce(&self, tag: &Tag) {

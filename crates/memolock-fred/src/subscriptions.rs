@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use memolock_core::redis::{Fault, Options};
+use memolock_core::redis::Fault;
 use memolock_core::{
     BackendError, ErrorKind, Key, Keyspace, Listener, Operation, Switchboard, Tracker,
     TrackingBoard,
@@ -30,12 +30,8 @@ pub(crate) struct Subscriptions {
 
 impl Subscriptions {
     /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
-    pub(crate) fn open(
-        site: &Arc<Site>,
-        options: &Options,
-        counters: &Arc<Counters>,
-        doubt: Doubt,
-    ) -> Self {
+    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, doubt: Doubt) -> Self {
+        let options = &site.options;
         let board = Arc::new(Switchboard::new());
         let trackers = Arc::new(TrackingBoard::new());
         let owner = Owner {

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::backend::RedisBackend;
 use crate::dice::Dice;
+use crate::site::Way;
 use crate::stream::Connector;
 
 /// Makes a [`RedisBackend`] with other than the default options.
@@ -34,10 +35,8 @@ pub struct RedisBackendBuilder {
     /// Whether the client's name was chosen by the user.
     pub(crate) named: bool,
     pub(crate) tls: TlsOptions,
-    pub(crate) credentials: Option<CredentialsProvider>,
-    /// None: over TCP, or whatever the URL says.
-    pub(crate) connector: Option<Connector>,
-    pub(crate) dice: Dice,
+    /// Without TLS and names, which depend on the rest.
+    pub(crate) way: Way,
     #[cfg(feature = "deadpool")]
     pub(crate) pool: Option<deadpool_redis::Pool>,
 }
@@ -49,9 +48,7 @@ impl RedisBackendBuilder {
             options: Options::default(),
             named: false,
             tls: TlsOptions::default(),
-            credentials: None,
-            connector: None,
-            dice: Dice::default(),
+            way: Way::default(),
             #[cfg(feature = "deadpool")]
             pool: None,
         }
@@ -177,7 +174,7 @@ impl RedisBackendBuilder {
         Fut: Future<Output = Result<Credentials, E>> + Send + 'static,
         E: fmt::Display,
     {
-        self.credentials = Some(CredentialsProvider::new(provider));
+        self.way.credentials = Some(CredentialsProvider::new(provider));
         self
     }
 
@@ -205,14 +202,14 @@ impl RedisBackendBuilder {
         Fut: Future<Output = io::Result<S>> + Send + 'static,
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.connector = Some(Connector::new(connect));
+        self.way.connector = Some(Connector::new(connect));
         self
     }
 
     /// Where the jitter of reconnecting comes from. Default: the standard library's random state. For
     /// simulations that must repeat.
     pub fn entropy(mut self, entropy: impl Entropy + Send + 'static) -> Self {
-        self.dice = Dice::of(entropy);
+        self.way.dice = Dice::of(entropy);
         self
     }
 

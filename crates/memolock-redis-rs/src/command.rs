@@ -4,13 +4,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use memolock_core::ErrorKind;
-use memolock_core::redis::{Call, Fault, Options, Reply, Script};
+use memolock_core::redis::{Call, Fault, Reply, Script};
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
 use crate::counters::Counters;
 use crate::dial::{Dialer, Line, set_name, sign_of_life};
-use crate::dice::Dice;
 use crate::error::fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply::neutral;
@@ -40,13 +39,9 @@ pub(crate) struct Commands {
 impl Commands {
     /// Opens the link. `other` is the doubt of the subscription connection: a server that does not
     /// answer here may not answer there.
-    pub(crate) fn open(
-        site: &Arc<Site>,
-        options: &Options,
-        dice: Dice,
-        counters: &Arc<Counters>,
-        other: Doubt,
-    ) -> Self {
+    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, other: Doubt) -> Self {
+        let options = &site.options;
+        let dice = site.way.dice.clone();
         let doubt = Doubt::default();
         let tenant = Keeper {
             counters: Arc::clone(counters),

@@ -112,7 +112,7 @@ impl Dialer {
         let mut line = Line {
             connection: self.over(address, config).await?,
             pushes,
-            names: self.site.names.of(self.suffix),
+            names: self.site.way.names.of(self.suffix),
             place: place.cloned(),
         };
         if place.is_some() {
@@ -131,12 +131,13 @@ impl Dialer {
         address: &Address,
         config: AsyncConnectionConfig,
     ) -> Result<Connection, Fault> {
-        if let Some(connector) = &self.site.connector {
+        if let Some(connector) = &self.site.way.connector {
             let settings = settings(address);
             let connecting = connector.connect(&settings, config);
             return connecting.await.map_err(fault);
         }
-        if let (Endpoint::Tls { host, port }, Some(tls)) = (address.endpoint(), &self.site.tls) {
+        if let (Endpoint::Tls { host, port }, Some(tls)) = (address.endpoint(), &self.site.way.tls)
+        {
             let stream = tls.connect(host, *port).await?;
             let settings = settings(address);
             let connecting = Connection::over(stream, &settings, config);

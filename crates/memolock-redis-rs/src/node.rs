@@ -3,26 +3,31 @@
 use std::sync::Arc;
 
 use memolock_cluster::{Node, Opener, Request};
-use memolock_core::redis::{Address, CredentialsProvider, Fault, Options, Reply};
+use memolock_core::redis::{Address, Fault, Options, Reply};
 use memolock_core::{BackendError, BackendStats, Key, Keyspace, Listener, Tag, Tracker};
 use redis::Cmd;
 
 use crate::command::Commands;
 use crate::counters::Counters;
-use crate::dice::Dice;
 use crate::road::Road;
 use crate::server::Server;
-use crate::site::{Names, SharedSite, Site};
-use crate::tls::Tls;
+use crate::site::{Site, Way};
 
 /// Opens the nodes of one cluster.
 pub(crate) struct Nodes {
-    pub(crate) options: Options,
-    pub(crate) tls: Option<Tls>,
-    pub(crate) credentials: Option<CredentialsProvider>,
-    pub(crate) names: Arc<Names>,
-    pub(crate) dice: Dice,
-    pub(crate) counters: Arc<Counters>,
+    options: Options,
+    way: Way,
+    counters: Arc<Counters>,
+}
+
+impl Nodes {
+    pub(crate) fn new(options: Options, way: Way) -> Self {
+        Self {
+            options,
+            way,
+            counters: Arc::default(),
+        }
+    }
 }
 
 impl Opener for Nodes {
@@ -34,21 +39,16 @@ impl Opener for Nodes {
         let site = Site {
             address: address.clone(),
             options: self.options.clone(),
-            connector: None,
-            tls: self.tls.clone(),
-            credentials: self.credentials.clone(),
-            names: Arc::clone(&self.names),
+            way: self.way.clone(),
             sentinels: None,
         };
         let counters = Arc::clone(&self.counters);
-        let pave = |site: &SharedSite, dice, counters: &_, doubt| {
-            Road::Own(Commands::open(site, &self.options, dice, counters, doubt))
-        };
-        Ok(Server::open(site, self.dice.clone(), counters, pave))
+        let pave = |site: &_, counters: &_, doubt| Road::Own(Commands::open(site, counters, doubt));
+        Ok(Server::open(site, counters, pave))
     }
 
     fn introduce(&self, tag: &Tag) {
-        self.names.introduce(tag);
+        self.way.names.introduce(tag);
     }
 
     fn stats(&self) -> BackendStats {

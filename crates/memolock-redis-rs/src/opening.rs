@@ -27,17 +27,17 @@ impl RedisBackendBuilder {
         self.options.check()?;
         let encrypted = matches!(address.endpoint(), Endpoint::Tls { .. });
         let refused = match address.topology() {
-            _ if self.connector.is_some() && encrypted => {
+            _ if self.way.connector.is_some() && encrypted => {
                 "over a connector's stream TLS is the stream's affair: use redis://"
             }
-            Topology::Cluster if self.connector.is_some() => {
+            Topology::Cluster if self.way.connector.is_some() => {
                 "a connector's streams lead to one server: not with redis-cluster://"
             }
             #[cfg(feature = "deadpool")]
             Topology::Cluster if self.pool.is_some() => {
                 "a pool leads to one server: not with redis-cluster://"
             }
-            Topology::Sentinel { .. } if self.connector.is_some() => {
+            Topology::Sentinel { .. } if self.way.connector.is_some() => {
                 "a connector leads to one server: use redis://, or no connector"
             }
             #[cfg(feature = "deadpool")]
@@ -53,54 +53,38 @@ impl RedisBackendBuilder {
         if !refused.is_empty() {
             return Err(Fault::new(ErrorKind::Config, refused));
         }
-        let tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
         let mut options = self.options;
+        let mut way = self.way;
+        way.tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
+        way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
+        if *address.topology() == Topology::Cluster {
+            let bound = options.command_timeout;
+            let nodes = Nodes::new(options, way);
+            return Ok(Cluster::open(nodes, &address, bound).into());
+        }
         let sentinels = match address.topology() {
             Topology::Sentinel { service } => {
                 options.reconnect_max_delay = options.reconnect_max_delay.min(MAX_DELAY);
-                let (tls, dice) = (tls.as_ref(), &self.dice);
-                Some(Sentinels::open(&address, service, &options, tls, dice))
+                Some(Sentinels::open(&address, service, &options, &way))
             }
             Topology::Single | Topology::Cluster => None,
         };
-        let name = ClientName::new(options.client_name.clone(), self.named);
-        let names = Arc::new(Names::new(name));
-        if *address.topology() == Topology::Cluster {
-            let bound = options.command_timeout;
-            let nodes = Nodes {
-                options,
-                tls,
-                credentials: self.credentials,
-                names,
-                dice: self.dice,
-                counters: Arc::default(),
-            };
-            return Ok(Cluster::open(nodes, &address, bound).into());
-        }
         let site = Site {
             address,
             options,
-            connector: self.connector,
-            tls,
-            credentials: self.credentials,
-            names,
+            way,
             sentinels,
         };
-        let server = Server::open(
-            site,
-            self.dice,
-            Arc::default(),
-            |site, dice, counters, doubt| {
-                let options = &site.options;
-                #[cfg(feature = "deadpool")]
-                if let Some(pool) = self.pool {
-                    let dialer = Dialer::new(site, "");
-                    let pooled = Pooled::new(pool, dialer, options, counters, doubt);
-                    return Road::Pooled(Box::new(pooled));
-                }
-                Road::Own(Commands::open(site, options, dice, counters, doubt))
-            },
-        );
+        let counters = Arc::default();
+        let server = Server::open(site, counters, |site, counters, doubt| {
+            #[cfg(feature = "deadpool")]
+            if let Some(pool) = self.pool {
+                let (dialer, options) = (Dialer::new(site, ""), &site.options);
+                let pooled = Pooled::new(pool, dialer, options, counters, doubt);
+                return Road::Pooled(Box::new(pooled));
+            }
+            Road::Own(Commands::open(site, counters, doubt))
+        });
         Ok(server.into())
     }
 }

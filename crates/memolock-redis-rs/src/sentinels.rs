@@ -14,8 +14,7 @@ use tracing::{debug, info};
 use crate::dial::{Dialer, Line};
 use crate::dice::Dice;
 use crate::link::heartbeat;
-use crate::site::{Names, Site};
-use crate::tls::Tls;
+use crate::site::{Names, Site, Way};
 
 /// The longest delay between attempts to connect, to a sentinel or to the master: a failover takes
 /// seconds, and whoever waits for its end shall not sleep on after it.
@@ -34,26 +33,21 @@ pub(crate) struct Sentinels {
 
 impl Sentinels {
     /// Starts asking. Needs a tokio runtime.
-    pub(crate) fn open(
-        address: &Address,
-        service: &str,
-        options: &Options,
-        tls: Option<&Tls>,
-        dice: &Dice,
-    ) -> Self {
+    pub(crate) fn open(address: &Address, service: &str, options: &Options, way: &Way) -> Self {
+        let name = ClientName::new(options.client_name.clone(), true);
         let council = Council::new(service, address.endpoints());
         let council = Arc::new(watch::Sender::new(council));
         let watcher = |(seat, endpoint): (usize, &memolock_core::redis::Endpoint)| {
             let site = Site {
                 address: address.at_sentinel(endpoint.clone()),
                 options: options.clone(),
-                connector: None,
-                tls: tls.cloned(),
-                credentials: None,
-                names: Arc::new(Names::new(ClientName::new(
-                    options.client_name.clone(),
-                    true,
-                ))),
+                way: Way {
+                    // Neither a connector's stream nor what a provider gives: those are the master's.
+                    connector: None,
+                    credentials: None,
+                    names: Names::new(name.clone()),
+                    ..way.clone()
+                },
                 sentinels: None,
             };
             let watcher = Watcher {
@@ -63,7 +57,7 @@ impl Sentinels {
                 council: Arc::clone(&council),
                 interval: options.heartbeat,
                 backoff: Backoff::new(options.reconnect_min_delay, MAX_DELAY),
-                dice: dice.clone(),
+                dice: way.dice.clone(),
             };
             tokio::spawn(watcher.run())
         };

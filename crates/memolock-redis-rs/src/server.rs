@@ -15,7 +15,6 @@ use memolock_core::{
 use redis::Cmd;
 
 use crate::counters::Counters;
-use crate::dice::Dice;
 use crate::link::Doubt;
 use crate::road::Road;
 use crate::site::{SharedSite, Site};
@@ -34,15 +33,13 @@ impl Server {
     /// Opens the subscription link, and paves the road for commands. Within a tokio runtime only.
     pub(crate) fn open(
         site: Site,
-        dice: Dice,
         counters: Arc<Counters>,
-        pave: impl FnOnce(&SharedSite, Dice, &Arc<Counters>, Doubt) -> Road,
+        pave: impl FnOnce(&SharedSite, &Arc<Counters>, Doubt) -> Road,
     ) -> Self {
         let site = Arc::new(site);
         let doubt = Doubt::default();
-        let road = pave(&site, dice.clone(), &counters, doubt.clone());
-        let options = &site.options;
-        let subscriptions = Subscriptions::open(&site, options, dice, &counters, doubt);
+        let road = pave(&site, &counters, doubt.clone());
+        let subscriptions = Subscriptions::open(&site, &counters, doubt);
         Self {
             road,
             subscriptions,
@@ -294,7 +291,7 @@ impl Backend for Server {
     }
 
     fn introduce(&self, tag: &Tag) {
-        self.site.names.introduce(tag);
+        self.site.way.names.introduce(tag);
     }
 
     fn stats(&self) -> BackendStats {

@@ -148,7 +148,10 @@ impl<'a> Session<'a> {
         if let Request::Join(keys) = &request {
             self.shards.asked(keys);
         }
-        self.owner.counters.command();
+        // A name is part of setting a connection up.
+        if !matches!(request, Request::Name(_)) {
+            self.owner.counters.command();
+        }
         let mut connection = self.line.connection.clone();
         let channels = match &request {
             Request::Subscribe(keys) | Request::Join(keys) => {

@@ -8,21 +8,29 @@ use memolock_core::redis::{Address, ClientName, CredentialsProvider, Fault, Opti
 use memolock_core::{ErrorKind, Tag};
 use tokio::sync::watch;
 
+use crate::dice::Dice;
 use crate::sentinels::Sentinels;
 use crate::stream::Connector;
 use crate::tls::Tls;
+
+/// How connections are made, wherever they go. Clones share what they know.
+#[derive(Clone, Default)]
+pub(crate) struct Way {
+    /// None: over TCP, or whatever the URL says.
+    pub(crate) connector: Option<Connector>,
+    pub(crate) dice: Dice,
+    /// Some if the URL says so.
+    pub(crate) tls: Option<Tls>,
+    /// None: as the URL says.
+    pub(crate) credentials: Option<CredentialsProvider>,
+    pub(crate) names: Names,
+}
 
 /// Where to connect, as whom and how.
 pub(crate) struct Site {
     pub(crate) address: Address,
     pub(crate) options: Options,
-    /// None: over TCP, or whatever the URL says.
-    pub(crate) connector: Option<Connector>,
-    /// Some if the URL says so.
-    pub(crate) tls: Option<Tls>,
-    /// None: as the URL says.
-    pub(crate) credentials: Option<CredentialsProvider>,
-    pub(crate) names: Arc<Names>,
+    pub(crate) way: Way,
     /// Some if they know where the server is, and not the URL.
     pub(crate) sentinels: Option<Sentinels>,
 }
@@ -30,7 +38,7 @@ pub(crate) struct Site {
 impl Site {
     /// The address with the credentials of now.
     pub(crate) async fn identify(&self, address: &Address) -> Result<Address, Fault> {
-        match &self.credentials {
+        match &self.way.credentials {
             Some(provider) => {
                 let asking = AssertUnwindSafe(provider.identify(address)).catch_unwind();
                 // The task that mends the connection must outlive whatever users' code does.
@@ -58,12 +66,19 @@ impl Site {
     }
 }
 
-/// What the connections are called, which may change.
-pub(crate) struct Names(watch::Sender<ClientName>);
+/// What the connections are called, which may change. By default nothing.
+#[derive(Clone)]
+pub(crate) struct Names(Arc<watch::Sender<ClientName>>);
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::new(ClientName::new(None, true))
+    }
+}
 
 impl Names {
     pub(crate) fn new(name: ClientName) -> Self {
-        Self(watch::Sender::new(name))
+        Self(Arc::new(watch::Sender::new(name)))
     }
 
     pub(crate) fn introduce(&self, tag: &Tag) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use memolock_core::redis::{Fault, Options};
+use memolock_core::redis::Fault;
 use memolock_core::{
     BackendError, ErrorKind, Key, Keyspace, Listener, Operation, Switchboard, Tracker,
     TrackingBoard,
@@ -11,7 +11,6 @@ use memolock_core::{
 
 use crate::counters::Counters;
 use crate::dial::{Dialer, Line};
-use crate::dice::Dice;
 use crate::link::{Doubt, Link, Tenant};
 use crate::session::Session;
 use crate::site::Site;
@@ -27,13 +26,9 @@ pub(crate) struct Subscriptions {
 
 impl Subscriptions {
     /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
-    pub(crate) fn open(
-        site: &Arc<Site>,
-        options: &Options,
-        dice: Dice,
-        counters: &Arc<Counters>,
-        doubt: Doubt,
-    ) -> Self {
+    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, doubt: Doubt) -> Self {
+        let options = &site.options;
+        let dice = site.way.dice.clone();
         let board = Arc::new(Switchboard::new());
         let trackers = Arc::new(TrackingBoard::new());
         let owner = Owner {

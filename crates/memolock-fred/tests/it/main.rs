@@ -25,6 +25,8 @@ mod receiver;
 mod refusals;
 #[path = "../../../memolock-redis-rs/tests/it/sentinel.rs"]
 mod sentinel;
+#[path = "../../../memolock-redis-rs/tests/it/sentinels.rs"]
+mod sentinels;
 #[path = "../../../memolock-redis-rs/tests/it/server.rs"]
 mod server;
 #[path = "../../../memolock-redis-rs/tests/it/stale.rs"]

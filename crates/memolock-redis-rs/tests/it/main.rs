@@ -15,6 +15,7 @@ mod operations;
 mod outages;
 mod refusals;
 mod sentinel;
+mod sentinels;
 mod server;
 mod stale;
 mod subject;

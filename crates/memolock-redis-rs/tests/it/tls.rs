@@ -5,7 +5,7 @@ use memolock_core::{Backend, BackendError, ErrorKind, PutMode};
 use memolock_testkit::{ClientAuth, TlsServer};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
-use crate::server::{eventually, heard, key, secs};
+use crate::server::{eventually, free_port, heard, key, secs};
 use crate::subject::Subject;
 
 fn trusting(server: &TlsServer) -> TlsOptions {
@@ -174,4 +174,74 @@ async fn users_and_databases_go_over_tls_too() {
     let error = connect(&wrong, trusting(&server)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     assert!(!error.to_string().contains("hunter2"));
+}
+
+/// A sentinel that speaks TLS and nothing else, to its clients and to the master. Killed when dropped.
+struct Sentinel {
+    child: std::process::Child,
+    port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl Sentinel {
+    fn start(server: &TlsServer) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("sentinel.conf");
+        let port = free_port();
+        let file = |name| server.dir().join(name).display().to_string();
+        let lines = format!(
+            "port 0\ntls-port {port}\nbind 127.0.0.1\ntls-replication yes\ntls-auth-clients yes\n\
+             tls-ca-cert-file {}\ntls-cert-file {}\ntls-key-file {}\n\
+             sentinel monitor likes 127.0.0.1 {} 1\n",
+            file("ca.pem"),
+            file("server.pem"),
+            file("server.key"),
+            server.port()
+        );
+        std::fs::write(&config, lines).unwrap();
+        let mut command = std::process::Command::new("redis-server");
+        command.arg(&config).arg("--sentinel").current_dir(&dir);
+        command.stdout(std::process::Stdio::null());
+        let child = command.spawn().unwrap();
+        let _dir = dir;
+        Self { child, port, _dir }
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn sentinels_and_their_master_are_both_asked_over_tls() {
+    let server = TlsServer::start_with(ClientAuth::Required, &[])
+        .await
+        .unwrap();
+    let sentinel = Sentinel::start(&server);
+    let url = |scheme: &str| format!("{scheme}://127.0.0.1:{}/likes", sentinel.port);
+    let secure = url("rediss-sentinel");
+    eventually("the sentinel is there", || async {
+        connect(&secure, known(&server)).await.is_ok()
+    })
+    .await;
+    works(&connect(&secure, known(&server)).await.unwrap()).await;
+    refused(
+        &secure,
+        trusting(&server),
+        ErrorKind::Denied,
+        "client certificate",
+    )
+    .await;
+    refused(
+        &secure,
+        TlsOptions::new(),
+        ErrorKind::Unavailable,
+        "not trusted",
+    )
+    .await;
+    let plain = Subject::connect(url("redis-sentinel")).await.unwrap_err();
+    assert!(plain.is_outage(), "{plain}");
 }
