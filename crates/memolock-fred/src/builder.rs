@@ -1,12 +1,16 @@
 //! Options of the backend, their defaults and why.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use memolock_cluster::Cluster;
 use memolock_core::redis::{Address, Fault, Options, Topology};
 use memolock_core::{BackendError, ErrorKind, Operation};
 
 use crate::backend::FredBackend;
+use crate::node::Nodes;
+use crate::server::Server;
 
 /// Makes a [`FredBackend`] with other than the default options.
 ///
@@ -111,8 +115,8 @@ impl FredBackendBuilder {
     /// option, or if there is no runtime.
     pub fn connect_lazy(self) -> Result<FredBackend, BackendError> {
         let address = Address::parse(&self.url).map_err(refused)?;
-        if *address.topology() != Topology::Single {
-            let detail = "redis-cluster:// and redis-sentinel:// are not supported yet";
+        if matches!(address.topology(), Topology::Sentinel { .. }) {
+            let detail = "redis-sentinel:// is not supported yet";
             return Err(refused(Fault::new(ErrorKind::Unsupported, detail)));
         }
         self.options.check().map_err(refused)?;
@@ -120,7 +124,13 @@ impl FredBackendBuilder {
             let detail = "there is no tokio runtime here";
             return Err(refused(Fault::new(ErrorKind::Config, detail)));
         }
-        FredBackend::open(&address, &self.options).map_err(refused)
+        if *address.topology() == Topology::Cluster {
+            let nodes = Nodes::new(&self.options);
+            let bound = self.options.command_timeout;
+            return Ok(Cluster::open(nodes, &address, bound).into());
+        }
+        let opened = Server::open(&address, &self.options, Arc::default());
+        opened.map(FredBackend::from).map_err(refused)
     }
 }
 
