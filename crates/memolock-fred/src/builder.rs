@@ -1,8 +1,10 @@
 //! Options of the backend, their defaults and why.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use memolock_cluster::Cluster;
 use memolock_core::redis::{
     Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
     Topology,
@@ -10,7 +12,9 @@ use memolock_core::redis::{
 use memolock_core::{BackendError, ErrorKind, Operation};
 
 use crate::backend::FredBackend;
+use crate::node::Nodes;
 use crate::sentinels::{MAX_DELAY, Sentinels};
+use crate::server::Server;
 use crate::site::{Names, Site, Way};
 use crate::tls::Tls;
 use crate::url::config;
@@ -187,19 +191,12 @@ impl FredBackendBuilder {
         let address = Address::parse(&self.url)?;
         self.options.check()?;
         let encrypted = matches!(address.endpoint(), Endpoint::Tls { .. });
-        let refused = match address.topology() {
-            Topology::Cluster => {
-                let detail = "redis-cluster:// is not supported yet";
-                return Err(Fault::new(ErrorKind::Unsupported, detail));
-            }
-            _ if !encrypted && !self.tls.is_default() => {
-                "TLS was asked for, and the URL is not for TLS: use rediss://"
-            }
-            _ if tokio::runtime::Handle::try_current().is_err() => "there is no tokio runtime here",
-            _ => "",
-        };
-        if !refused.is_empty() {
-            return Err(Fault::new(ErrorKind::Config, refused));
+        let refuse = |detail: &str| Err(Fault::new(ErrorKind::Config, detail));
+        if !encrypted && !self.tls.is_default() {
+            return refuse("TLS was asked for, and the URL is not for TLS: use rediss://");
+        }
+        if tokio::runtime::Handle::try_current().is_err() {
+            return refuse("there is no tokio runtime here");
         }
         let mut options = self.options;
         let mut way = self.way;
@@ -207,6 +204,11 @@ impl FredBackendBuilder {
         way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
         // Whatever fred cannot do at this address is told here, and not at every attempt.
         config(&address, way.tls.as_ref())?;
+        if *address.topology() == Topology::Cluster {
+            let bound = options.command_timeout;
+            let nodes = Nodes::new(options, way);
+            return Ok(Cluster::open(nodes, &address, bound).into());
+        }
         let sentinels = match address.topology() {
             Topology::Sentinel { service } => {
                 options.reconnect_max_delay = options.reconnect_max_delay.min(MAX_DELAY);
@@ -220,7 +222,7 @@ impl FredBackendBuilder {
             way,
             sentinels,
         };
-        Ok(FredBackend::open(site))
+        Ok(Server::open(site, Arc::default()).into())
     }
 }
 

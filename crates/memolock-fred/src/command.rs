@@ -3,9 +3,10 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use fred::clients::Client;
-use fred::interfaces::KeysInterface;
-use fred::types::Value;
+use fred::interfaces::{ClientLike, KeysInterface};
+use fred::types::{CustomCommand, Value};
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Call, Fault, Reply, Script};
 use tokio::time::Instant;
@@ -44,6 +45,8 @@ enum Command<'a> {
     GetMany(Vec<String>),
     Known(&'a Call),
     Whole(&'a Call),
+    /// Any other, word by word, behind an `ASKING` if so.
+    Words(&'static str, Vec<Value>, bool),
 }
 
 impl Commands {
@@ -87,6 +90,35 @@ impl Commands {
     pub(crate) async fn run(&self, call: &Call) -> Result<Reply, Fault> {
         match self.send(Command::Known(call)).await {
             Err(fault) if fault.is_noscript() => self.send(Command::Whole(call)).await,
+            outcome => outcome,
+        }
+    }
+
+    /// A command, word by word, behind an `ASKING` if so.
+    pub(crate) async fn words(&self, words: &[Bytes], asking: bool) -> Result<Reply, Fault> {
+        let mut words = words.iter();
+        let verb = words.next().map_or(&b""[..], |verb| verb);
+        let rest = words.cloned().map(Value::Bytes).collect();
+        // fred wants the names of commands to be constants.
+        let known = VERBS.iter().find(|known| known.as_bytes() == verb);
+        match known {
+            Some(verb) => self.send(Command::Words(verb, rest, asking)).await,
+            None => Err(Fault::new(
+                ErrorKind::Unsupported,
+                "a command of no use here",
+            )),
+        }
+    }
+
+    /// As [`run`](Self::run), behind an `ASKING`.
+    pub(crate) async fn run_asking(&self, call: &Call) -> Result<Reply, Fault> {
+        let digest = DIGESTS[call.script as usize].as_str();
+        let known = Command::Words("EVALSHA", words(digest, call), true);
+        match self.send(known).await {
+            Err(fault) if fault.is_noscript() => {
+                let whole = words(call.script.text(), call);
+                self.send(Command::Words("EVAL", whole, true)).await
+            }
             outcome => outcome,
         }
     }
@@ -136,6 +168,8 @@ impl Commands {
             Command::Whole(call) => {
                 ask(&wire.client, "EVAL", words(call.script.text(), call)).await
             }
+            Command::Words(verb, words, false) => ask(&wire.client, verb, words).await,
+            Command::Words(verb, words, true) => asking(&wire.client, verb, words).await,
         };
         match outcome {
             Ok(reply) => Ok(reply),
@@ -210,6 +244,28 @@ impl Tenant for Keeper {
                 return fault;
             }
         }
+    }
+}
+
+/// What is sent word by word.
+const VERBS: [&str; 9] = [
+    "CLUSTER", "DEL", "GET", "MGET", "PTTL", "PUBLISH", "PUBSUB", "SET", "SPUBLISH",
+];
+
+/// An `ASKING` and a command in one go: nobody's command comes between them.
+async fn asking(client: &Client, verb: &'static str, args: Vec<Value>) -> Result<Reply, Fault> {
+    let pair = client.pipeline();
+    let of = |verb| CustomCommand::new_static(verb, None::<u16>, false);
+    // They only queue.
+    let _: () = pair
+        .custom(of("ASKING"), Vec::<Value>::new())
+        .await
+        .map_err(fault)?;
+    let _: () = pair.custom(of(verb), args).await.map_err(fault)?;
+    match pair.try_all::<Value>().await.pop() {
+        Some(Ok(value)) => Ok(reply::of_value(value)),
+        Some(Err(error)) => Err(fault(error)),
+        None => Err(Fault::lost()),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use memolock_core::BackendStats;
+
 /// Counters since the backend was made. They order nothing, so they are relaxed.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -16,6 +18,14 @@ impl Counters {
 
     pub(crate) fn reconnect(&self) {
         self.reconnects.fetch_add(1, Relaxed);
+    }
+
+    /// What there is to say of all that share them; subscriptions are not counted here.
+    pub(crate) fn stats(&self) -> BackendStats {
+        let mut stats = BackendStats::default();
+        stats.commands = self.commands();
+        stats.reconnects = self.reconnects();
+        stats
     }
 
     pub(crate) fn commands(&self) -> u64 {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::PubsubInterface;
+use futures_util::future::join_all;
 use memolock_core::ErrorKind;
 use memolock_core::redis::Fault;
 
@@ -74,6 +75,21 @@ impl Fence {
             echo(client, &word),
         );
         written.map_err(fault)?;
+        self.judge(client, answer).await
+    }
+
+    /// Unsubscribes sharded channels, each by a command of its own. One call at a time.
+    pub(crate) async fn leave(
+        &self,
+        client: &Client,
+        channels: Vec<String>,
+    ) -> Result<Outcome, Fault> {
+        let word = self.word();
+        let left = channels.into_iter().map(|c| client.sunsubscribe(c));
+        let (written, answer) = tokio::join!(biased; join_all(left), echo(client, &word));
+        for written in written {
+            written.map_err(fault)?;
+        }
         self.judge(client, answer).await
     }
 

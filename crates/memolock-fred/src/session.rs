@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use fred::clients::Client;
-use fred::types::Message;
+use fred::types::{Message, MessageKind};
 use memolock_core::redis::sentinel::Place;
 use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Routes};
-use memolock_core::{ErrorKind, Key, Operation, Wish};
+use memolock_core::{ErrorKind, Key, Notifications, Operation, Wish};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::debug;
 
@@ -16,6 +16,7 @@ use crate::dial::{Dialer, Line, set_name, sign_of_life};
 use crate::fence::{Fence, Outcome};
 use crate::link::heartbeat;
 use crate::reply;
+use crate::shards;
 use crate::subscriptions::Owner;
 use crate::tracking::{Handle, Receiver, changed, is_outage};
 
@@ -25,6 +26,9 @@ use crate::tracking::{Handle, Receiver, changed, is_outage};
 enum Request {
     Subscribe(Vec<Key>),
     Unsubscribe(Vec<String>),
+    /// Sharded channels; of keys that listen to both, the classic ones are there already.
+    Join(Vec<Key>),
+    Leave(Vec<String>),
     /// Somebody tracks, so there must be a receiver first.
     Track(Wish),
     /// Of the receiver too, if there is one.
@@ -37,15 +41,17 @@ struct Answer {
     outcome: Result<Outcome, Fault>,
     /// The receiver, if one was opened for it.
     opened: Option<Receiver>,
+    /// Of sharded channels, the keys that were refused.
+    refused: Vec<(Key, Fault)>,
 }
 
 impl Answer {
     fn new(request: Request, outcome: Result<Outcome, Fault>) -> Self {
-        let opened = None;
         Self {
             request,
             outcome,
-            opened,
+            opened: None,
+            refused: Vec::new(),
         }
     }
 }
@@ -62,6 +68,8 @@ pub(crate) struct Session<'a> {
     /// There was none to be had: tried for again with the next heartbeat.
     postponed: bool,
     routes: Routes,
+    /// Of sharded channels.
+    shards: Routes,
     queue: VecDeque<Request>,
 }
 
@@ -74,6 +82,7 @@ impl<'a> Session<'a> {
             receiver: None,
             postponed: false,
             routes: Routes::in_database(owner.database),
+            shards: Routes::in_database(owner.database),
             queue: VecDeque::new(),
         }
     }
@@ -136,8 +145,19 @@ impl<'a> Session<'a> {
             self.queue
                 .push_back(Request::Unsubscribe(channels.to_vec()));
         }
-        for keys in subscribe.chunks(KEYS_PER_COMMAND) {
+        let silent = unsubscribe.iter().flat_map(|key| self.shards.remove(key));
+        let silent: Vec<String> = silent.collect();
+        for channels in silent.chunks(2 * KEYS_PER_COMMAND) {
+            self.queue.push_back(Request::Leave(channels.to_vec()));
+        }
+        let classic = wanted(subscribe, Notifications::is_classic);
+        for keys in classic.chunks(KEYS_PER_COMMAND) {
             self.queue.push_back(Request::Subscribe(keys.to_vec()));
+        }
+        // Those that listen to both follow once their classic channels stand.
+        let sharded = wanted(subscribe, |way| !way.is_classic());
+        for keys in sharded.chunks(KEYS_PER_COMMAND) {
+            self.queue.push_back(Request::Join(keys.to_vec()));
         }
     }
 
@@ -170,6 +190,19 @@ impl<'a> Session<'a> {
                 Answer::new(request, Ok(Outcome::Done))
             });
         }
+        if let Request::Join(keys) = request {
+            let channels: Vec<String> = keys.iter().flat_map(|k| self.shards.channels(k)).collect();
+            return Box::pin(async move {
+                let (outcome, refused) = match shards::join(&client, &keys, channels).await {
+                    Ok(refused) => (Ok(Outcome::Done), refused),
+                    Err(fault) => (Err(fault), Vec::new()),
+                };
+                Answer {
+                    refused,
+                    ..Answer::new(Request::Join(keys), outcome)
+                }
+            });
+        }
         // The fence is a command too.
         self.owner.counters.command();
         let fence = self.fence.clone();
@@ -183,7 +216,10 @@ impl<'a> Session<'a> {
                 Request::Unsubscribe(channels) => {
                     fence.unsubscribe(&client, channels.clone()).await
                 }
-                Request::Track(_) | Request::Ping | Request::Name(_) => Ok(Outcome::Done),
+                Request::Leave(channels) => fence.leave(&client, channels.clone()).await,
+                Request::Join(_) | Request::Track(_) | Request::Ping | Request::Name(_) => {
+                    Ok(Outcome::Done)
+                }
             };
             Answer::new(request, outcome)
         })
@@ -195,6 +231,7 @@ impl<'a> Session<'a> {
             request,
             outcome,
             opened,
+            refused,
         } = answer;
         self.receiver = self.receiver.take().or(opened);
         // What was published before the server confirmed was put in the channel before its answer
@@ -218,7 +255,10 @@ impl<'a> Session<'a> {
                 self.owner.trackers.confirm();
                 Ok(())
             }
-            (_, Outcome::Refused(fault)) if fault.is_passing() => Err(fault),
+            // A cluster's node says of each slot what it can.
+            (_, Outcome::Refused(fault)) if fault.is_passing() && fault.redirect().is_none() => {
+                Err(fault)
+            }
             (Request::Subscribe(keys), Outcome::Refused(fault)) => {
                 self.refused(keys, fault);
                 Ok(())
@@ -228,14 +268,48 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             (Request::Subscribe(keys), Outcome::Done) => {
-                for key in keys {
-                    self.routes.add(&key);
-                    self.owner.board.confirm(&key);
+                for key in &keys {
+                    self.routes.add(key);
+                    // One that listens to both is confirmed by its sharded channels.
+                    if !key.space().notifications().is_sharded() {
+                        self.owner.board.confirm(key);
+                    }
+                }
+                // Before anything else is asked of them.
+                let both = wanted(&keys, Notifications::is_sharded);
+                if !both.is_empty() {
+                    self.queue.push_front(Request::Join(both));
                 }
                 Ok(())
             }
+            (Request::Join(keys), Outcome::Done) => self.joined(&keys, refused),
             (_, Outcome::Done) => Ok(()),
         }
+    }
+
+    /// Keys whose sharded channels were asked for: they are there, or were refused.
+    fn joined(&mut self, keys: &[Key], refused: Vec<(Key, Fault)>) -> Result<(), Fault> {
+        let faults = refused.iter().map(|(_, fault)| fault);
+        let mut passing = faults.filter(|f| f.is_passing() && f.redirect().is_none());
+        if let Some(fault) = passing.next() {
+            return Err(fault.clone());
+        }
+        for key in keys {
+            if !refused.iter().any(|(other, _)| other == key) {
+                self.shards.add(key);
+                self.owner.board.confirm(key);
+            }
+        }
+        for (key, fault) in refused {
+            // Of one that listens to both, the classic channels stand.
+            let silent = self.routes.remove(&key);
+            if !silent.is_empty() {
+                self.queue.push_back(Request::Unsubscribe(silent));
+            }
+            let error = fault.on(Operation::Subscribe, &key);
+            self.owner.board.refuse(&key, &error);
+        }
+        Ok(())
     }
 
     /// Delivers what has arrived already.
@@ -268,7 +342,11 @@ impl<'a> Session<'a> {
         let Some(payload) = reply::bytes(message.value) else {
             return;
         };
-        for (key, message) in self.routes.read(message.channel.as_bytes(), &payload) {
+        let routes = match message.kind {
+            MessageKind::SMessage => &self.shards,
+            _ => &self.routes,
+        };
+        for (key, message) in routes.read(message.channel.as_bytes(), &payload) {
             self.owner.board.deliver(key, &message);
         }
     }
@@ -303,10 +381,15 @@ async fn track(
         Err(fault) => Ok(Outcome::Refused(fault)),
     };
     Answer {
-        request,
-        outcome,
         opened,
+        ..Answer::new(request, outcome)
     }
+}
+
+/// The keys whose listeners are told in such a way.
+fn wanted(keys: &[Key], way: impl Fn(Notifications) -> bool) -> Vec<Key> {
+    let keys = keys.iter().filter(|key| way(key.space().notifications()));
+    keys.cloned().collect()
 }
 
 /// What the receiver hears, or nothing ever without one.

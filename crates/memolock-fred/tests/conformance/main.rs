@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../memolock-redis-rs/tests/conformance/cluster.rs"]
+mod cluster;
 #[path = "../../../memolock-redis-rs/tests/conformance/run.rs"]
 mod run;
 mod subject;

@@ -1,0 +1,100 @@
+//! A server as a node of a cluster.
+
+use std::sync::Arc;
+
+use memolock_cluster::{Node, Opener, Request};
+use memolock_core::redis::{Address, Fault, Options, Reply};
+use memolock_core::{BackendError, BackendStats, Key, Keyspace, Listener, Tag, Tracker};
+
+use crate::counters::Counters;
+use crate::server::Server;
+use crate::site::{Site, Way};
+
+/// Opens the nodes of one cluster.
+pub(crate) struct Nodes {
+    options: Options,
+    way: Way,
+    counters: Arc<Counters>,
+}
+
+impl Nodes {
+    pub(crate) fn new(options: Options, way: Way) -> Self {
+        Self {
+            options,
+            way,
+            counters: Arc::default(),
+        }
+    }
+}
+
+impl Opener for Nodes {
+    type Node = Server;
+    const NAME: &'static str = "fred-cluster";
+    // fred drops the word that says so, unread.
+    const TELLS_OF_SLOTS: bool = false;
+
+    fn open(&self, address: &Address) -> Result<Server, Fault> {
+        let site = Site {
+            address: address.clone(),
+            options: self.options.clone(),
+            way: self.way.clone(),
+            sentinels: None,
+        };
+        Ok(Server::open(site, Arc::clone(&self.counters)))
+    }
+
+    fn introduce(&self, tag: &Tag) {
+        self.way.names.introduce(tag);
+    }
+
+    fn stats(&self) -> BackendStats {
+        self.counters.stats()
+    }
+}
+
+impl Node for Server {
+    async fn ask(&self, request: Request<'_>, asking: bool) -> Result<Reply, Fault> {
+        match request {
+            // fred's own, which may share a write with its neighbours.
+            Request::Words([verb, name]) if &**verb == b"GET" && !asking => {
+                let name = String::from_utf8_lossy(name).into_owned();
+                self.commands.get(name).await
+            }
+            Request::Words(words) => self.commands.words(words, asking).await,
+            Request::Call(call) if asking => self.commands.run_asking(call).await,
+            Request::Call(call) => self.commands.run(call).await,
+        }
+    }
+
+    async fn listen(&self, key: &Key) -> Result<Listener, BackendError> {
+        self.subscriptions.subscribe(key).await
+    }
+
+    fn track(&self, space: &Keyspace) -> Tracker {
+        self.subscriptions.track(space)
+    }
+
+    fn is_down(&self) -> bool {
+        matches!(self.commands.link().now(), Some(Err(_)))
+    }
+
+    async fn down(&self) {
+        self.commands.link().hopeless().await;
+    }
+
+    fn condition(&self) -> &'static str {
+        self.commands.link().condition()
+    }
+
+    fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    fn close(&self) {
+        self.shut();
+    }
+
+    async fn ended(&self) {
+        self.over().await;
+    }
+}
