@@ -65,6 +65,7 @@ mod fence;
 mod link;
 mod node;
 mod reply;
+mod request;
 mod sentinels;
 mod server;
 mod session;

@@ -1,7 +1,6 @@
 //! One life of the subscription connection: messages and confirmations, in order, by one task.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use fred::clients::Client;
@@ -16,47 +15,10 @@ use crate::dial::{Dialer, Line, set_name, sign_of_life};
 use crate::fence::{Fence, Outcome};
 use crate::link::heartbeat;
 use crate::reply;
+use crate::request::{Answer, Asking, Request};
 use crate::shards;
 use crate::subscriptions::Owner;
 use crate::tracking::{Handle, Receiver, changed, is_outage};
-
-/// What the server is asked, one thing at a time, so that answers are never mistaken. Meanwhile
-/// other wishes gather in the switchboard and go together in the next command.
-#[derive(Debug)]
-enum Request {
-    Subscribe(Vec<Key>),
-    Unsubscribe(Vec<String>),
-    /// Sharded channels; of keys that listen to both, the classic ones are there already.
-    Join(Vec<Key>),
-    Leave(Vec<String>),
-    /// Somebody tracks, so there must be a receiver first.
-    Track(Wish),
-    /// Of the receiver too, if there is one.
-    Ping,
-    Name(String),
-}
-
-struct Answer {
-    request: Request,
-    outcome: Result<Outcome, Fault>,
-    /// The receiver, if one was opened for it.
-    opened: Option<Receiver>,
-    /// Of sharded channels, the keys that were refused.
-    refused: Vec<(Key, Fault)>,
-}
-
-impl Answer {
-    fn new(request: Request, outcome: Result<Outcome, Fault>) -> Self {
-        Self {
-            request,
-            outcome,
-            opened: None,
-            refused: Vec::new(),
-        }
-    }
-}
-
-type Asking = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// One connection's life.
 pub(crate) struct Session<'a> {

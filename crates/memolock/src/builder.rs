@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_codec::Codec;
-use memolock_core::{Backend, Entropy, FailurePolicy, Keyspace, Layout, OutagePolicy, Policy, Tag};
+use memolock_core::{
+    Backend, Entropy, FailurePolicy, Keyspace, Layout, Notifications, OutagePolicy, Policy, Tag,
+};
 use tokio::runtime::Handle;
 
 use crate::hub::Hub;
@@ -27,6 +29,7 @@ pub struct Builder<T, C = DefaultCodec> {
     backend: Arc<dyn Backend>,
     codec: C,
     layout: Option<Layout>,
+    notifications: Notifications,
     ttl: Duration,
     wait_timeout: Duration,
     policy: Policy,
@@ -46,6 +49,7 @@ impl<T> Builder<T> {
             backend,
             codec: DefaultCodec::default(),
             layout: None,
+            notifications: Notifications::default(),
             ttl: Duration::from_secs(60),
             wait_timeout: Duration::from_secs(30),
             policy: Policy::default(),
@@ -68,6 +72,7 @@ impl<T, C> Builder<T, C> {
             tag: self.tag,
             backend: self.backend,
             layout: self.layout,
+            notifications: self.notifications,
             ttl: self.ttl,
             wait_timeout: self.wait_timeout,
             policy: self.policy,
@@ -179,6 +184,16 @@ impl<T, C> Builder<T, C> {
         self
     }
 
+    /// How peers are told of values and failures. Default: [`Notifications::Classic`], which every peer hears,
+    /// the ancestors of 2019 among them. On a large cluster [`Notifications::Sharded`] costs less: a classic
+    /// message goes to every node, a sharded one stays with those of its slot. **All peers of a tag must listen to
+    /// what its holders publish**; [`Notifications::Both`] is for the time in which they change. It needs Redis 7.0
+    /// or Valkey, and on a cluster the hash-tagged layout. Backends that are neither ignore it.
+    pub fn notifications(mut self, notifications: Notifications) -> Self {
+        self.notifications = notifications;
+        self
+    }
+
     /// Where lease tokens and jitter come from. Default: the operating system. For simulations that
     /// must repeat; tokens that can be guessed can be forged.
     pub fn entropy(mut self, entropy: impl Entropy + Send + 'static) -> Self {
@@ -186,13 +201,13 @@ impl<T, C> Builder<T, C> {
         self
     }
 
-    /// Checks the settings and builds. Costs no command. The memolock lives on the runtime that this is
+    /// Checks the settings and builds. Costs no command, but for one if notifications are not classic: whether the
+    /// server has others. The memolock lives on the runtime that this is
     /// called in, which must have timers: its heartbeat ends with that runtime.
     ///
     /// # Errors
-    /// [`Error::Config`] or [`Error::Key`] if a setting cannot be used, or outside a tokio runtime.
-    // Async so that it can become so inside without breaking anybody.
-    #[allow(clippy::unused_async)]
+    /// [`Error::Config`] or [`Error::Key`] if a setting cannot be used, or outside a tokio runtime;
+    /// [`Error::Backend`] if the store cannot tell peers so.
     pub async fn build(self) -> Result<Memolock<T, C>, Error>
     where
         T: Send + Sync + 'static,
@@ -203,6 +218,11 @@ impl<T, C> Builder<T, C> {
             .map_err(|_| Error::Config("a memolock is built inside a tokio runtime".into()))?;
         let layout = self.layout.unwrap_or(self.backend.capabilities().layout);
         let space = Keyspace::new(Tag::new(&self.tag)?, layout)?;
+        let space = space.with_notifications(self.notifications);
+        if self.notifications != Notifications::Classic {
+            // Not by way of the `Arc`, which is a backend too.
+            (*self.backend).check(&space).await?;
+        }
         self.backend.introduce(space.tag());
         let serves = self.policy.outage == OutagePolicy::Serve;
         let hub = Hub::new(

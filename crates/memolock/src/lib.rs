@@ -89,7 +89,7 @@ pub type DefaultCodec = ();
 pub use memolock_codec as codec;
 pub use memolock_core as core;
 #[doc(no_inline)]
-pub use memolock_core::{Backend, FailurePolicy, Layout, OutagePolicy, Phase};
+pub use memolock_core::{Backend, FailurePolicy, Layout, Notifications, OutagePolicy, Phase};
 
 /// The backend over PostgreSQL.
 #[cfg(feature = "postgres")]
