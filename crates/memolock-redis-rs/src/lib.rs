@@ -45,6 +45,9 @@
 //! `redis://[user:pass@]host[:port][/db]`, `rediss://…` for TLS (public certificate authorities),
 //! `redis+unix:///path.sock[?db=1&user=…&pass=…]`. A password with `@`, `/` or `#` in it is
 //! percent-encoded. Unknown query options are ignored. No error, event or `Debug` shows a password.
+//!
+//! `redis-cluster://host:port,host:port`, or `?node=host:port`, names some nodes of a cluster: the README says what it
+//! does there.
 
 mod backend;
 mod builder;
