@@ -16,7 +16,8 @@ async fn a_node_that_comes_is_used_and_redirections_are_few() {
     let mut cluster = masters().await;
     for adapter in ADAPTERS {
         let fleet = Fleet::start(adapter, &cluster, 1, |b| b).await;
-        let ids: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+        // Others for each: a master that loses its last slot becomes a replica.
+        let ids: Vec<String> = (0..40).map(|n| format!("{adapter:?} {n}")).collect();
         join_all(ids.iter().map(|id| fleet.get(0, id, Duration::ZERO))).await;
         let to = cluster.add_master().await.unwrap();
         for id in &ids {

@@ -73,7 +73,8 @@ async fn what_passes_is_waited_out_within_the_bound() {
             sleep(Duration::from_millis(100)).await;
             set(false);
         };
-        let (value, ()) = tokio::join!(cluster.get_many(&[key("a")]), ends);
+        let keys = [key("a")];
+        let (value, ()) = tokio::join!(cluster.get_many(&keys), ends);
         assert_eq!(value[0].as_ref().unwrap().as_deref(), Some(&b"v"[..]));
         world.sent();
     }

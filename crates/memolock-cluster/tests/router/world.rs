@@ -176,7 +176,16 @@ impl Node for Member {
     }
 
     async fn down(&self) {
-        self.ended.notified().await;
+        // A real link says so by itself.
+        let dies = async {
+            while !self.is_down() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = dies => {}
+            () = self.ended.notified() => {}
+        }
     }
 
     fn condition(&self) -> &'static str {
