@@ -12,7 +12,7 @@ async fn a_wrong_url_is_a_usage_error() {
         "bogus",
         "http://127.0.0.1",
         "redis://:hunter2-secret@",
-        "redis-cluster://h:1",
+        "redis-cluster://h:1/2",
     ] {
         for command in [&["get", "--id", "x"][..], &["run", "true"], &["herd"]] {
             let ended = run(memolock(&[&["--url", url], command].concat())).await;

@@ -63,7 +63,7 @@ async fn a_list_of_backends_is_for_herds_with_a_process_for_each() {
 
 #[tokio::test]
 async fn a_url_that_cannot_be_used_is_a_usage_error() {
-    for url in ["bogus", "redis-cluster://h:1", ""] {
+    for url in ["bogus", "redis-cluster://h:1/2", ""] {
         run(memolock(&[
             "--backend",
             "fred",

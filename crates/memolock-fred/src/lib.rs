@@ -54,6 +54,11 @@
 //! One more connection for each sentinel, which listens to it. A failover is followed as soon as any
 //! sentinel announces it: both connections leave the old master, whether or not it still answers, and listeners
 //! hear a gap. A server that says that it is a replica is never used.
+//!
+//! # Clusters
+//!
+//! `redis-cluster://host:port,host:port`, or `?node=host:port`, names some nodes of a cluster: the README says what it
+//! does there.
 
 mod backend;
 mod builder;

@@ -1,0 +1,8 @@
+//! The router over nodes in memory, with paused time.
+
+#![allow(clippy::unwrap_used)]
+
+mod commands;
+mod listening;
+mod tracking;
+mod world;
