@@ -55,10 +55,10 @@ impl<O: Opener> Cluster<O> {
         Self(Arc::new(Owned { shared, keeper }))
     }
 
-    /// Waits until somebody has told the map, or nobody would.
+    /// Waits until somebody has told the map, or nobody would, and asks a master whether it runs scripts.
     ///
     /// # Errors
-    /// Why nobody would.
+    /// Why nobody would; [`Unsupported`](memolock_core::ErrorKind::Unsupported) without scripts.
     pub async fn ready(&self) -> Result<(), BackendError> {
         let mut news = self.shared().news();
         // It only ends early with the sender, which we hold ourselves.
@@ -66,9 +66,22 @@ impl<O: Opener> Cluster<O> {
             .wait_for(|news| !matches!(news.state, State::Connecting))
             .await;
         match self.shared().state() {
-            State::Down(fault) => Err(fault.outward(Operation::Connect)),
-            State::Closed => Err(Fault::closed().outward(Operation::Connect)),
-            State::Mapped | State::Connecting => Ok(()),
+            State::Down(fault) => return Err(fault.outward(Operation::Connect)),
+            State::Closed => return Err(Fault::closed().outward(Operation::Connect)),
+            State::Mapped | State::Connecting => {}
+        }
+        // Nodes of a cluster are set up alike: one of them speaks for all.
+        let one = {
+            let atlas = self.shared().atlas();
+            let masters = atlas.masters().map(Arc::clone);
+            masters.min_by_key(|post| post.node.condition() != "up")
+        };
+        match one {
+            Some(post) => {
+                let known = post.node.knows_scripts().await;
+                known.map_err(|fault| fault.outward(Operation::Connect))
+            }
+            None => Ok(()),
         }
     }
 

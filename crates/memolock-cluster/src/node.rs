@@ -26,6 +26,10 @@ pub trait Node: Send + Sync + 'static {
         asking: bool,
     ) -> impl Future<Output = Result<Reply, Fault>> + Send;
 
+    /// Whether it knows the commands that run scripts, once its first attempt to connect has ended. Any other
+    /// failure is none here.
+    fn knows_scripts(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Listens to a key, once the server has confirmed, within the bound of a command.
     fn listen(&self, key: &Key) -> impl Future<Output = Result<Listener, BackendError>> + Send;
 

@@ -170,7 +170,7 @@ impl FredBackendBuilder {
     /// [`Config`](ErrorKind::Config) or [`Unsupported`](ErrorKind::Unsupported) for the URL or an
     /// option, [`Denied`](ErrorKind::Denied) for wrong credentials,
     /// [`Unavailable`](ErrorKind::Unavailable) or [`Timeout`](ErrorKind::Timeout) if there is nobody,
-    /// [`Unsupported`](ErrorKind::Unsupported) if the server is too old.
+    /// [`Unsupported`](ErrorKind::Unsupported) if the server is too old, or runs no scripts.
     pub async fn connect(self) -> Result<FredBackend, BackendError> {
         let backend = self.connect_lazy()?;
         backend.ready().await?;

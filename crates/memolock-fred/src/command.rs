@@ -12,7 +12,7 @@ use memolock_core::redis::{Call, Fault, Reply, Script};
 use tokio::time::Instant;
 
 use crate::counters::Counters;
-use crate::dial::{Dialer, Line, ask, set_name, sign_of_life};
+use crate::dial::{Dialer, Line, ask, knows_scripts, set_name, sign_of_life};
 use crate::error::fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply;
@@ -72,6 +72,18 @@ impl Commands {
 
     pub(crate) fn link(&self) -> &Link<Wire> {
         &self.link
+    }
+
+    /// Whether the server runs scripts, once the first attempt to connect has ended. What it fails with, commands
+    /// will meet.
+    pub(crate) async fn knows_scripts(&self) -> Result<(), Fault> {
+        match self.link.settled().await {
+            Ok(wire) => {
+                let known = knows_scripts(&wire.client).await;
+                known.map_err(|fault| fault.at(&self.site.address))
+            }
+            Err(_) => Ok(()),
+        }
     }
 
     /// `GET`.

@@ -293,6 +293,19 @@ pub(crate) async fn ask(
     reply::of_frame(frame)
 }
 
+/// Whether the server knows the commands that run scripts, in one round trip. They are sent without arguments:
+/// a server looks for the command first, then at their number, and last at rights, so that nothing is run, denied
+/// or logged. Whatever else goes wrong is for those to meet who send something.
+pub(crate) async fn knows_scripts(client: &Client) -> Result<(), Fault> {
+    let [digest, text] = ["EVALSHA", "EVAL"].map(|verb| ask(client, verb, Vec::new()));
+    let (digest, text) = tokio::join!(digest, text);
+    let mut faults = [digest, text].into_iter().filter_map(Result::err);
+    match faults.find(|fault| *fault == Fault::no_scripts()) {
+        Some(fault) => Err(fault),
+        None => Ok(()),
+    }
+}
+
 /// Asks for a sign of life. Any reply is one, an error too; but who is to be a master shall say that it is,
 /// unless an ACL forbids the question.
 pub(crate) async fn sign_of_life(client: &Client, is_master: bool) -> Result<(), Fault> {

@@ -66,6 +66,10 @@ impl Node for Server {
         }
     }
 
+    async fn knows_scripts(&self) -> Result<(), Fault> {
+        self.commands.knows_scripts().await
+    }
+
     async fn listen(&self, key: &Key) -> Result<Listener, BackendError> {
         self.subscriptions.subscribe(key).await
     }

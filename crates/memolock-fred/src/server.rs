@@ -57,12 +57,16 @@ impl Server {
         self.site.ended().await;
     }
 
-    /// Waits until the first attempt to connect has ended, which is bounded by itself.
+    /// Waits until the first attempt to connect has ended, which is bounded by itself, and sees whether the server
+    /// is of use.
     pub(crate) async fn ready(&self) -> Result<(), BackendError> {
-        match self.commands.link().first_attempt().await {
-            Ok(()) => Ok(()),
-            Err(fault) => Err(fault.outward(Operation::Connect)),
-        }
+        let ready = async {
+            self.commands.link().first_attempt().await?;
+            self.commands.knows_scripts().await
+        };
+        ready
+            .await
+            .map_err(|fault: Fault| fault.outward(Operation::Connect))
     }
 
     async fn run(&self, call: Call) -> Result<Reply, Fault> {

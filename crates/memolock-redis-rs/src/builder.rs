@@ -222,7 +222,7 @@ impl RedisBackendBuilder {
     /// [`Config`](memolock_core::ErrorKind::Config) or [`Unsupported`](memolock_core::ErrorKind::Unsupported) for the URL or an
     /// option, [`Denied`](memolock_core::ErrorKind::Denied) for wrong credentials,
     /// [`Unavailable`](memolock_core::ErrorKind::Unavailable) or [`Timeout`](memolock_core::ErrorKind::Timeout) if there is nobody,
-    /// [`Unsupported`](memolock_core::ErrorKind::Unsupported) if the server is too old.
+    /// [`Unsupported`](memolock_core::ErrorKind::Unsupported) if the server is too old, or runs no scripts.
     pub async fn connect(self) -> Result<RedisBackend, BackendError> {
         let backend = self.connect_lazy()?;
         backend.ready().await?;

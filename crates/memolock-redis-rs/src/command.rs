@@ -9,7 +9,7 @@ use redis::{Cmd, Value};
 use tokio::time::Instant;
 
 use crate::counters::Counters;
-use crate::dial::{Dialer, Line, set_name, sign_of_life};
+use crate::dial::{Dialer, Line, knows_scripts, set_name, sign_of_life};
 use crate::error::fault;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply::neutral;
@@ -60,6 +60,18 @@ impl Commands {
 
     pub(crate) fn link(&self) -> &Link<Wire> {
         &self.link
+    }
+
+    /// Whether the server runs scripts, once the first attempt to connect has ended. What it fails with, commands
+    /// will meet.
+    pub(crate) async fn knows_scripts(&self) -> Result<(), Fault> {
+        match self.link.settled().await {
+            Ok(mut wire) => {
+                let known = knows_scripts(&mut wire.connection).await;
+                known.map_err(|fault| fault.at(&self.site.address))
+            }
+            Err(_) => Ok(()),
+        }
     }
 
     /// Sends one command and waits for its reply, within the bound. An error reply is an error.

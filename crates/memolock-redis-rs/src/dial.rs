@@ -183,6 +183,25 @@ pub(crate) fn set_name(name: &str) -> Cmd {
     command
 }
 
+/// Whether the server knows the commands that run scripts, in one round trip. They are sent without arguments:
+/// a server looks for the command first, then at their number, and last at rights, so that nothing is run, denied
+/// or logged. Whatever else goes wrong is for those to meet who send something.
+pub(crate) async fn knows_scripts(connection: &mut MultiplexedConnection) -> Result<(), Fault> {
+    let mut pair = redis::Pipeline::with_capacity(2);
+    pair.cmd("EVALSHA").cmd("EVAL");
+    let Ok(answers) = connection.send_packed_commands(&pair, 0, 2).await else {
+        return Ok(());
+    };
+    let errors = answers.into_iter().filter_map(|a| a.extract_error().err());
+    match errors
+        .map(fault)
+        .find(|fault| *fault == Fault::no_scripts())
+    {
+        Some(fault) => Err(fault),
+        None => Ok(()),
+    }
+}
+
 /// Asks for a sign of life. Any reply is one, an error too; but who is to be a master shall say that it is,
 /// unless an ACL forbids the question.
 pub(crate) async fn sign_of_life(

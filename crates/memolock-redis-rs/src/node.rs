@@ -81,6 +81,14 @@ impl Node for Server {
         }
     }
 
+    async fn knows_scripts(&self) -> Result<(), Fault> {
+        match &self.road {
+            Road::Own(commands) => commands.knows_scripts().await,
+            #[cfg(feature = "deadpool")]
+            Road::Pooled(_) => Ok(()),
+        }
+    }
+
     async fn listen(&self, key: &Key) -> Result<Listener, BackendError> {
         self.subscriptions.subscribe(key).await
     }

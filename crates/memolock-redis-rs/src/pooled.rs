@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::command::{by_digest, by_text};
 use crate::counters::Counters;
-use crate::dial::Dialer;
+use crate::dial::{Dialer, knows_scripts};
 use crate::error::fault;
 use crate::link::Doubt;
 use crate::reply::neutral;
@@ -101,18 +101,19 @@ impl Pooled {
             let theirs = run_id(&mut *theirs).await?;
             Ok::<_, Fault>((theirs, run_id(&mut *ours.connection).await?))
         };
-        let (theirs, ours) = match timeout_at(deadline, asked).await {
+        let (theirs, ours_id) = match timeout_at(deadline, asked).await {
             Ok(asked) => asked?,
             Err(_) => return Err(self.late()),
         };
         // A server that will not say who it is serves us all the same.
-        match theirs.is_some() && ours.is_some() && theirs != ours {
-            true => Err(Fault::new(
+        if theirs.is_some() && ours_id.is_some() && theirs != ours_id {
+            return Err(Fault::new(
                 ErrorKind::Config,
                 format!("the pool leads to another server than {address}"),
-            )),
-            false => Ok(()),
+            ));
         }
+        let known = knows_scripts(&mut ours.connection).await;
+        known.map_err(|fault| fault.at(address))
     }
 
     /// Refuses later calls and ends waiting ones. The pool is the application's and stays open.

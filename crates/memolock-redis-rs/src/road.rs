@@ -25,10 +25,13 @@ impl Road {
         }
     }
 
-    /// How the first attempt to connect ends.
+    /// How the first attempt to connect ends, and whether the server is of use.
     pub(crate) async fn first_attempt(&self) -> Result<(), Fault> {
         match self {
-            Self::Own(commands) => commands.link().first_attempt().await,
+            Self::Own(commands) => {
+                commands.link().first_attempt().await?;
+                commands.knows_scripts().await
+            }
             #[cfg(feature = "deadpool")]
             Self::Pooled(pooled) => pooled.ready().await,
         }

@@ -48,7 +48,8 @@ impl Server {
         }
     }
 
-    /// Waits until the first attempt to connect has ended, which is bounded by itself.
+    /// Waits until the first attempt to connect has ended, which is bounded by itself, and sees whether the server
+    /// is of use.
     pub(crate) async fn ready(&self) -> Result<(), BackendError> {
         match self.road.first_attempt().await {
             Ok(()) => Ok(()),

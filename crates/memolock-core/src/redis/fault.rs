@@ -13,7 +13,19 @@ const NOT_SHARDED: &str =
 const RESP3_NEEDED: &str =
     "the server does not speak RESP3: Redis 6.0 or later, or Valkey, is needed";
 
+const NO_SCRIPTS: &str = "the server has no EVALSHA or EVAL, and memolock cannot do without: enable scripts, or use \
+                          another server";
+
+/// What to grant a user who may run no scripts.
+const GRANT_SCRIPTS: &str = ": grant +eval +evalsha";
+
 impl Fault {
+    /// The server runs no scripts, by which everything is done but reading.
+    #[must_use]
+    pub fn no_scripts() -> Self {
+        Self::new(ErrorKind::Unsupported, NO_SCRIPTS)
+    }
+
     /// The server does not speak the protocol that pushes need.
     #[must_use]
     pub fn no_resp3() -> Self {
@@ -45,7 +57,11 @@ impl Fault {
             }
             code => named(code).unwrap_or(ErrorKind::Protocol),
         };
-        Self::new(kind, format!("{code} {rest}"))
+        let advice = match code {
+            "NOPERM" if rest.contains("'eval") => GRANT_SCRIPTS,
+            _ => "",
+        };
+        Self::new(kind, format!("{code} {rest}{advice}"))
     }
 
     /// Whether the server has forgotten a script, and so did nothing.
@@ -82,6 +98,8 @@ fn unnamed(rest: &str) -> Fault {
     let says = |words: &str| rest.contains(words);
     let kind = if says("unknown command") && says("HELLO") {
         return Fault::no_resp3();
+    } else if is_script_command(rest) {
+        return Fault::no_scripts();
     } else if says("Unknown Redis command called from") || is_sharded_command(rest) {
         // The one command of a script that an old server may not know is SPUBLISH.
         return Fault::not_sharded();
@@ -110,6 +128,13 @@ fn unnamed(rest: &str) -> Fault {
     Fault::new(kind, format!("ERR {rest}"))
 }
 
+/// Whether it is one of those that run scripts that the server does not know.
+fn is_script_command(rest: &str) -> bool {
+    let named = rest.strip_prefix("unknown command").unwrap_or_default();
+    let named = named.split(['\'', '`', '"']).nth(1).unwrap_or_default();
+    named.eq_ignore_ascii_case("EVALSHA") || named.eq_ignore_ascii_case("EVAL")
+}
+
 /// Whether it is a command, or a subcommand, of sharded Pub/Sub that the server does not know.
 fn is_sharded_command(rest: &str) -> bool {
     let rest = rest.to_ascii_uppercase();
@@ -131,6 +156,28 @@ mod tests {
         ] {
             assert_eq!(Fault::answered(line), Fault::not_sharded(), "{line}");
         }
+    }
+
+    #[test]
+    fn who_runs_no_scripts_says_so_and_who_may_run_none_hears_what_to_grant() {
+        for line in [
+            "ERR unknown command 'EVALSHA', with args beginning with: ",
+            "ERR unknown command `eval`, with args beginning with: `return 1`, ",
+        ] {
+            assert_eq!(Fault::answered(line), Fault::no_scripts(), "{line}");
+        }
+        let other = "ERR unknown command 'SUBSCRIBE', with args beginning with: 'EVAL' ";
+        assert_ne!(Fault::answered(other), Fault::no_scripts());
+        for line in [
+            "NOPERM this user has no permissions to run the 'evalsha' command or its subcommand",
+            "NOPERM User ann has no permissions to run the 'eval' command",
+        ] {
+            let fault = Fault::answered(line);
+            assert_eq!(fault.kind(), ErrorKind::Denied);
+            assert_eq!(fault.detail(), format!("{line}{GRANT_SCRIPTS}"));
+        }
+        let other = "NOPERM User ann has no permissions to run the 'get' command";
+        assert_eq!(Fault::answered(other).detail(), other);
     }
 
     #[test]

@@ -20,6 +20,8 @@ mod names;
 mod operations;
 #[path = "../../../memolock-redis-rs/tests/it/outages.rs"]
 mod outages;
+#[path = "../../../memolock-redis-rs/tests/it/providers.rs"]
+mod providers;
 mod receiver;
 #[path = "../../../memolock-redis-rs/tests/it/refusals.rs"]
 mod refusals;

@@ -13,6 +13,7 @@ mod lifecycle;
 mod names;
 mod operations;
 mod outages;
+mod providers;
 mod refusals;
 mod sentinel;
 mod sentinels;
