@@ -1,11 +1,12 @@
 //! Benchmarks of memolock: its budgets, the strategies that a user would otherwise pick, and what things cost as they
-//! grow. `cargo xtask bench` and `cargo xtask report` run it; `cargo bench -p memolock-benches` runs the criterion benches.
+//! grow. `cargo xtask bench`, `cargo xtask fanout` and `cargo xtask report` run it; `cargo bench -p memolock-benches` runs the criterion benches.
 
 pub mod adapter;
 pub mod batch;
 pub mod brief;
 pub mod budget;
 pub mod copies;
+pub mod fanout;
 pub mod growth;
 pub mod handoff;
 pub mod hits;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench` and `cargo xtask report`: what memolock costs, judged and drawn.
+//! `cargo xtask bench`, `cargo xtask report` and `cargo xtask fanout`: what memolock costs, judged, drawn, and node by node.
 
 use std::path::PathBuf;
 
@@ -46,6 +46,24 @@ pub(crate) fn report(args: &[String]) -> Result<()> {
             told.extend([scratch.display().to_string(), quick.clone()]);
         }
         [other, ..] => return Err(Usage::unknown("report", other)),
+    }
+    measure(&told)
+}
+
+pub(crate) fn fanout(args: &[String]) -> Result<()> {
+    let mut told = vec!["fanout".to_owned()];
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        told.push(arg.clone());
+        match arg.as_str() {
+            "--quick" => {}
+            "--json" => {
+                let file = rest.next();
+                let file = file.ok_or_else(|| Usage::missing("fanout", "the FILE of --json"))?;
+                told.push(file.clone());
+            }
+            other => return Err(Usage::unknown("fanout", other)),
+        }
     }
     measure(&told)
 }

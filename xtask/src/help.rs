@@ -42,6 +42,10 @@ cargo xtask CHORE
   report [--quick]       Measure the budgets and what things cost as they grow; write docs/performance.md with its
                          curves and data, in about 5 minutes. --quick: a smoke run of less than one minute, to
                          target/quick-report.
+  fanout [--quick] [--json FILE]
+                         What the nodes of clusters of their own have to do with 1,000 completions, told the classic way
+                         and sharded, and with 32 processes: messages, bytes, connections, commands, script time. Print
+                         tables, in about a minute; docs/scaling.md quotes them. --quick: few of each.
   image [--name NAME]    Make the Docker images of the container tests: from this machine's redis-server
                          (memolock-test-redis:local; NAME for that one alone), and of Redis 7.0, Redis
                          8.0 and Valkey 8.1, official ones or of Debian's packages.

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         "soak" => soak::run(rest),
         "bench" => bench::bench(rest),
         "report" => bench::report(rest),
+        "fanout" => bench::fanout(rest),
         "paths" => paths::run(rest),
         "postgres" => postgres::run(rest),
         "help" | "--help" | "-h" => {

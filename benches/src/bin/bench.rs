@@ -1,4 +1,4 @@
-//! `memolock-bench`: what `cargo xtask bench` and `cargo xtask report` run.
+//! `memolock-bench`: what `cargo xtask bench`, `cargo xtask fanout` and `cargo xtask report` run.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use memolock_benches::{budget, growth, worker};
+use memolock_benches::{budget, fanout, growth, worker};
+use serde::Serialize;
 
 /// Measures memolock.
 #[derive(Debug, Parser)]
@@ -37,6 +38,15 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+    /// Measure what clusters have to do with completions and with 32 processes, node by node; print tables
+    Fanout {
+        /// Fewer of everything: shows that everything works, in less than half a minute
+        #[arg(long)]
+        quick: bool,
+        /// Write the figures as JSON too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// One process of a squad, told over stdin what to do
     #[command(hide = true)]
     Worker,
@@ -60,17 +70,27 @@ async fn run(command: Command) -> Result<bool> {
         Command::Budgets { quick, only, json } => {
             let verdict = budget::measure(quick, &only).await?;
             print!("{}", verdict.table());
-            if let Some(file) = json {
-                let text = serde_json::to_string_pretty(&verdict)?;
-                let written = std::fs::write(&file, text + "\n");
-                written.with_context(|| format!("cannot write {}", file.display()))?;
-            }
+            write(json, &verdict)?;
             return Ok(verdict.is_met());
         }
         Command::Report { folder, quick } => {
             growth::report(&folder, &std::env::current_exe()?, quick).await?;
         }
+        Command::Fanout { quick, json } => {
+            let measured = fanout::measure(&std::env::current_exe()?, quick).await?;
+            print!("{}", measured.table());
+            write(json, &measured)?;
+        }
         Command::Worker => worker::serve().await?,
     }
     Ok(true)
+}
+
+fn write(file: Option<PathBuf>, figures: &impl Serialize) -> Result<()> {
+    let Some(file) = file else {
+        return Ok(());
+    };
+    let text = serde_json::to_string_pretty(figures)?;
+    let written = std::fs::write(&file, text + "\n");
+    written.with_context(|| format!("cannot write {}", file.display()))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use async_trait::async_trait;
 use memolock::codec::Text;
-use memolock::{Backend, Memolock};
+use memolock::{Backend, Memolock, Notifications};
 
 use super::{Database, LOCK, Strategy, TTL};
 use crate::adapter::Adapter;
@@ -17,12 +17,13 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    pub(super) async fn open(adapter: Adapter, url: &str) -> Result<Self> {
+    pub(super) async fn open(adapter: Adapter, url: &str, told: Notifications) -> Result<Self> {
         let backend = adapter.connect(url).await?;
         let memolock = Memolock::<String>::builder("bench", Arc::clone(&backend))
             .codec(Text)
             .ttl(TTL)
             .lease(LOCK)
+            .notifications(told)
             .build()
             .await?;
         Ok(Self { memolock, backend })

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use ::memolock::Notifications;
 use anyhow::Result;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -53,10 +54,12 @@ pub enum Kind {
     Coalescing,
     /// memolock over this adapter.
     Memolock(Adapter),
+    /// The same with sharded notifications, for clusters.
+    Sharded(Adapter),
 }
 
 impl Kind {
-    /// Every strategy, the most careless first.
+    /// Every strategy that needs one server alone, the most careless first.
     pub const ALL: [Self; 5] = [
         Self::Unprotected,
         Self::Coalescing,
@@ -75,7 +78,12 @@ impl Kind {
             Self::Polling => Arc::new(polling::Polling::open(url).await?),
             Self::Queueing => Arc::new(queueing::Queueing::open(url).await?),
             Self::Coalescing => Arc::new(coalescing::Coalescing::open(url).await?),
-            Self::Memolock(adapter) => Arc::new(memolock::Ours::open(adapter, url).await?),
+            Self::Memolock(adapter) => {
+                Arc::new(memolock::Ours::open(adapter, url, Notifications::Classic).await?)
+            }
+            Self::Sharded(adapter) => {
+                Arc::new(memolock::Ours::open(adapter, url, Notifications::Sharded).await?)
+            }
         })
     }
 }
@@ -90,6 +98,7 @@ impl fmt::Display for Kind {
             Self::Coalescing => f.write_str("in-process only (moka)"),
             Self::Memolock(Adapter::RedisRs) => f.write_str("memolock"),
             Self::Memolock(adapter) => write!(f, "memolock ({adapter})"),
+            Self::Sharded(adapter) => write!(f, "memolock ({adapter}, sharded)"),
         }
     }
 }
