@@ -1,3 +1,5 @@
+//! What each call sends.
+
 use super::*;
 use crate::{Keyspace, Layout, Tag};
 
