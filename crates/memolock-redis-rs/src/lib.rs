@@ -64,6 +64,7 @@ mod pushes;
 mod reply;
 mod road;
 mod server;
+mod session;
 mod shards;
 mod stream;
 mod subscriptions;

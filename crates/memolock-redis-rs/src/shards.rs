@@ -152,7 +152,7 @@ mod tests {
         let payload = Bytes::from_static(b"v");
         let notif = key.notif_channel();
         assert_eq!(shards.read(notif.as_bytes(), &payload).count(), 1);
-        assert_eq!(shards.left(notif.as_bytes()), [key.clone()]);
+        assert_eq!(shards.left(notif.as_bytes()), std::slice::from_ref(&key));
         assert!(shards.left(key.fail_channel().as_bytes()).is_empty());
         assert_eq!(shards.read(notif.as_bytes(), &payload).count(), 0);
         assert!(shards.remove(&[key]).is_empty(), "we were asked to leave");
