@@ -19,6 +19,7 @@ use crate::atlas::Post;
 use crate::batches::{by_slot, in_order, pick};
 use crate::ear::Ear;
 use crate::keeper::Keeper;
+use crate::many::{missing, together_or_alone};
 use crate::node::{Node, Opener, Request};
 use crate::shared::{Shared, State};
 use crate::spread;
@@ -85,7 +86,7 @@ impl<O: Opener> Cluster<O> {
         }
     }
 
-    fn shared(&self) -> &Arc<Shared<O>> {
+    pub(crate) fn shared(&self) -> &Arc<Shared<O>> {
         &self.0.shared
     }
 
@@ -95,73 +96,6 @@ impl<O: Opener> Cluster<O> {
             .carry(key_slot(key), Request::Call(call))
             .await
     }
-
-    async fn get_some(&self, slot: u16, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
-        if let [key] = keys {
-            return vec![self.get(key).await];
-        }
-        let names = keys.iter().map(|key| key.value_name().into());
-        let words: Vec<Bytes> = [Bytes::from_static(b"MGET")]
-            .into_iter()
-            .chain(names)
-            .collect();
-        let answer = self.shared().carry(slot, Request::Words(&words)).await;
-        let keys: Vec<&Key> = keys.iter().collect();
-        let answers = answer.and_then(|answer| reply::values(answer, keys.len()));
-        reply::on_each(answers, Operation::Get, &keys)
-    }
-
-    async fn acquire_some(
-        &self,
-        slot: u16,
-        tries: &[Attempt],
-    ) -> Vec<Result<Acquired, BackendError>> {
-        if let [Attempt { key, token, lease }] = tries {
-            return vec![self.acquire(key, *token, *lease).await];
-        }
-        let call = calls::acquire_many(tries);
-        let keys: Vec<&Key> = tries.iter().map(|t| &t.key).collect();
-        let answer = self.shared().carry(slot, Request::Call(&call)).await;
-        let answers = answer.and_then(|answer| reply::acquired_many(answer, keys.len()));
-        reply::on_each(answers, Operation::Acquire, &keys)
-    }
-
-    async fn fulfil_some(
-        &self,
-        slot: u16,
-        values: &[Fulfilment],
-    ) -> Vec<Result<Fulfilled, BackendError>> {
-        if let [
-            Fulfilment {
-                key,
-                token,
-                value,
-                ttl,
-            },
-        ] = values
-        {
-            return vec![self.fulfil(key, *token, value.clone(), *ttl).await];
-        }
-        let mut answers = Vec::with_capacity(values.len());
-        for some in calls::parcels(values) {
-            let call = calls::fulfil_many(some);
-            let keys: Vec<&Key> = some.iter().map(|v| &v.key).collect();
-            let answer = self.shared().carry(slot, Request::Call(&call)).await;
-            let stored = answer.and_then(|answer| reply::fulfilled_many(answer, keys.len()));
-            answers.extend(reply::on_each(stored, Operation::Fulfil, &keys));
-        }
-        answers
-    }
-}
-
-/// In which group it is: those of one slot travel together if each is atomic there.
-fn group(key: &Key, alone: usize) -> (u16, Option<usize>) {
-    (key_slot(key), (!spread::is_together(key)).then_some(alone))
-}
-
-fn missing<A>(operation: Operation, key: &Key) -> Result<A, BackendError> {
-    let fault = Fault::new(ErrorKind::Protocol, "too few answers");
-    Err(fault.on(operation, key))
 }
 
 #[async_trait]
@@ -421,23 +355,6 @@ impl<O: Opener> Backend for Cluster<O> {
             .map(|post: &Arc<Post<O::Node>>| post.node.ended());
         join_all(ended).await;
     }
-}
-
-/// Groups of one slot whose items are atomic there, and each other item alone.
-fn together_or_alone<T>(items: &[T], key: impl Fn(&T) -> &Key) -> Vec<(u16, Vec<usize>)> {
-    let (mut together, mut alone) = (Vec::new(), Vec::new());
-    for (at, item) in items.iter().enumerate() {
-        match group(key(item), at) {
-            (_, None) => together.push(at),
-            (slot, Some(at)) => alone.push((slot, vec![at])),
-        }
-    }
-    let groups = by_slot(&together, |at| key_slot(key(&items[*at])));
-    let groups = groups.into_iter().map(|(slot, places)| {
-        let at = places.into_iter().map(|place| together[place]);
-        (slot, at.collect())
-    });
-    groups.chain(alone).collect()
 }
 
 /// The nodes and their state; never user or password.

@@ -21,6 +21,7 @@ mod batches;
 mod ear;
 mod forward;
 mod keeper;
+mod many;
 mod node;
 mod route;
 mod shared;
