@@ -142,6 +142,8 @@ async fn bad_urls_are_named_at_once() {
     }
     let error = refused("redis-cluster://:hunter2@h:1/2").await;
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    let error = refused("redis-cluster://:hunter2@no.such.host.invalid:1").await;
+    assert!(error.is_outage(), "{error}");
     let server = Server::start();
     let cluster = format!("redis-cluster://:hunter2@127.0.0.1:{}", server.port());
     let error = refused(&cluster).await;

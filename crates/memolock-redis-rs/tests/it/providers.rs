@@ -43,7 +43,7 @@ async fn everything_works(backend: &Subject) {
     let message = Event::Message(Message::Value("v".into()));
     assert_eq!(heard(&mut listener).await, message);
     assert_eq!(backend.get(&key).await.unwrap(), Some("v".into()));
-    backend.get_timed(&[key.clone()]).await.unwrap();
+    backend.get_timed(std::slice::from_ref(&key)).await.unwrap();
     backend
         .put(&key, "w".into(), secs(50), PutMode::Override)
         .await
