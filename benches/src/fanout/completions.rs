@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use super::bus::Bus;
 use super::census::{Census, Messages};
 use crate::adapter::Adapter;
+use crate::server::Facts;
 
 /// The length of each value.
 pub(super) const BYTES: usize = 256;
@@ -39,6 +40,9 @@ pub struct Completions {
     pub millis: f64,
     /// Microseconds of one script: an acquire that is granted, one that finds a holder, a fulfil.
     pub scripts: [f64; 3],
+    /// Microseconds of the nodes' processors for one key: to find no value and take its lease; to find a holder and begin
+    /// to wait; to store the value and tell it, with the end of the waiting.
+    pub cpu: [f64; 3],
     /// Each node, masters first.
     pub nodes: Vec<Load>,
 }
@@ -90,8 +94,9 @@ pub(super) async fn run(
             tokio::spawn(async move {
                 let compute = |_| async move {
                     begun.add_permits(1);
-                    opened.wait_for(|open| *open).await.map_err(drop)?;
-                    Ok::<_, ()>(value(id))
+                    let gone = |_| "the gate is gone";
+                    opened.wait_for(|open| *open).await.map_err(gone)?;
+                    Ok::<_, &str>(value(id))
                 };
                 memolock.get_or_compute(&id.to_string(), compute).await
             })
@@ -139,8 +144,9 @@ pub(super) async fn run(
     holder.close().await;
     waiter.close().await;
 
-    let scripts = [(&held, &fresh), (&before, &held), (&after, &before)];
-    let scripts = scripts.map(|(after, before)| script(after, before));
+    let phases = [(&held, &fresh), (&before, &held), (&after, &before)];
+    let scripts = phases.map(|(after, before)| script(after, before));
+    let spent = phases.map(|(after, before)| cpu(after, before, &costs) / f64::from(count));
     let nodes = cluster.nodes().iter().enumerate();
     let nodes = nodes.map(|(at, node)| {
         let done = after[at].clone() - before[at].clone();
@@ -164,6 +170,7 @@ pub(super) async fn run(
         count,
         millis,
         scripts,
+        cpu: spent,
         nodes: nodes.collect(),
     })
 }
@@ -247,4 +254,11 @@ fn script(after: &[Census], before: &[Census]) -> f64 {
         micros += done.micros;
     }
     micros as f64 / calls.max(1) as f64
+}
+
+/// Microseconds of processor time, over all nodes, less what the questions cost.
+fn cpu(after: &[Census], before: &[Census], costs: &[Facts]) -> f64 {
+    let each = after.iter().zip(before).zip(costs);
+    each.map(|((after, before), cost)| (after.facts - before.facts - *cost).cpu.as_secs_f64() * 1e6)
+        .sum()
 }

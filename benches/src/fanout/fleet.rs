@@ -16,7 +16,7 @@ use crate::strategy::Kind;
 const TAKES: Duration = Duration::from_millis(500);
 
 /// How often connections and subscriptions are looked at while the herd is on its way.
-const GLANCE: Duration = Duration::from_millis(25);
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// What a herd of processes cost.
 #[derive(Debug, Clone, Serialize)]

@@ -46,6 +46,9 @@ pub(super) fn table(all: &Fanout) -> String {
         "us an acquire granted",
         "refused",
         "us a fulfil",
+        "cpu us to lead",
+        "to wait",
+        "to tell",
     ])];
     rows.extend(all.completions.iter().map(scripts));
     text += &grid(&rows, &[2]);
@@ -93,7 +96,8 @@ fn scripts(run: &Completions) -> Vec<String> {
         run.way.to_owned(),
         format!("{:.0}", run.millis),
     ];
-    row.extend(run.scripts.map(|micros| format!("{micros:.1}")));
+    let micros = run.scripts.into_iter().chain(run.cpu);
+    row.extend(micros.map(|micros| format!("{micros:.1}")));
     row
 }
 
