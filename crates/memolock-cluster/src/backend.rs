@@ -258,6 +258,11 @@ impl<O: Opener> Backend for Cluster<O> {
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
+        let answers = self.renew_each(renewals).await;
+        answers.into_iter().collect()
+    }
+
+    async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
         let mut asked = Vec::new();
         for (slot, places) in by_slot(renewals, |r| spread::lock_slot(&r.key)) {
             asked.extend(
@@ -270,12 +275,15 @@ impl<O: Opener> Backend for Cluster<O> {
             let some = pick(renewals, &at);
             let call = calls::renew(&some);
             let answer = self.shared().carry(slot, Request::Call(&call)).await;
-            let answers = answer.and_then(|answer| reply::renewed(answer, some.len()));
-            let error = |fault: Fault| fault.outward(Operation::Renew);
-            Ok::<_, BackendError>((at, answers.map_err(error)?))
+            let answers = match answer.and_then(|answer| reply::renewed(answer, some.len())) {
+                Ok(answers) => answers.into_iter().map(Ok).collect(),
+                // The leases at other masters are none the worse for it.
+                Err(fault) => vec![Err(fault.outward(Operation::Renew)); some.len()],
+            };
+            (at, answers)
         });
-        let groups: Result<Vec<_>, _> = join_all(asked).await.into_iter().collect();
-        Ok(in_order(renewals.len(), groups?, |_| false))
+        let groups = join_all(asked).await;
+        in_order(renewals.len(), groups, |_| Ok(false))
     }
 
     async fn release(

@@ -42,6 +42,7 @@ macro_rules! forward_backend {
                     fn fulfil_many(values: &'b [Fulfilment]) -> Vec<Result<Fulfilled, BackendError>>;
                     fn fulfil(key: &'b Key, token: Token, value: Bytes, ttl: Duration) -> Result<Fulfilled, BackendError>;
                     fn renew(renewals: &'b [Renewal]) -> Result<Vec<bool>, BackendError>;
+                    fn renew_each(renewals: &'b [Renewal]) -> Vec<Result<bool, BackendError>>;
                     fn release(key: &'b Key, token: Token, notice: Option<Notice>) -> Result<bool, BackendError>;
                     fn put(key: &'b Key, value: Bytes, ttl: Duration, mode: PutMode) -> Result<(), BackendError>;
                     fn invalidate(key: &'b Key) -> Result<(), BackendError>;

@@ -163,6 +163,17 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// renewal, in order, `false` where the lease is lost. Many travel together. Each is *atomic*.
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError>;
 
+    /// As [`renew`](Backend::renew), with an answer for each renewal even where others fail: for backends of which a
+    /// part can fail by itself. What has no answer is neither renewed for certain nor lost.
+    ///
+    /// The default fails them together.
+    async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+        match self.renew(renewals).await {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error); renewals.len()],
+        }
+    }
+
     /// Deletes the lock if it holds `token`, and then tells listeners the notice, if there is one.
     /// Says whether the lock was ours; a foreign lock is untouched and nothing is told. *Atomic*.
     async fn release(
@@ -271,6 +282,9 @@ macro_rules! forward {
             }
             async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
                 (**self).renew(renewals).await
+            }
+            async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+                (**self).renew_each(renewals).await
             }
             async fn release(
                 &self,

@@ -277,6 +277,13 @@ impl Backend for MemoryBackend {
         })
     }
 
+    async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+        match self.renew(renewals).await {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error); renewals.len()],
+        }
+    }
+
     async fn release(
         &self,
         key: &Key,

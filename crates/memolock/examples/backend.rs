@@ -81,6 +81,9 @@ impl<B: Backend> Backend for Logged<B> {
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
         self.0.renew(renewals).await
     }
+    async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+        self.0.renew_each(renewals).await
+    }
     async fn release(
         &self,
         key: &Key,

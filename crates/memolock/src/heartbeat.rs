@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use memolock_core::{Key, Renewal, Token};
+use memolock_core::{BackendError, Key, Renewal, Token};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -116,8 +116,8 @@ impl Heartbeat {
                 if due.is_empty() {
                     continue;
                 }
-                let reply = store.renew(&due).await;
-                self.answered(&due, reply.ok().as_deref(), now);
+                let answers = store.renew_each(&due).await;
+                self.answered(&due, &answers, now);
             } else {
                 self.expire(now);
             }
@@ -144,8 +144,8 @@ impl Heartbeat {
         .collect()
     }
 
-    /// Without a reply the leases are tried again soon, until they must have expired.
-    fn answered(&self, due: &[Renewal], reply: Option<&[bool]>, sent: Instant) {
+    /// Without an answer a lease is tried again soon, until it must have expired; others are none the worse for it.
+    fn answered(&self, due: &[Renewal], answers: &[Result<bool, BackendError>], sent: Instant) {
         let mut lost = Vec::new();
         let mut beats = self.lock();
         for (i, renewal) in due.iter().enumerate() {
@@ -154,7 +154,7 @@ impl Heartbeat {
                 continue;
             };
             let now = Instant::now();
-            match reply.and_then(|r| r.get(i)) {
+            match answers.get(i).and_then(|answer| answer.as_ref().ok()) {
                 Some(true) if beat.lease == renewal.lease => beat.extend(sent, renewal.lease, true),
                 // The holder chose another length meanwhile. The two may have crossed, and the store
                 // be left with the shorter one.

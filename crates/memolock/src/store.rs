@@ -127,6 +127,17 @@ impl Store {
         }
     }
 
+    /// As [`renew`](Self::renew), each with its own answer.
+    pub(crate) async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+        let answers = self.backend().renew_each(renewals).await;
+        // One word for all of them: an answer, if there is one.
+        let word = answers.iter().find(|answer| answer.is_ok());
+        if let (Some(first), Some(word)) = (renewals.first(), word.or(answers.first())) {
+            self.breaker.note(&first.key, word.as_ref().err());
+        }
+        answers
+    }
+
     /// [`fulfil`](Self::fulfil) behind the callers' backs, sent whether or not the store answers.
     pub(crate) async fn fulfil_behind(
         &self,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use memolock_core::redis::cluster::key_slot;
-use memolock_core::{Backend, ErrorKind};
+use memolock_core::{Backend, ErrorKind, Renewal, Token};
 use tokio::time::{Instant, sleep};
 
 use crate::world::{BOUND, World, key};
@@ -151,4 +151,33 @@ async fn however_many_are_sent_elsewhere_the_map_is_asked_for_seldom() {
         .count();
     assert!(maps <= 6, "{maps}");
     assert!(asked.len() <= 2000 + maps, "{}", asked.len());
+}
+
+/// A heartbeat renews all leases of a process at once: those at healthy masters must not be lost with the others.
+#[tokio::test(start_paused = true)]
+async fn a_master_that_died_takes_no_leases_of_others_along() {
+    let world = World::new(&[1, 2, 3]);
+    let cluster = world.open().await;
+    let renewals: Vec<Renewal> = (0..60)
+        .map(|n| Renewal {
+            key: key(&n.to_string()),
+            token: Token::from_bits(n + 1),
+            lease: BOUND,
+        })
+        .collect();
+    assert_eq!(cluster.renew(&renewals).await.unwrap(), [true; 60]);
+    world.state().dead.push(2);
+    let answers = cluster.renew_each(&renewals).await;
+    let mut lost = 0;
+    for (renewal, answer) in renewals.iter().zip(&answers) {
+        match world.state().owner(key_slot(&renewal.key)) {
+            2 => {
+                lost += 1;
+                assert!(answer.as_ref().unwrap_err().is_outage(), "{answer:?}");
+            }
+            _ => assert_eq!(answer.as_ref(), Ok(&true)),
+        }
+    }
+    assert!(lost > 0 && lost < 60, "{lost} of 60 were at the dead one");
+    assert!(cluster.renew(&renewals).await.is_err());
 }

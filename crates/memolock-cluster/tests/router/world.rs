@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use memolock_cluster::{Cluster, Node, Opener, Request};
 use memolock_core::redis::cluster::{SLOTS, key_slot, slot};
-use memolock_core::redis::{Address, Endpoint, Fault, Reply};
+use memolock_core::redis::{Address, Endpoint, Fault, Reply, Script};
 use memolock_core::{
     BackendError, BackendStats, ErrorKind, Key, Keyspace, Layout, Listener, Operation, Switchboard,
     Tag, Tracker, TrackingBoard,
@@ -144,12 +144,25 @@ impl Node for Member {
             Request::Words(words) => (words[0].clone(), words[1].clone()),
             Request::Call(call) => (Bytes::from("EVAL"), call.keys[0].clone().into()),
         };
+        let renewed = match request {
+            Request::Call(call) if call.script == Script::Renew => {
+                Some(Reply::Array(vec![Reply::Int(1); call.keys.len()]))
+            }
+            _ => None,
+        };
         let word = String::from_utf8(word.to_vec()).unwrap();
         state.asked.push((self.port, word.clone(), asking));
         match word.as_str() {
             "CLUSTER" => Ok(state.slots()),
-            _ => state.answer(self.port, &name, asking),
+            _ => {
+                let answer = state.answer(self.port, &name, asking);
+                answer.map(|answer| renewed.unwrap_or(answer))
+            }
         }
+    }
+
+    async fn knows_scripts(&self) -> Result<(), Fault> {
+        Ok(())
     }
 
     async fn listen(&self, key: &Key) -> Result<Listener, BackendError> {

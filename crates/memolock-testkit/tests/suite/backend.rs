@@ -269,6 +269,13 @@ impl Backend for Broken {
         Ok(answers)
     }
 
+    async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Answer<bool>> {
+        match self.renew(renewals).await {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error); renewals.len()],
+        }
+    }
+
     async fn release(&self, key: &Key, token: Token, notice: Option<Notice>) -> Answer<bool> {
         let key = &self.enter(Operation::Release, key).await?;
         let _gate = self.store.gate.lock().unwrap();

@@ -121,6 +121,12 @@ impl Backend for Slow {
         take(self.renew).await;
         reply
     }
+    async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+        match self.renew(renewals).await {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error); renewals.len()],
+        }
+    }
     async fn release(
         &self,
         key: &Key,
