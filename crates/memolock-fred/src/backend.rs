@@ -1,6 +1,7 @@
 //! The backend: one server, or the nodes of a cluster.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use memolock_cluster::Cluster;
@@ -49,10 +50,13 @@ impl FredBackend {
 
     /// Waits until the first attempt to connect has ended, which is bounded by itself.
     pub(crate) async fn ready(&self) -> Result<(), BackendError> {
-        match &self.0 {
-            Shape::Server(server) => server.ready().await,
-            Shape::Cluster(cluster) => cluster.ready().await,
-        }
+        // Behind a pointer: else all that a connection is made of is nested in the types of users' futures, more
+        // deeply than their compiler looks by itself.
+        let ready: Pin<Box<dyn Future<Output = _> + Send + '_>> = match &self.0 {
+            Shape::Server(server) => Box::pin(server.ready()),
+            Shape::Cluster(cluster) => Box::pin(cluster.ready()),
+        };
+        ready.await
     }
 
     // Not as the `Arc`, which is a backend too and would box each call again.
