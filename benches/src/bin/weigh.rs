@@ -1,6 +1,8 @@
 //! `memolock-weigh one-key|many-keys|near-copies COUNT URL`: has callers wait, or copies kept, and prints what they
 //! weigh, as JSON.
 #![forbid(unsafe_code)]
+// The futures of a call over a cluster are nested deeper than the compiler looks by itself.
+#![recursion_limit = "256"]
 
 use std::alloc::System;
 use std::process::ExitCode;

@@ -22,6 +22,9 @@ pub(super) const BYTES: usize = 256;
 /// Longer than any run, so that no renewal is counted.
 const LEASE: Duration = Duration::from_secs(60);
 
+/// Keys before it begins: so many that each node has some.
+const WARMTH: u32 = 100;
+
 /// How long anything may take to settle.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -79,6 +82,7 @@ pub(super) async fn run(
     let tag = cluster.unique_tag("fanout");
     let holder = Side::open(cluster, &tag, notifications).await?;
     let waiter = Side::open(cluster, &tag, notifications).await?;
+    holder.warm().await?;
     let gossip = idle(cluster).await;
     let costs = cluster.nodes().iter().map(Census::cost);
     let costs = try_join_all(costs).await?;
@@ -182,6 +186,17 @@ impl Side {
         let builder = builder.codec(Text).lease(LEASE).wait_timeout(LEASE);
         let memolock = builder.notifications(told).build().await?;
         Ok(Self { backend, memolock })
+    }
+
+    /// Has every node know the scripts: a call that meets a node without one is sent twice, and the second time whole.
+    async fn warm(&self) -> Result<()> {
+        for id in 0..WARMTH {
+            let compute = |_| async { Ok::<_, &str>(value(id)) };
+            let id = format!("warm-{id}");
+            let got = self.memolock.get_or_compute(&id, compute).await;
+            got.map_err(|error| anyhow::anyhow!("cannot warm up: {error}"))?;
+        }
+        Ok(())
     }
 
     /// Returns once it listens to so many keys and sends nothing any more.

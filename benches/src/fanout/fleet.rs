@@ -96,7 +96,7 @@ pub(super) async fn run(
     }
     ensure!(
         herd.queries == u64::from(keys),
-        "{} computes of {keys} keys",
+        "{} computes of {keys} keys: more than that are of servers that did not answer in time",
         herd.queries
     );
     let nodes = after
