@@ -94,12 +94,24 @@ async fn what_cannot_be_used_is_a_usage_error() {
     assert!(ended.fails(2).contains("--tls-ca"), "{ended:?}");
 }
 
+/// Waits until a replica has what was written: a failover loses the rest.
+async fn replicated(sentinel: &TestSentinel) {
+    let master = sentinel.master().await.expect("a master");
+    let server = sentinel.servers()[master].connect().await;
+    let mut server = server.expect("a connection");
+    // It counts from the connection's own last write.
+    for command in [&["SET", "mark", "x"][..], &["WAIT", "1", "10000"]] {
+        server.command(command).await.expect("an answer");
+    }
+}
+
 #[tokio::test]
 async fn a_master_is_found_and_followed() {
     let sentinel = TestSentinel::start_local().await.expect("sentinels");
     for backend in BACKENDS {
         let put = ["put", "--id", "x", backend];
         run(on(sentinel.url(), backend, &put)).await.succeeds();
+        replicated(&sentinel).await;
         sentinel.failover().await.expect("a failover");
         sentinel.wait_stable().await.expect("order");
         let ended = run(on(sentinel.url(), backend, &["get", "--id", "x"])).await;

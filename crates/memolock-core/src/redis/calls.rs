@@ -100,16 +100,16 @@ impl Call {
         if database == 0 {
             return self;
         }
-        let first = match self.script {
-            Script::Fulfil | Script::FulfilMany => 3,
-            Script::Put => 2,
-            Script::Release => 1,
-            Script::Invalidate => 0,
+        // Where the first channel stands, and how many arguments each key has.
+        let (first, each) = match self.script {
+            Script::FulfilMany => (3, 5),
+            Script::Fulfil => (3, usize::MAX),
+            Script::Put => (2, usize::MAX),
+            Script::Release => (1, usize::MAX),
+            Script::Invalidate => (0, usize::MAX),
             Script::Acquire | Script::AcquireMany => return self,
             Script::Renew | Script::Inspect | Script::Timed => return self,
         };
-        // As many arguments for each key.
-        let each = (self.args.len() / keys.len().max(1)).max(1);
         let fails = matches!(self.script, Script::Release | Script::Invalidate);
         let channels = self.args.iter_mut().skip(first).step_by(each);
         for (channel, key) in channels.zip(keys) {
