@@ -129,7 +129,7 @@ impl Draw {
     }
 }
 
-/// The output function of SplitMix64: numbers in a row come out in no order that one could see.
+/// The output function of `SplitMix64`: numbers in a row come out in no order that one could see.
 fn scattered(number: u64) -> u64 {
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
