@@ -121,8 +121,8 @@ pub(crate) const FAULTS: [Fault; 37] = [
     fault(
         "a hand-over drops the lease",
         CREW,
-        "engine: Some(engine),",
-        "engine: Some({ drop(engine); Box::new(Engine::new(&self.shared.hub, Mode::Compute)) }),",
+        "cockpit: Cockpit::Flying(engine),",
+        "cockpit: { drop(engine); Cockpit::Looking(Mode::Compute) },",
     ),
     fault(
         "a flight that has ended can be joined",
