@@ -58,6 +58,11 @@ impl Opener for Nodes {
 
 impl Node for Server {
     async fn ask(&self, request: Request<'_>, asking: bool) -> Result<Reply, Fault> {
+        // There is one road only where there are no pools.
+        #[cfg_attr(
+            not(feature = "deadpool"),
+            allow(clippy::infallible_destructuring_match)
+        )]
         let commands = match &self.road {
             Road::Own(commands) => commands,
             #[cfg(feature = "deadpool")]
