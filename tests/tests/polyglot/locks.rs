@@ -60,9 +60,15 @@ async fn a_slow_holder_of_theirs(case: Case) {
     let expiry = case.now().await + LOCK.as_secs_f64();
     peer.hold("kristoff").await;
     if case.style == Style::Renew {
-        let call = ours.get("kristoff", "ours");
-        case.we_wait("kristoff", 1).await;
         let mut monitor = case.server.monitor().await.unwrap();
+        let call = ours.get("kristoff", "ours");
+        // Not before we have seen the lock as it is: one that is renewed by then is asked for a minute later.
+        listened_and_looked(
+            &mut monitor,
+            &case.notif("kristoff"),
+            &case.lock("kristoff"),
+        )
+        .await;
         assert_eq!(peer.renew(60).await, Event::Renewed);
         asked_again(&mut monitor, &case.lock("kristoff"), expiry).await;
         peer.fulfil("theirs").await;
@@ -120,4 +126,21 @@ async fn asked_again(monitor: &mut Monitor, lock: &str, after: f64) {
         }
     };
     timeout(HANG, asked).await.expect("a hang");
+}
+
+/// Waits until a client has subscribed to `channel`, and then one has asked for `lock`.
+async fn listened_and_looked(monitor: &mut Monitor, channel: &str, lock: &str) {
+    let looked = async {
+        let mut listens = false;
+        loop {
+            let seen = monitor.next().await.unwrap();
+            let names = |name: &str| seen.args().iter().any(|arg| arg == name);
+            match listens {
+                false => listens = seen.name() == "SUBSCRIBE" && names(channel),
+                true if !seen.from_script() && names(lock) => return,
+                true => {}
+            }
+        }
+    };
+    timeout(HANG, looked).await.expect("a hang");
 }
