@@ -19,8 +19,8 @@ pub struct Effort {
 impl Effort {
     /// For figures that one quotes.
     pub const FULL: Self = Self {
-        rounds: 9,
-        window: Duration::from_millis(400),
+        rounds: 27,
+        window: Duration::from_millis(150),
         repeats: 5,
     };
 
