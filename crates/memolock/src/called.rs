@@ -9,7 +9,9 @@ use crate::{Error, Memo};
 
 /// How a call ended, before the caller's type of error is put in. Cloning copies pointers, never values.
 pub(crate) enum Called<T> {
-    Settled(Settled<T>, Key),
+    /// A value, or the word that there is none. Nearly all calls end so, and need no name for it.
+    Found(Option<Memo<T>>),
+    Failed(Settled<T>, Key),
     TimedOut(Key, Phase, Duration),
     Refused(KeyError),
     Closed,
@@ -18,7 +20,8 @@ pub(crate) enum Called<T> {
 impl<T> Clone for Called<T> {
     fn clone(&self) -> Self {
         match self {
-            Self::Settled(settled, key) => Self::Settled(settled.clone(), key.clone()),
+            Self::Found(found) => Self::Found(found.clone()),
+            Self::Failed(settled, key) => Self::Failed(settled.clone(), key.clone()),
             Self::TimedOut(key, phase, after) => Self::TimedOut(key.clone(), *phase, *after),
             Self::Refused(error) => Self::Refused(error.clone()),
             Self::Closed => Self::Closed,
@@ -27,9 +30,18 @@ impl<T> Clone for Called<T> {
 }
 
 impl<T> Called<T> {
+    pub(crate) fn settled(settled: Settled<T>, key: impl FnOnce() -> Key) -> Self {
+        match settled {
+            Settled::Value { value, source } => Self::Found(Some(Memo::new(value, source))),
+            Settled::Absent => Self::Found(None),
+            other => Self::Failed(other, key()),
+        }
+    }
+
     pub(crate) fn into_result<E: Send + Sync + 'static>(self) -> Result<Option<Memo<T>>, Error<E>> {
         match self {
-            Self::Settled(settled, key) => settled.into_result(|| key),
+            Self::Found(found) => Ok(found),
+            Self::Failed(settled, key) => settled.into_result(|| key),
             Self::TimedOut(key, phase, after) => Err(Error::Timeout { key, phase, after }),
             Self::Refused(error) => Err(error.into()),
             Self::Closed => Err(Error::Closed),

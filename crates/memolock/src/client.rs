@@ -259,23 +259,24 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
             let deadline = far(Instant::now(), terms.wait_timeout);
             let shared = &self.shared;
             let store = &*shared.hub.store;
-            // Before the flight is in the table, so that no close overlooks this caller.
-            let aboard = shared.hub.tracker.token();
-            let boarding = match shared.table(lane).board(id, || self.key(id)) {
+            let tracker = &shared.hub.tracker;
+            let boarding = match shared.table(lane).board(id, || self.key(id), tracker) {
                 Ok(boarding) => boarding,
                 Err(error) => return Called::Refused(error),
             };
+            let (led, mut passenger);
             let (flight, passage) = match boarding {
                 Boarding::Closed => return Called::Closed,
-                Boarding::Lead(flight) => {
+                Boarding::Lead(flight, aboard) => {
                     let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE, aboard);
+                    led = flight;
                     // Boxed, because most callers join: their futures stay small.
-                    (flight, Box::pin(glance(pilot, store, deadline)).await)
+                    (&led, Box::pin(glance(pilot, store, deadline)).await)
                 }
-                Boarding::Join(flight) => {
-                    drop(aboard);
+                Boarding::Join(flight, nth) => {
                     shared.hub.counters.joins.add();
-                    let passenger = Passenger::new(shared, lane, Arc::clone(&flight));
+                    let patience = terms.wait_timeout;
+                    passenger = Passenger::new(shared, lane, (flight, nth), patience);
                     let passage = match passenger.ride(deadline).await {
                         Ride::Settled(settled) => Ok(Glance::Over(settled)),
                         Ride::TimedOut => Err(Phase::Waiting),
@@ -284,7 +285,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                             Ok(Glance::Goes(pilot))
                         }
                     };
-                    (flight, passage)
+                    (passenger.flight(), passage)
                 }
             };
             let settled = match passage {
@@ -294,12 +295,11 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                 }
                 Err(phase) => Err(phase),
             };
-            let key = flight.into_key();
             match settled {
-                Ok(settled) => Called::Settled(settled, key),
+                Ok(settled) => Called::settled(settled, || flight.key().clone()),
                 Err(phase) => {
                     shared.hub.counters.timeouts.add();
-                    Called::TimedOut(key, phase, terms.wait_timeout)
+                    Called::TimedOut(flight.key().clone(), phase, terms.wait_timeout)
                 }
             }
         }

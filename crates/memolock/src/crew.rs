@@ -3,7 +3,9 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use memolock_core::Mode;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -13,6 +15,7 @@ use crate::engine::Engine;
 use crate::flight::Flight;
 use crate::settled::Settled;
 use crate::shared::{Lane, Shared};
+use crate::watch;
 
 /// The caller that has the seat. Dropped before landing, it hands the engine to a passenger, or to
 /// clean-up if there is none.
@@ -39,8 +42,11 @@ enum Cockpit<T> {
 pub(crate) struct Passenger<'s, T: Send + Sync + 'static, C> {
     shared: &'s Shared<T, C>,
     lane: Lane,
-    /// Some until the ride is over.
-    flight: Option<Arc<Flight<T>>>,
+    flight: Arc<Flight<T>>,
+    /// Whether it has a timer of its own from the beginning.
+    timed: bool,
+    /// Until the ride is over.
+    aboard: bool,
 }
 
 /// How a ride ended.
@@ -150,47 +156,60 @@ impl<T: Send + Sync + 'static, C> Drop for Pilot<'_, T, C> {
 }
 
 impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
-    /// A caller that has been counted in by [`Flight::join`].
-    pub(crate) fn new(shared: &'s Shared<T, C>, lane: Lane, flight: Arc<Flight<T>>) -> Self {
+    /// A caller that has been counted in by [`Flight::join`] as the `nth`, and waits at most for its patience.
+    pub(crate) fn new(
+        shared: &'s Shared<T, C>,
+        lane: Lane,
+        (flight, nth): (Arc<Flight<T>>, usize),
+        patience: Duration,
+    ) -> Self {
         Self {
+            timed: watch::timed(&shared.hub, &flight, nth, patience),
             shared,
             lane,
-            flight: Some(flight),
+            flight,
+            aboard: true,
         }
     }
 
+    /// What it has joined.
+    pub(crate) fn flight(&self) -> &Arc<Flight<T>> {
+        &self.flight
+    }
+
     /// Sleeps until the flight ends, the seat is free, or `deadline`.
-    pub(crate) async fn ride(mut self, deadline: Instant) -> Ride<'s, T, C> {
-        // Not taken out while sleeping: a drop there must leave the flight.
-        let Some(flight) = self.flight.clone() else {
-            return Ride::TimedOut;
-        };
-        // One timer for the whole ride; it is not set before it is waited for.
-        let mut late = pin!(sleep_until(deadline));
+    pub(crate) async fn ride(&mut self, deadline: Instant) -> Ride<'s, T, C> {
+        let flight = &self.flight;
+        // One timer for the whole ride, if it comes to that.
+        let mut late = pin!(None);
         loop {
             let mut notified = pin!(flight.notify().notified());
             // Registered before looking, so that nothing between the look and the sleep is missed.
             notified.as_mut().enable();
             if let Some(outcome) = flight.outcome() {
-                self.flight = None;
+                self.aboard = false;
                 return Ride::Settled(outcome.for_joiner());
             }
             if let Some(engine) = flight.take_seat() {
-                self.flight = None;
+                self.aboard = false;
                 self.shared.hub.counters.handovers.add();
                 tracing::debug!(key = %flight.key(), "a joined caller takes over");
                 return Ride::Seat(Pilot {
                     _aboard: self.shared.hub.tracker.token(),
                     shared: self.shared,
                     lane: self.lane,
-                    flight: Arc::clone(&flight),
+                    flight: Arc::clone(flight),
                     cockpit: Cockpit::Flying(engine),
                 });
             }
+            if late.is_none() && (self.timed || flight.is_late()) {
+                late.set(Some(sleep_until(deadline)));
+            }
+            let timeout = OptionFuture::from(late.as_mut().as_pin_mut());
             tokio::select! {
                 biased;
                 () = notified => {}
-                () = &mut late => return Ride::TimedOut,
+                Some(()) = timeout => return Ride::TimedOut,
             }
         }
     }
@@ -198,9 +217,9 @@ impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
 
 impl<T: Send + Sync + 'static, C> Drop for Passenger<'_, T, C> {
     fn drop(&mut self) {
-        if let Some(flight) = self.flight.take() {
-            let left = flight.leave();
-            self.shared.left(self.lane, &flight, left);
+        if self.aboard {
+            let left = self.flight.leave();
+            self.shared.left(self.lane, &self.flight, left);
         }
     }
 }

@@ -14,21 +14,26 @@
 //! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`.
 
 use std::future::poll_fn;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::Poll;
 
 use memolock_core::Key;
 
 use crate::engine::Engine;
 use crate::settled::Settled;
-use crate::sync::{AtomicWaker, Mutex, MutexGuard, Notify, OnceLock};
+use crate::sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, Notify, OnceLock};
 
 /// One flight, shared by its callers.
 pub(crate) struct Flight<T> {
     key: Key,
     outcome: OnceLock<Settled<T>>,
     seat: Mutex<Seat<T>>,
-    /// `notify_one`: the seat is vacant. `notify_waiters`: the outcome is there.
+    /// Whether the seat is worth locking: it is vacant. Written under its lock.
+    vacant: AtomicBool,
+    /// Whether everybody who waits needs a timer: the watch is over.
+    late: AtomicBool,
+    /// `notify_one`: the seat is vacant. `notify_waiters`: the outcome is there, or the watch is over.
     notify: Notify,
     /// Who sits in the seat. There is at most one, so that a list of sleepers would cost every hit for nothing.
     pilot: AtomicWaker,
@@ -36,6 +41,8 @@ pub(crate) struct Flight<T> {
 
 struct Seat<T> {
     joiners: usize,
+    /// Those too who have left.
+    ever: usize,
     state: SeatState<T>,
 }
 
@@ -61,8 +68,11 @@ impl<T> Flight<T> {
             outcome: OnceLock::new(),
             seat: Mutex::new(Seat {
                 joiners: 0,
+                ever: 0,
                 state: SeatState::Taken,
             }),
+            vacant: AtomicBool::new(false),
+            late: AtomicBool::new(false),
             notify: Notify::new(),
             pilot: AtomicWaker::new(),
         }
@@ -70,15 +80,6 @@ impl<T> Flight<T> {
 
     pub(crate) fn key(&self) -> &Key {
         &self.key
-    }
-
-    /// The key, of a flight that is over for this caller.
-    pub(crate) fn into_key(self: Arc<Self>) -> Key {
-        // Mostly the last one out: then no count is touched that cores would fight for.
-        match Arc::try_unwrap(self) {
-            Ok(flight) => flight.key,
-            Err(shared) => shared.key.clone(),
-        }
     }
 
     pub(crate) fn outcome(&self) -> Option<&Settled<T>> {
@@ -103,21 +104,38 @@ impl<T> Flight<T> {
         .await;
     }
 
-    /// Counts one more joiner, unless the flight was abandoned.
-    pub(crate) fn join(&self) -> bool {
+    /// Counts one more joiner, and says the how-many-th it is, unless the flight was abandoned.
+    pub(crate) fn join(&self) -> Option<usize> {
         let mut seat = self.lock();
         if matches!(seat.state, SeatState::Over) && self.outcome.get().is_none() {
-            return false;
+            return None;
         }
         seat.joiners += 1;
-        true
+        seat.ever += 1;
+        Some(seat.ever)
     }
 
-    /// Takes a vacant seat; the joiner becomes the leader.
+    /// Whether everybody who waits needs a timer.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late.load(Acquire)
+    }
+
+    /// From now on everybody who waits needs a timer.
+    pub(crate) fn end_watch(&self) {
+        self.late.store(true, Release);
+        self.notify.notify_waiters();
+    }
+
+    /// Takes a vacant seat; the joiner becomes the leader. Who asks has registered for notifications: if the seat
+    /// is vacated after the look, somebody is woken.
     pub(crate) fn take_seat(&self) -> Option<Box<Engine<T>>> {
+        if !self.vacant.load(Acquire) {
+            return None;
+        }
         let mut seat = self.lock();
         match std::mem::replace(&mut seat.state, SeatState::Taken) {
             SeatState::Vacant(engine) => {
+                self.vacant.store(false, Release);
                 seat.joiners -= 1;
                 Some(engine)
             }
@@ -136,6 +154,7 @@ impl<T> Flight<T> {
             return Left::Orphaned(engine);
         }
         seat.state = SeatState::Vacant(engine);
+        self.vacant.store(true, Release);
         drop(seat);
         self.notify.notify_one();
         Left::Handed

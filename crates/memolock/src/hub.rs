@@ -108,6 +108,13 @@ impl Hub {
         self.tracker.spawn_on(task, runtime)
     }
 
+    /// Runs a task that a close does not wait for, there too.
+    pub(crate) fn spawn_untracked(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let runtime = Handle::try_current();
+        // Detached on purpose: it ends by itself.
+        drop(runtime.as_ref().unwrap_or(&self.runtime).spawn(task));
+    }
+
     /// Now, as the machine counts time.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_origin(self.origin.elapsed())

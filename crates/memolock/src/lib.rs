@@ -64,6 +64,7 @@ mod stats;
 mod store;
 mod sync;
 mod table;
+mod watch;
 mod work;
 
 pub use breaker::CircuitBreaker;

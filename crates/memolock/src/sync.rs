@@ -4,12 +4,16 @@
 #[cfg(not(all(test, memolock_shuttle)))]
 pub(crate) use futures_util::task::AtomicWaker;
 #[cfg(not(all(test, memolock_shuttle)))]
+pub(crate) use std::sync::atomic::AtomicBool;
+#[cfg(not(all(test, memolock_shuttle)))]
 pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
 #[cfg(not(all(test, memolock_shuttle)))]
 pub(crate) use tokio::sync::Notify;
 
 #[cfg(all(test, memolock_shuttle))]
 pub(crate) use points::{AtomicWaker, Notify, OnceLock};
+#[cfg(all(test, memolock_shuttle))]
+pub(crate) use shuttle::sync::atomic::AtomicBool;
 #[cfg(all(test, memolock_shuttle))]
 pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 

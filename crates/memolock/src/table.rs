@@ -6,6 +6,8 @@ use std::sync::{Arc, PoisonError, Weak};
 use hashbrown::DefaultHashBuilder;
 use hashbrown::hash_table::{HashTable, OccupiedEntry};
 use memolock_core::{Key, KeyError};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::flight::Flight;
 use crate::sync::{Mutex, MutexGuard};
@@ -33,10 +35,10 @@ struct Shard<T> {
 
 /// How a caller came aboard.
 pub(crate) enum Boarding<T> {
-    /// First: it drives.
-    Lead(Arc<Flight<T>>),
-    /// It shares what another caller is doing.
-    Join(Arc<Flight<T>>),
+    /// First: it drives, and has what it needs for that.
+    Lead(Arc<Flight<T>>, TaskTrackerToken),
+    /// It shares what another caller is doing, and is the how-many-th to do so.
+    Join(Arc<Flight<T>>, usize),
     /// The table is closed.
     Closed,
 }
@@ -57,11 +59,12 @@ impl<T> Table<T> {
         }
     }
 
-    /// Joins the flight to `id`, or begins one.
+    /// Joins the flight to `id`, or begins one. A close that does not find the new flight finds its token.
     pub(crate) fn board(
         &self,
         id: &str,
         key: impl FnOnce() -> Result<Key, KeyError>,
+        tracker: &TaskTracker,
     ) -> Result<Boarding<T>, KeyError> {
         let hash = self.hash(id);
         let mut shard = self.shard(hash);
@@ -69,18 +72,20 @@ impl<T> Table<T> {
             return Ok(Boarding::Closed);
         }
         if let Ok(found) = shard.flights.find_entry(hash, |f| f.key().id() == id) {
-            if found.get().join() {
-                return Ok(Boarding::Join(Arc::clone(found.get())));
+            if let Some(nth) = found.get().join() {
+                return Ok(Boarding::Join(Arc::clone(found.get()), nth));
             }
             // Abandoned, and its driver has not come to remove it yet.
             found.remove();
         }
         let flight = Arc::new(Flight::new(key()?));
+        // Under the lock that a close takes: it waits for whoever leads.
+        let aboard = tracker.token();
         let hasher = &self.hasher;
         shard
             .flights
             .insert_unique(hash, Arc::clone(&flight), |f| hasher.hash_one(f.key().id()));
-        Ok(Boarding::Lead(flight))
+        Ok(Boarding::Lead(flight, aboard))
     }
 
     /// Removes a flight that has ended; whether it was still there. One that has been replaced is left alone.

@@ -15,7 +15,6 @@ use super::look::{Looked, look, read};
 use super::voyage::{board, run, travel};
 use crate::called::Called;
 use crate::hub::far;
-use crate::settled::Settled;
 use crate::shared::Terms;
 use crate::work::{Ended, caught};
 use crate::{Computed, Error, Lease, Memo, Memolock, Source};
@@ -64,7 +63,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
             Ok(looked) => {
                 for ((nth, key), looked) in asked.keys.into_iter().zip(looked) {
                     let settled = read(shared, &key, looked);
-                    called[nth] = Some(Called::Settled(settled, key));
+                    called[nth] = Some(Called::settled(settled, || key));
                 }
             }
             Err(early) => early.ends(&asked.keys, &mut called, self.terms),
@@ -163,7 +162,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         for ((nth, key), looked) in keys.iter().zip(looked) {
             match looked {
                 Looked::Found(settled) => {
-                    called[*nth] = Some(Called::Settled(settled, key.clone()));
+                    called[*nth] = Some(Called::settled(settled, || key.clone()));
                 }
                 Looked::Missing(reply) => tickets.push((*nth, board(shared, key, reply))),
             }
@@ -274,10 +273,7 @@ impl<T: Send + Sync + 'static> Asked<T> {
                 asked.ended.push(match memolock.key(id) {
                     // What is here already is asked for nowhere.
                     Ok(key) => match memolock.shared().near(id) {
-                        Some(value) => {
-                            let source = Source::Near;
-                            Some(Called::Settled(Settled::Value { value, source }, key))
-                        }
+                        Some(value) => Some(Called::Found(Some(Memo::new(value, Source::Near)))),
                         None => {
                             asked.keys.push((nth, key));
                             None

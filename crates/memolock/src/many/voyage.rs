@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -41,19 +42,20 @@ where
     T: Send + Sync + 'static,
     C: Codec<T>,
 {
-    // Before the flight is in the table, so that no close overlooks this caller.
-    let aboard = shared.hub.tracker.token();
-    match shared.computes.board(key.id(), || Ok(key.clone())) {
+    let tracker = &shared.hub.tracker;
+    match shared.computes.board(key.id(), || Ok(key.clone()), tracker) {
         Err(error) => Ticket::Refused(error),
         Ok(Boarding::Closed) => Ticket::Closed,
-        Ok(Boarding::Lead(flight)) => {
+        Ok(Boarding::Lead(flight, aboard)) => {
             let mut pilot = Pilot::new(shared, Lane::Compute, flight, Mode::Compute, aboard);
             driver::begin(&mut pilot, looked);
             Ticket::Lead(pilot)
         }
-        Ok(Boarding::Join(flight)) => {
+        Ok(Boarding::Join(flight, nth)) => {
             shared.hub.counters.joins.add();
-            let passenger = Passenger::new(shared, Lane::Compute, flight);
+            // What is left of its patience is not known here: it gets a timer of its own.
+            let boarded = (flight, nth);
+            let passenger = Passenger::new(shared, Lane::Compute, boarded, Duration::ZERO);
             Ticket::Join(passenger, key.clone())
         }
     }
@@ -77,8 +79,8 @@ where
             let key = pilot.controls().flight.key().clone();
             (pilot, key)
         }
-        Ticket::Join(passenger, key) => match passenger.ride(deadline).await {
-            Ride::Settled(settled) => return Called::Settled(settled, key),
+        Ticket::Join(mut passenger, key) => match passenger.ride(deadline).await {
+            Ride::Settled(settled) => return Called::settled(settled, || key),
             Ride::TimedOut => return Called::TimedOut(key, Phase::Waiting, terms.wait_timeout),
             Ride::Seat(mut pilot) => {
                 pilot.adopt(Mode::Compute);
@@ -88,7 +90,7 @@ where
     };
     let gatherer = part.gatherer;
     match driver::fly(pilot, part, gatherer, deadline, terms.ttl).await {
-        Ok(settled) => Called::Settled(settled, key),
+        Ok(settled) => Called::settled(settled, || key),
         Err(phase) => Called::TimedOut(key, phase, terms.wait_timeout),
     }
 }
