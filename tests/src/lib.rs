@@ -3,6 +3,7 @@
 mod adapter;
 mod case;
 pub mod faults;
+mod ground;
 pub mod hang;
 pub mod interop;
 mod languages;
@@ -13,6 +14,7 @@ pub mod soak;
 
 pub use adapter::{Adapter, Call, Ours, end_of};
 pub use case::{Case, matrix};
+pub use ground::Ground;
 pub use languages::{Language, python};
 pub use peer::{Event, Peer, Style};
 
