@@ -1,10 +1,12 @@
 //! Our side, over either adapter.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use memolock::codec::Text;
+use memolock::core::redis::TlsOptions;
 use memolock::core::{BackendError, Key};
 use memolock::fred::FredBackend;
 use memolock::redis_rs::RedisBackend;
@@ -46,9 +48,27 @@ impl Adapter {
     /// # Panics
     /// If it cannot.
     pub async fn connect_within(self, url: &str, bound: Option<Duration>) -> Arc<dyn Backend> {
+        self.connect_trusting(url, bound, None).await
+    }
+
+    /// The same to a server with TLS, whose authority is in this file.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub async fn connect_trusting(
+        self,
+        url: &str,
+        bound: Option<Duration>,
+        authority: Option<&Path>,
+    ) -> Arc<dyn Backend> {
+        let mut tls = TlsOptions::new();
+        if let Some(file) = authority {
+            let pem = std::fs::read(file);
+            tls = tls.authority(pem.unwrap_or_else(|e| panic!("{}: {e}", file.display())));
+        }
         match self {
             Self::RedisRs | Self::Pooled => {
-                let mut builder = RedisBackend::builder(url);
+                let mut builder = RedisBackend::builder(url).tls(tls);
                 if let Some(bound) = bound {
                     builder = builder.connect_timeout(bound).command_timeout(bound);
                 }
@@ -58,7 +78,7 @@ impl Adapter {
                 Arc::new(builder.connect().await.unwrap_or_else(|e| panic!("{e}")))
             }
             Self::Fred => {
-                let mut builder = FredBackend::builder(url);
+                let mut builder = FredBackend::builder(url).tls(tls);
                 if let Some(bound) = bound {
                     builder = builder.connect_timeout(bound).command_timeout(bound);
                 }

@@ -105,7 +105,15 @@ async fn it_counts_the_commands_that_the_server_sees() {
         .iter()
         .filter(|command| !command.from_script() && !set_up.contains(&&*command.name()))
         .collect();
-    assert_eq!(report["commands"], sent.len(), "{report} {sent:#?}");
+    let named = |name: &str| sent.iter().filter(|command| command.name() == name).count();
+    // One that is counted as it is sent may end with the process before it arrives: the last there is to send.
+    let unsent = named("SUBSCRIBE") - named("UNSUBSCRIBE");
+    let counted = report["commands"].as_u64().unwrap();
+    let sent_at_most = (sent.len() + unsent) as u64;
+    assert!(
+        (sent.len() as u64..=sent_at_most).contains(&counted),
+        "{report} {sent:#?}"
+    );
 }
 
 #[tokio::test]

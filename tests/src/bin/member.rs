@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::io::{Write, stdin, stdout};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,18 +16,21 @@ type Verdict = Result<String, String>;
 /// Computes that wait to be told what comes of them.
 type Computes = Arc<Mutex<HashMap<u64, oneshot::Sender<Verdict>>>>;
 
-/// `member ADAPTER URL TAG LEASE_MS [default]`: with `default`, the adapter's own bounds for commands, in place of
-/// bounds that only a hang would miss.
+/// `member ADAPTER URL TAG LEASE_MS [default] [trusts=FILE]`: with `default`, the adapter's own bounds for commands,
+/// in place of bounds that only a hang would miss; with `trusts`, the authority of a server with TLS.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [adapter, url, tag, lease, bounds @ ..] = &args[..] else {
-        panic!("member ADAPTER URL TAG LEASE_MS [default]");
+    let [adapter, url, tag, lease, more @ ..] = &args[..] else {
+        panic!("member ADAPTER URL TAG LEASE_MS [default] [trusts=FILE]");
     };
     let adapter = Adapter::named(adapter).expect("the name of an adapter");
     let lease = Duration::from_millis(lease.parse().expect("milliseconds"));
-    let bound = bounds.is_empty().then_some(HANG);
-    let backend = adapter.connect_within(url, bound).await;
+    let bound = (!more.iter().any(|word| word == "default")).then_some(HANG);
+    let trusts = more.iter().find_map(|word| word.strip_prefix("trusts="));
+    let backend = adapter
+        .connect_trusting(url, bound, trusts.map(Path::new))
+        .await;
     let ours = Ours::over(backend, tag, |builder| builder.lease(lease)).await;
     let (ours, computes) = (Arc::new(ours), Computes::default());
     say(&Told::Ready);

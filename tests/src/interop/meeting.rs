@@ -1,13 +1,13 @@
-//! One meeting: who holds, who waits, at which server.
+//! One meeting: who holds, who waits, and where.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memolock_testkit::TestServer;
+use memolock::core::Key;
 
 use super::Member;
-use crate::{Adapter, SECOND, eventually};
+use crate::{Adapter, Ground, SECOND, eventually};
 
 /// A lease that no test outlives: who goes on before was told to.
 const LONG: Duration = Duration::from_secs(300);
@@ -21,8 +21,8 @@ pub struct Meeting {
     pub waiter: Adapter,
     /// The tag.
     pub tag: String,
-    /// The server, which other meetings use at the same time.
-    pub server: Arc<TestServer>,
+    /// Where, with other meetings at the same time.
+    pub ground: Arc<Ground>,
     /// The program of members.
     pub program: PathBuf,
 }
@@ -47,29 +47,30 @@ impl Meeting {
 
     /// Waits until so many processes listen for `id`.
     pub async fn listening(&self, id: &str, processes: i64) {
-        let channel = format!("{}/notif:{id}", self.tag);
+        let channel = self.key(id).notif_channel();
         eventually("a listener", || async {
-            let count = self.command(&["PUBSUB", "NUMSUB", &channel]).await;
-            count.items()[1].as_int() == Some(processes)
+            self.ground.listeners(&channel).await == processes
         })
         .await;
     }
 
     /// Waits until nobody holds the lock of `id`.
     pub async fn unlocked(&self, id: &str) {
-        let lock = format!("{}/lock:{id}", self.tag);
+        let lock = self.key(id).lock_name();
         eventually("a free lock", || async {
-            self.command(&["EXISTS", &lock]).await.as_int() == Some(0)
+            let found = self.ground.command(&lock, &["EXISTS", &lock]).await;
+            found.as_int() == Some(0)
         })
         .await;
     }
 
-    /// Sends one command.
-    pub async fn command(&self, words: &[&str]) -> memolock_testkit::Value {
-        crate::cli(&self.server, words).await
+    /// The key of `id`, as both have it.
+    #[must_use]
+    pub fn key(&self, id: &str) -> Key {
+        self.ground.key(&self.tag, id)
     }
 
     async fn member(&self, adapter: Adapter, lease: Duration) -> Member {
-        Member::start(&self.program, adapter, self.server.url(), &self.tag, lease).await
+        Member::start_on(&self.program, adapter, &self.ground, &self.tag, lease).await
     }
 }

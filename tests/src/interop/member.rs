@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::wire::{Order, Told};
-use crate::{Adapter, HANG};
+use crate::{Adapter, Ground, HANG};
 
 /// How a call of a member ended.
 pub type Ending = Result<Option<(String, String)>, String>;
@@ -38,6 +38,23 @@ impl Member {
         lease: Duration,
     ) -> Self {
         Self::start_with(program, adapter, url, tag, lease, &[]).await
+    }
+
+    /// The same on a ground, which it trusts.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub async fn start_on(
+        program: &Path,
+        adapter: Adapter,
+        ground: &Ground,
+        tag: &str,
+        lease: Duration,
+    ) -> Self {
+        let trusts = ground.authority();
+        let trusts = trusts.map(|file| format!("trusts={}", file.display()));
+        let more: Vec<&str> = trusts.iter().map(String::as_str).collect();
+        Self::start_with(program, adapter, ground.url(), tag, lease, &more).await
     }
 
     /// The same with the adapter's own bounds for commands: it meets outages.

@@ -141,14 +141,12 @@ async fn stranger(meeting: Meeting) {
     holder.triggers(held).await;
     let awaited = waiter.ask("a").await;
     meeting.listening("a", 2).await;
-    let (name, notif) = (
-        format!("{}:a", meeting.tag),
-        format!("{}/notif:a", meeting.tag),
-    );
-    meeting
-        .command(&["SET", &name, "made", "PX", "60000"])
-        .await;
-    meeting.command(&["PUBLISH", &notif, "made"]).await;
+    let key = meeting.key("a");
+    let (name, notif) = (key.value_name(), key.notif_channel());
+    let set = ["SET", &name, "made", "PX", "60000"];
+    meeting.ground.command(&name, &set).await;
+    let publish = ["PUBLISH", &notif, "made"];
+    meeting.ground.command(&name, &publish).await;
     assert_eq!(holder.ended(held).await, found("made", "Awaited"));
     assert_eq!(waiter.ended(awaited).await, found("made", "Awaited"));
     meeting.unlocked("a").await;

@@ -1,40 +1,43 @@
-//! Every pair in every scenario at one server, and the table of how they ended.
+//! Every pair in every scenario on one ground, and the table of how they ended.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use memolock_testkit::{TestServer, unique_tag};
+use memolock_testkit::unique_tag;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{Meeting, SCENARIOS};
-use crate::{Adapter, cli};
+use crate::{Adapter, Ground};
 
 /// Meetings at a time: each is two processes, and most of them wait.
 const AT_ONCE: usize = 8;
 
-/// How every meeting at one server ended.
+/// How every meeting on one ground ended.
 pub struct Table {
-    /// What the server says it is, and where it came from.
-    server: String,
+    /// What it is.
+    ground: String,
+    /// Who could come.
+    adapters: &'static [Adapter],
     /// By pair and scenario: why it failed, if it did.
     ends: BTreeMap<(String, usize), Option<String>>,
 }
 
 impl Table {
     /// Has every ordered pair of adapters meet in every scenario.
-    pub async fn play(server: TestServer, program: &Path) -> Self {
-        let (server, seats) = (Arc::new(server), Arc::new(Semaphore::new(AT_ONCE)));
+    pub async fn play(ground: impl Into<Ground>, program: &Path) -> Self {
+        let ground: Arc<Ground> = Arc::new(ground.into());
+        let (adapters, seats) = (ground.adapters(), Arc::new(Semaphore::new(AT_ONCE)));
         let (mut playing, mut names) = (JoinSet::new(), BTreeMap::new());
         for (nth, scenario) in SCENARIOS.iter().enumerate() {
-            for (holder, waiter) in pairs() {
+            for (holder, waiter) in pairs(adapters) {
                 let meeting = Meeting {
                     holder,
                     waiter,
                     tag: unique_tag("interop"),
-                    server: Arc::clone(&server),
+                    ground: Arc::clone(&ground),
                     program: program.to_owned(),
                 };
                 let (seats, play) = (Arc::clone(&seats), scenario.play);
@@ -55,7 +58,8 @@ impl Table {
             ends.insert(name, why);
         }
         Self {
-            server: named(&server).await,
+            ground: ground.name().await,
+            adapters,
             ends,
         }
     }
@@ -65,7 +69,10 @@ impl Table {
     /// # Panics
     /// If a meeting failed, or did not take place.
     pub fn assert_ok(&self) {
-        assert_eq!(self.ends.len(), pairs().count() * SCENARIOS.len());
+        assert_eq!(
+            self.ends.len(),
+            pairs(self.adapters).count() * SCENARIOS.len()
+        );
         assert!(self.ends.values().all(Option::is_none), "{self}");
     }
 
@@ -79,12 +86,12 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n{}", self.server)?;
+        writeln!(f, "\n{}", self.ground)?;
         write!(f, "  {:34}", "holder -> waiter")?;
         for scenario in SCENARIOS {
             write!(f, " {:>12}", scenario.name)?;
         }
-        for (holder, waiter) in pairs() {
+        for (holder, waiter) in pairs(self.adapters) {
             let pair = pair(holder, waiter);
             write!(f, "\n  {pair:34}")?;
             for nth in 0..SCENARIOS.len() {
@@ -104,9 +111,9 @@ impl fmt::Display for Table {
     }
 }
 
-fn pairs() -> impl Iterator<Item = (Adapter, Adapter)> {
-    let all = Adapter::ALL.into_iter();
-    all.flat_map(|holder| Adapter::ALL.into_iter().map(move |waiter| (holder, waiter)))
+fn pairs(adapters: &'static [Adapter]) -> impl Iterator<Item = (Adapter, Adapter)> {
+    let each = |holder: &'static Adapter| adapters.iter().map(move |waiter| (*holder, *waiter));
+    adapters.iter().flat_map(each)
 }
 
 fn pair(holder: Adapter, waiter: Adapter) -> String {
@@ -121,16 +128,4 @@ fn reason(error: tokio::task::JoinError) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no message").replace('\n', " ")
-}
-
-/// The server's own words, not the image's name.
-async fn named(server: &TestServer) -> String {
-    let info = cli(server, &["INFO", "server"]).await;
-    let info = info.as_str().unwrap_or_default();
-    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
-    let version = match field("valkey_version:") {
-        Some(version) => format!("Valkey {version}"),
-        None => format!("Redis {}", field("redis_version:").unwrap_or("?")),
-    };
-    format!("{version}, {}", server.provider())
 }
