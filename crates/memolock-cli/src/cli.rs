@@ -11,7 +11,7 @@ use crate::exit::Failure;
 use crate::tls::TlsFiles;
 
 const URL_HELP: &str = "The server: redis://[user:pass@]host[:port][/db], rediss://…, \
-                        redis-sentinel://host[:port][,host…]/service[/db] or redis+unix:///path.sock";
+                        redis-sentinel://host[:port][,host…]/service[/db], redis-cluster://host[:port][,host…] or redis+unix:///path.sock";
 
 const EXIT_CODES: &str = "\
 Exit codes:

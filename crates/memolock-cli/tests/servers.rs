@@ -1,9 +1,9 @@
-//! Servers with TLS and masters behind sentinels, by every command that needs a server.
+//! Servers with TLS, masters behind sentinels, and clusters, by every command that needs a server.
 
 mod common;
 
 use common::{memolock, run};
-use memolock_testkit::{ClientAuth, TestSentinel, TlsServer};
+use memolock_testkit::{ClientAuth, ClusterOptions, TestCluster, TestSentinel, TlsServer};
 use tokio::process::Command;
 
 const BACKENDS: [&str; 2] = ["redis-rs", "fred"];
@@ -122,5 +122,42 @@ async fn a_master_is_found_and_followed() {
             ended.fails(1).contains("no master named likes"),
             "{ended:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_one_store() {
+    let options = ClusterOptions {
+        replicas_per_master: 0,
+        ..ClusterOptions::default()
+    };
+    let cluster = TestCluster::start_local_with(options).await;
+    let cluster = cluster.expect("a cluster");
+    for (backend, other) in BACKENDS.into_iter().zip(BACKENDS.into_iter().rev()) {
+        // A name for each of them, so that they fall on several nodes.
+        for n in 0..6 {
+            let id = format!("{backend}-{n}");
+            let put = ["put", "--id", &id, backend];
+            run(on(cluster.url(), backend, &put)).await.succeeds();
+            let get = run(on(cluster.url(), other, &["get", "--id", &id])).await;
+            assert_eq!(get.succeeds().text(), backend);
+        }
+        let herd = [
+            "herd",
+            "--processes",
+            "4",
+            "--tasks",
+            "400",
+            "--keys",
+            "9",
+            "--json",
+        ];
+        let report = run(on(cluster.url(), backend, &herd))
+            .await
+            .succeeds()
+            .json();
+        assert_eq!(report["computes"], 9, "{report}");
+        assert_eq!(report["errors"], 0, "{report}");
+        assert_eq!(report["wrong"], 0, "{report}");
     }
 }
