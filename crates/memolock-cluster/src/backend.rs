@@ -1,6 +1,7 @@
 //! The cluster as a backend: which command goes to which slot.
 
 use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -342,6 +343,15 @@ impl<O: Opener> Backend for Cluster<O> {
     async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError> {
         let ear = Ear::open(self.shared(), key).await?;
         Ok(Box::pin(ear.events()))
+    }
+
+    /// A master fails by itself. Classic layouts put a key's names on up to three of them: that of its value counts.
+    fn failure_domain(&self, key: &Key) -> u64 {
+        let atlas = self.shared().atlas();
+        let place = atlas.place(key_slot(key));
+        place.map_or(0, |place| {
+            BuildHasherDefault::<DefaultHasher>::default().hash_one(place)
+        })
     }
 
     fn introduce(&self, tag: &Tag) {

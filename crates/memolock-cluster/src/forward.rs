@@ -26,6 +26,9 @@ macro_rules! forward_backend {
                 fn track(&self, space: &Keyspace) -> Option<Tracking> {
                     self.backend().track(space)
                 }
+                fn failure_domain(&self, key: &Key) -> u64 {
+                    self.backend().failure_domain(key)
+                }
                 fn introduce(&self, tag: &Tag) {
                     self.backend().introduce(tag);
                 }

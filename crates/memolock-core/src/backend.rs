@@ -204,6 +204,16 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// published before this call. After a gap, [`Event::Resumed`] comes once messages flow again.
     async fn subscribe(&self, key: &Key) -> Result<Subscription, BackendError>;
 
+    /// The part of the store that answers for this key, as far as parts can fail by themselves: a number that keys of one
+    /// part share now. Whoever finds that a part does not answer spares that part, and goes on asking the others. It
+    /// may be another number after a failover. Asked in trouble alone.
+    ///
+    /// The default says that the store fails as a whole.
+    fn failure_domain(&self, key: &Key) -> u64 {
+        let _ = key;
+        0
+    }
+
     /// Somebody who memoizes calls of this tag uses the backend from now on: for those who look at the store's
     /// list of connections. It returns at once, costs nothing if the store will not be told, and nothing
     /// depends on it.
@@ -229,6 +239,9 @@ macro_rules! forward {
         impl<B: Backend + ?Sized> Backend for $pointer {
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
+            }
+            fn failure_domain(&self, key: &Key) -> u64 {
+                (**self).failure_domain(key)
             }
             async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {
                 (**self).check(space).await

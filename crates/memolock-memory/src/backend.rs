@@ -339,6 +339,11 @@ impl Backend for MemoryBackend {
             .map(|listener| Box::pin(listener) as Subscription)
     }
 
+    /// It fails as a whole, or rather never.
+    fn failure_domain(&self, _key: &Key) -> u64 {
+        0
+    }
+
     /// There is no list of connections.
     fn introduce(&self, _tag: &Tag) {}
 

@@ -113,6 +113,9 @@ impl<B: Backend> Backend for Logged<B> {
         println!("subscribe {key}");
         self.0.subscribe(key).await
     }
+    fn failure_domain(&self, key: &Key) -> u64 {
+        self.0.failure_domain(key)
+    }
     fn introduce(&self, tag: &Tag) {
         self.0.introduce(tag);
     }

@@ -1,6 +1,7 @@
 //! The store as flights see it: the backend behind its circuit breaker. No trait, and so no second
 //! allocation for each command.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,11 +131,9 @@ impl Store {
     /// As [`renew`](Self::renew), each with its own answer.
     pub(crate) async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
         let answers = self.backend().renew_each(renewals).await;
-        // One word for all of them: an answer, if there is one.
-        let word = answers.iter().find(|answer| answer.is_ok());
-        if let (Some(first), Some(word)) = (renewals.first(), word.or(answers.first())) {
-            self.breaker.note(&first.key, word.as_ref().err());
-        }
+        let ended = renewals.iter().zip(&answers);
+        let ended = ended.map(|(renewal, answer)| (&renewal.key, answer.as_ref().err()));
+        self.breaker.note_all(self.backend(), ended);
         answers
     }
 
@@ -200,16 +199,19 @@ impl Store {
     }
 
     pub(crate) async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
-        let call = self.backend().get_many(keys);
-        self.guard_many(Operation::Get, keys, |key| key, call).await
+        let worth = self.worth(keys, |key| key);
+        let call = self.backend().get_many(&worth.sent);
+        self.guard_many(Operation::Get, &worth, |key| key, call)
+            .await
     }
 
     pub(crate) async fn acquire_many(
         &self,
         tries: &[Attempt],
     ) -> Vec<Result<Acquired, BackendError>> {
-        let call = self.backend().acquire_many(tries);
-        self.guard_many(Operation::Acquire, tries, |t| &t.key, call)
+        let worth = self.worth(tries, |t| &t.key);
+        let call = self.backend().acquire_many(&worth.sent);
+        self.guard_many(Operation::Acquire, &worth, |t| &t.key, call)
             .await
     }
 
@@ -217,44 +219,64 @@ impl Store {
         &self,
         values: &[Fulfilment],
     ) -> Vec<Result<Fulfilled, BackendError>> {
-        let call = self.backend().fulfil_many(values);
-        self.guard_many(Operation::Fulfil, values, |v| &v.key, call)
+        let worth = self.worth(values, |v| &v.key);
+        let call = self.backend().fulfil_many(&worth.sent);
+        self.guard_many(Operation::Fulfil, &worth, |v| &v.key, call)
             .await
     }
 
-    /// [`guard`](Self::guard) for many keys at once: to the breaker they are one command.
-    async fn guard_many<Q, R>(
+    /// What of this is worth sending: all of it, but where the breaker is open.
+    fn worth<'a, Q: Clone>(&self, asked: &'a [Q], key: impl Fn(&Q) -> &Key) -> Worth<'a, Q> {
+        let spared = |one: &Q| !self.breaker.admits(self.backend(), key(one));
+        let spared: Vec<bool> = asked.iter().map(spared).collect();
+        let sent = match spared.contains(&true) {
+            false => Cow::Borrowed(asked),
+            true => {
+                let sent = asked.iter().zip(&spared).filter(|(_, spared)| !**spared);
+                Cow::Owned(sent.map(|(one, _)| one.clone()).collect())
+            }
+        };
+        Worth {
+            asked,
+            spared,
+            sent,
+        }
+    }
+
+    /// [`guard`](Self::guard) for many keys at once. `call` is for those that are sent.
+    async fn guard_many<Q: Clone, R>(
         &self,
         operation: Operation,
-        asked: &[Q],
+        worth: &Worth<'_, Q>,
         key: impl Fn(&Q) -> &Key,
         call: impl Future<Output = Vec<Result<R, BackendError>>>,
     ) -> Vec<Result<R, BackendError>> {
-        let all = |error: &dyn Fn(&Key) -> BackendError| {
-            asked.iter().map(|one| Err(error(key(one)))).collect()
+        let answers = match worth.sent.is_empty() {
+            true => Vec::new(),
+            false => call.await,
         };
-        if self.breaker.is_open() {
-            self.spared.add();
-            return all(&|key| Breaker::refusal(operation, key));
+        if answers.len() != worth.sent.len() {
+            let why = format!("{} answers for {} keys", answers.len(), worth.sent.len());
+            let error =
+                |one| BackendError::new(ErrorKind::Protocol, operation, why.clone()).on(key(one));
+            return worth.asked.iter().map(|one| Err(error(one))).collect();
         }
-        let answers = call.await;
-        if answers.len() != asked.len() {
-            let why = format!("{} answers for {} keys", answers.len(), asked.len());
-            return all(&|key| {
-                BackendError::new(ErrorKind::Protocol, operation, why.clone()).on(key)
-            });
+        let ended = worth.sent.iter().zip(&answers);
+        let ended = ended.map(|(one, answer)| (key(one), answer.as_ref().err()));
+        self.breaker.note_all(self.backend(), ended);
+        if !worth.spared.contains(&true) {
+            return answers;
         }
-        // Answers first: parts that came late beside them are one time-out, not as many as there were keys.
-        let errors = || answers.iter().map(|answer| answer.as_ref().err());
-        let late = |error: &BackendError| error.kind() == ErrorKind::Timeout;
-        let of = |nth: Option<usize>| nth.and_then(|n| Some((asked.get(n)?, answers.get(n)?)));
-        let answered = answers.iter().position(Result::is_ok);
-        let in_time = answered.or_else(|| errors().position(|error| !error.is_some_and(late)));
-        let too_late = errors().position(|error| error.is_some_and(late));
-        for (one, answer) in [of(in_time), of(too_late)].into_iter().flatten() {
-            self.breaker.note(key(one), answer.as_ref().err());
-        }
-        answers
+        self.spared.add();
+        let mut answers = answers.into_iter();
+        let answer = |(one, spared): (&Q, &bool)| {
+            match spared {
+                true => None,
+                false => answers.next(),
+            }
+            .unwrap_or_else(|| Err(Breaker::refusal(operation, key(one))))
+        };
+        worth.asked.iter().zip(&worth.spared).map(answer).collect()
     }
 
     /// Sends a command, unless the breaker is open.
@@ -264,7 +286,7 @@ impl Store {
         key: &Key,
         call: impl Future<Output = Result<R, BackendError>>,
     ) -> Result<R, BackendError> {
-        if self.breaker.is_open() {
+        if !self.breaker.admits(self.backend(), key) {
             self.spared.add();
             return Err(Breaker::refusal(operation, key));
         }
@@ -278,9 +300,17 @@ impl Store {
         call: impl Future<Output = Result<R, BackendError>>,
     ) -> Result<R, BackendError> {
         let reply = call.await;
-        self.breaker.note(key, reply.as_ref().err());
+        self.breaker.note(self.backend(), key, reply.as_ref().err());
         reply
     }
+}
+
+/// What is asked of many keys, as the breaker has it.
+struct Worth<'a, Q: Clone> {
+    asked: &'a [Q],
+    /// Of each, whether it is not sent.
+    spared: Vec<bool>,
+    sent: Cow<'a, [Q]>,
 }
 
 fn miscounted(answers: usize, keys: usize) -> BackendError {

@@ -244,3 +244,96 @@ async fn a_rhythm_without_rest_is_refused() {
     assert!(matches!(refused, Err(Error::Config(_))), "{refused:?}");
     spy.close().await;
 }
+
+/// Of a cluster's masters one hangs: the others go on being asked, and their callers compute under leases.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_does_not_answer_is_spared_by_itself() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    spy.part().silence(true);
+    // No answer of another part comes between.
+    for id in ["far a", "far b"] {
+        likes.get_or_compute(id, |_| value("local")).await.unwrap();
+    }
+    assert!(likes.stats().circuit_open);
+    settle("a probe", || spy.count(Operation::Get) == 4).await;
+    let (degraded, spared) = (likes.stats().degraded, likes.stats().spared);
+    for id in 0..20 {
+        let id = format!("near {id}");
+        likes
+            .get_or_compute(&id, |_| value("stored"))
+            .await
+            .unwrap();
+        assert_eq!(*likes.get(&id).await.unwrap().unwrap(), "stored");
+    }
+    // Nor do answers of others close it for this one.
+    let local = likes.get_or_compute("far c", |_| value("local")).await;
+    assert_eq!(*local.unwrap(), "local");
+    let stats = likes.stats();
+    assert!(stats.circuit_open);
+    assert_eq!(stats.degraded, degraded + 1);
+    assert_eq!(stats.spared, spared + 2, "two looks");
+    spy.part().silence(false);
+    sleep(SECOND).await;
+    assert!(!likes.stats().circuit_open);
+    likes
+        .get_or_compute("far d", |_| value("stored"))
+        .await
+        .unwrap();
+    assert_eq!(*likes.get("far d").await.unwrap().unwrap(), "stored");
+    nothing_left(&spy, &[&likes]).await;
+}
+
+/// A call for many ids is sent without those of the part that does not answer.
+#[tokio::test(start_paused = true)]
+async fn batches_leave_out_the_part_that_does_not_answer() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    for id in ["near a", "far a", "near b", "far b"] {
+        likes.put(id, &id.to_owned()).await.unwrap();
+    }
+    spy.part().silence(true);
+    // Together they are one time-out, however many they are, and no answer of the part's own comes between.
+    for _ in 0..2 {
+        let found = likes.get_many(["far a", "near a", "far b"]).await;
+        assert_eq!(found.iter().filter(|(_, found)| found.is_ok()).count(), 1);
+    }
+    assert!(likes.stats().circuit_open);
+    let spared = likes.stats().spared;
+    let found = likes.get_many(["near a", "far a", "near b", "far b"]).await;
+    let found = found.into_iter();
+    let found: Vec<_> = found
+        .map(|(_, found)| found.ok().flatten().map(|memo| memo.to_string()))
+        .collect();
+    let found: Vec<_> = found.iter().map(Option::as_deref).collect();
+    assert_eq!(found, [Some("near a"), None, Some("near b"), None]);
+    assert!(likes.stats().spared > spared);
+    nothing_left(&spy, &[&likes]).await;
+}
+
+/// After a failover the keys are another part's: the old one is forgotten, though it never answers.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_none_any_more_is_forgotten() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    spy.part().silence(true);
+    for id in ["far a", "far b"] {
+        likes.get_or_compute(id, |_| value("local")).await.unwrap();
+    }
+    assert!(likes.stats().circuit_open);
+    spy.part().replace();
+    sleep(SECOND).await;
+    assert!(!likes.stats().circuit_open);
+    likes
+        .get_or_compute("far c", |_| value("stored"))
+        .await
+        .unwrap();
+    assert_eq!(*likes.get("far c").await.unwrap().unwrap(), "stored");
+    let asked = spy.total();
+    sleep(SECOND * 60).await;
+    assert_eq!(
+        spy.total(),
+        asked,
+        "somebody probes for a part that is gone"
+    );
+}

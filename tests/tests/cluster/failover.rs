@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use memolock_tests::{HANG, SECOND};
+use memolock_testkit::{ClusterOptions, TestCluster};
+use memolock_tests::{HANG, SECOND, eventually};
 use tokio::time::{sleep, timeout};
 
 use crate::fleet::{ADAPTERS, Fleet, cluster};
@@ -88,6 +89,43 @@ async fn a_master_that_hangs_is_replaced() {
         let longest = timeout(HANG, work).await.expect("a hang");
         assert!(longest < FAILOVER + 2 * SECOND, "{adapter:?}: {longest:?}");
         cluster.nodes()[1].resume().await.unwrap();
+        fleet.close().await;
+    }
+}
+
+/// Callers who ask for one id after another all end up waiting for the master that hangs, and no answer comes
+/// between: the others are asked all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_hangs_costs_the_others_callers_no_leases() {
+    // Nobody misses it, and nobody takes its place.
+    let options = ClusterOptions {
+        replicas_per_master: 0,
+        node_timeout: 2 * HANG,
+        ..ClusterOptions::default()
+    };
+    let cluster = TestCluster::start_local_with(options).await.unwrap();
+    let mut ids: Vec<Vec<String>> = vec![Vec::new(); 3];
+    for n in 0..200 {
+        let id = n.to_string();
+        ids[cluster.master_of(&format!("{{{id}}}")).await.unwrap()].push(id);
+    }
+    for adapter in ADAPTERS {
+        let fleet = Fleet::start(adapter, &cluster, 1, |b| b).await;
+        cluster.nodes()[0].pause().await.unwrap();
+        let stuck = ids[0].iter().take(8);
+        let stuck = stuck.map(|id| fleet.get(0, id, Duration::ZERO));
+        timeout(HANG, join_all(stuck)).await.expect("a hang");
+        let likes = &fleet.likes[0];
+        assert!(likes.stats().circuit_open, "{adapter:?}");
+        let before = likes.stats().degraded;
+        assert_eq!(before, 8, "{adapter:?}");
+        for id in ids[1].iter().chain(&ids[2]) {
+            fleet.get(0, id, Duration::ZERO).await;
+            assert!(likes.get(id).await.unwrap().is_some(), "{adapter:?}: {id}");
+        }
+        assert_eq!(likes.stats().degraded, before, "{adapter:?}");
+        cluster.nodes()[0].resume().await.unwrap();
+        eventually("a closed breaker", || async { !likes.stats().circuit_open }).await;
         fleet.close().await;
     }
 }

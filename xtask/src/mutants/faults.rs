@@ -151,8 +151,8 @@ pub(crate) const FAULTS: [Fault; 37] = [
     fault(
         "a breaker never closes",
         BREAKER,
-        "if self.is_open() && self.open.swap(false, Relaxed) {",
-        "if false {",
+        "let healed = parts.remove(&domain);",
+        "let _ = domain;\n        let healed: Option<Part> = None;",
     ),
     fault(
         "an open breaker holds back clean-up",

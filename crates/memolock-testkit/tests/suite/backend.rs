@@ -366,6 +366,10 @@ impl Backend for Broken {
         ))
     }
 
+    fn failure_domain(&self, key: &Key) -> u64 {
+        self.store.memory.failure_domain(key)
+    }
+
     fn introduce(&self, _tag: &Tag) {}
 
     fn stats(&self) -> BackendStats {

@@ -3,6 +3,7 @@
 // Each test file uses its own part.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+mod part;
 mod tracked;
 
 use std::collections::VecDeque;
@@ -19,6 +20,7 @@ use memolock::core::{
 };
 use memolock::memory::MemoryBackend;
 use memolock::{Backend, Builder, Memolock};
+pub use part::Part;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 pub use tracked::Wire;
@@ -61,6 +63,7 @@ struct Inner {
     /// Ends of connections, as every subscription hears them: true for a gap.
     gaps: broadcast::Sender<bool>,
     wire: Wire,
+    part: Part,
 }
 
 impl Spy {
@@ -76,6 +79,7 @@ impl Spy {
             called: Notify::new(),
             gaps: broadcast::channel(16).0,
             wire: Wire::default(),
+            part: Part::default(),
         }))
     }
 
@@ -98,6 +102,11 @@ impl Spy {
     /// How changes travel.
     pub fn wire(&self) -> &Wire {
         &self.0.wire
+    }
+
+    /// A part of the store that may fail by itself.
+    pub fn part(&self) -> &Part {
+        &self.0.part
     }
 
     /// The store behind, untampered.
@@ -143,6 +152,9 @@ impl Spy {
         if let Some(kind) = broken {
             return error(kind);
         }
+        if let Some(error) = key.and_then(|key| self.part().refuses(operation, key)) {
+            return Err(error);
+        }
         let fault = {
             let mut faults = self.0.faults.lock().unwrap();
             let at = faults.iter().position(|(o, _)| *o == operation);
@@ -184,7 +196,13 @@ impl Spy {
     ) -> Vec<Result<R, BackendError>> {
         let call = async { Ok(call.await) };
         match self.around(operation, None, call).await {
-            Ok(answers) => answers,
+            Ok(answers) => keys
+                .zip(answers)
+                .map(|(key, answer)| match self.part().refuses(operation, key) {
+                    Some(error) => Err(error),
+                    None => answer,
+                })
+                .collect(),
             Err(error) => keys.map(|key| Err(error.clone().on(key))).collect(),
         }
     }
@@ -194,6 +212,9 @@ impl Spy {
 impl Backend for Spy {
     fn capabilities(&self) -> Capabilities {
         self.store().capabilities()
+    }
+    fn failure_domain(&self, key: &Key) -> u64 {
+        self.part().of(key)
     }
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
         self.around(Operation::Get, Some(key), self.store().get(key))

@@ -159,6 +159,9 @@ impl Backend for Slow {
             None => heard,
         })
     }
+    fn failure_domain(&self, key: &Key) -> u64 {
+        self.spy.failure_domain(key)
+    }
     fn introduce(&self, tag: &Tag) {
         self.spy.introduce(tag);
     }
