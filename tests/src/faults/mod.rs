@@ -15,11 +15,12 @@ mod holder;
 mod row;
 mod run;
 mod stage;
+mod succession;
 mod table;
 mod verdict;
 mod waiters;
 
-pub use catalogue::FAULTS;
+pub use catalogue::faults;
 pub use fault::{Ends, Expected, Fault, Felt, Maker, Place};
 pub use row::Row;
 pub use run::{LEASE, play};
