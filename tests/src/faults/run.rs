@@ -62,6 +62,9 @@ pub async fn play(fault: &Fault, adapter: Adapter, program: &Path) -> Result<Row
 
     let before = Instant::now();
     all_well(&callers, &hitter, before).await;
+    if fault.place.has_replicas() {
+        stage.replicated().await;
+    }
     let held = value(HELD, "holder") + &".".repeat(fault.bytes);
     let backends = waiters.ours.iter().map(|ours| Arc::clone(&ours.backend));
     let backends: Vec<_> = backends.collect();

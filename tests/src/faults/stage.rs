@@ -121,6 +121,14 @@ impl Stage {
         self.ground.command(&lock, &["DEL", &lock]).await;
     }
 
+    /// Returns once a replica has what was written before: the lag of one that has just come is no part of a fault.
+    pub(super) async fn replicated(&self) {
+        let mark = format!("{{{HELD}}}/mark");
+        self.inside(&["SET", &mark, "", "PX", "60000"]).await;
+        let replicas = self.inside(&["WAIT", "1", "5000"]).await.as_int();
+        assert!(replicas >= Some(1), "the replica is not in step");
+    }
+
     /// How many connections listen for `id`.
     pub(super) async fn listeners(&self, id: &str) -> i64 {
         self.ground.listeners(&self.key(id).notif_channel()).await
