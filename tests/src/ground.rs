@@ -12,7 +12,7 @@ pub enum Ground {
     /// One server.
     Server(TestServer),
     /// The same by its port with TLS.
-    Tls(TlsServer),
+    Tls(Box<TlsServer>),
     /// A cluster.
     Cluster(TestCluster),
     /// A master and its replicas.
@@ -177,7 +177,7 @@ impl From<TestServer> for Ground {
 
 impl From<TlsServer> for Ground {
     fn from(server: TlsServer) -> Self {
-        Self::Tls(server)
+        Self::Tls(Box::new(server))
     }
 }
 

@@ -53,7 +53,7 @@ impl Row {
         };
         let recovered = match self.fault.place.has_replicas() {
             true => format!(
-                "{}, which lasted {}",
+                "{}; it lasted {}",
                 seconds(self.recovered),
                 seconds(self.lasted)
             ),

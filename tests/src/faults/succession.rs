@@ -19,7 +19,7 @@ enum Heir {
     /// A node of a cluster, which is asked itself: questions to all would wait for the one that is silent.
     Replica(usize),
     /// Sentinels announce it.
-    Announced(Mutex<Switches>),
+    Announced(Box<Mutex<Switches>>),
 }
 
 impl Succession {
@@ -36,7 +36,7 @@ impl Succession {
                 (old, heir)
             }
             Ground::Sentinel(sentinel) => {
-                let switches = Mutex::new(sentinel.switches().await?);
+                let switches = Box::new(Mutex::new(sentinel.switches().await?));
                 (sentinel.master().await?, Heir::Announced(switches))
             }
         };
