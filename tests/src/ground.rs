@@ -85,6 +85,45 @@ impl Ground {
         }
     }
 
+    /// Every server that may hold data: masters and replicas.
+    #[must_use]
+    pub fn servers(&self) -> &[TestServer] {
+        match self {
+            Self::Server(server) => std::slice::from_ref(server),
+            Self::Tls(tls) => std::slice::from_ref(tls.server()),
+            Self::Cluster(cluster) => cluster.nodes(),
+            Self::Sentinel(sentinel) => sentinel.servers(),
+        }
+    }
+
+    /// The servers that have all that is stored now.
+    ///
+    /// # Panics
+    /// If nobody says which they are.
+    pub async fn masters(&self) -> Vec<&TestServer> {
+        match self {
+            Self::Cluster(cluster) => {
+                let masters = cluster.masters().await;
+                masters.into_iter().map(|at| &cluster.nodes()[at]).collect()
+            }
+            // Any name will do.
+            _ => vec![self.server_of("").await],
+        }
+    }
+
+    /// Returns once all servers agree on who is what, but for those that are known to have failed.
+    ///
+    /// # Panics
+    /// If they never do.
+    pub async fn settled(&self) {
+        let settled = match self {
+            Self::Server(_) | Self::Tls(_) => Ok(()),
+            Self::Cluster(cluster) => cluster.wait_stable().await,
+            Self::Sentinel(sentinel) => sentinel.wait_stable().await,
+        };
+        settled.unwrap_or_else(|e| panic!("{e}"));
+    }
+
     /// Sends one command to the server that has this name now, as by `redis-cli`.
     ///
     /// # Panics

@@ -17,8 +17,9 @@ cargo xtask CHORE
                          room and backend.
   interop                Have every ordered pair of adapters meet in every scenario, on a spawned server
                          and, with Docker, on three releases; print the tables.
-  faults [NAME...]       Kill, stop, pause, flush, fill, demote, lock out and unplug servers under callers of
-                         every adapter; print what they saw. NAMEs choose faults by parts of theirs.
+  faults [NAME...]       Kill, stop, pause, flush, fill, demote, depose, lock out and unplug servers, also those of
+                         clusters and of Sentinel, under callers of every adapter; print what they saw. NAMEs
+                         choose faults by parts of theirs.
   model [NAME...]        Go through every interleaving of small fleets over one key, with each fault at every
                          point; print states, steps and seconds. NAMEs choose scenarios by parts of theirs.
   fuzz [TARGET...]       Have libFuzzer (cargo-fuzz) look for inputs that break the targets of tests/fuzzing;

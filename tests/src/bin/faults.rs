@@ -4,15 +4,14 @@
 
 use std::process::ExitCode;
 
-use memolock_tests::Adapter;
-use memolock_tests::faults::{FAULTS, Fault, Table, play};
+use memolock_tests::faults::{Fault, Table, faults, play};
 use tokio::task::JoinSet;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w));
-    let faults: Vec<_> = FAULTS.iter().filter(|f| is_wanted(f.name)).collect();
+    let faults: Vec<_> = faults().filter(|f| is_wanted(f.name)).collect();
     if faults.is_empty() {
         eprintln!("no fault has such a name");
         return ExitCode::from(2);
@@ -34,9 +33,9 @@ async fn met(fault: &'static Fault, table: &mut Table) -> bool {
     let program = std::env::current_exe().expect("this program has a path");
     let program = program.with_file_name("member");
     let mut playing = JoinSet::new();
-    for (nth, adapter) in Adapter::ALL.into_iter().enumerate() {
+    for (nth, adapter) in fault.place.adapters().iter().enumerate() {
         let program = program.clone();
-        playing.spawn(async move { (nth, play(fault, adapter, &program).await) });
+        playing.spawn(async move { (nth, play(fault, *adapter, &program).await) });
     }
     let (mut rows, mut all) = (Vec::new(), true);
     while let Some(ended) = playing.join_next().await {

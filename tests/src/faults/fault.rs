@@ -4,17 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use memolock_testkit::{ServerError, TestCluster, TestSentinel, TestServer};
+
 use super::act::Act;
 use super::stage::Stage;
+use crate::{Adapter, Ground};
 
-/// One fault and its name. Each adapter meets it on a server of its own.
+/// One fault and its name. Each adapter meets it on a ground of its own.
 #[derive(Clone, Copy)]
 pub struct Fault {
     /// For choosing it.
     pub name: &'static str,
     /// What is done, for the table.
     pub what: &'static str,
-    /// Where the server must be.
+    /// Where the servers must be.
     pub place: Place,
     /// Begins it.
     pub(super) strike: fn(Arc<Stage>) -> Act,
@@ -36,13 +39,59 @@ pub struct Fault {
     pub expected: Expected,
 }
 
-/// Where a fault's server is.
+/// Where a fault's servers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// A process of our own.
     Spawned,
     /// A container: needs Docker.
     Container,
+    /// A cluster of processes: three masters with a replica each.
+    Cluster,
+    /// The same in containers.
+    ClusterOfContainers,
+    /// Processes: a master and its replica, watched by three sentinels.
+    Sentinel,
+    /// The same in containers.
+    SentinelOfContainers,
+}
+
+impl Place {
+    /// Whether it is nowhere but where Docker is.
+    #[must_use]
+    pub fn wants_docker(self) -> bool {
+        matches!(
+            self,
+            Self::Container | Self::ClusterOfContainers | Self::SentinelOfContainers
+        )
+    }
+
+    /// Whether a replica can take a master's place.
+    #[must_use]
+    pub fn has_replicas(self) -> bool {
+        !matches!(self, Self::Spawned | Self::Container)
+    }
+
+    /// Who can connect: an application's pool leads to one server.
+    #[must_use]
+    pub fn adapters(self) -> &'static [Adapter] {
+        match self.has_replicas() {
+            true => &[Adapter::RedisRs, Adapter::Fred],
+            false => &Adapter::ALL,
+        }
+    }
+
+    /// Servers that nobody else uses.
+    pub(super) async fn open(self) -> Result<Ground, ServerError> {
+        Ok(match self {
+            Self::Spawned => TestServer::start_local().await?.into(),
+            Self::Container => TestServer::start_docker().await?.into(),
+            Self::Cluster => TestCluster::start_local().await?.into(),
+            Self::ClusterOfContainers => TestCluster::start_docker().await?.into(),
+            Self::Sentinel => TestSentinel::start_local().await?.into(),
+            Self::SentinelOfContainers => TestSentinel::start_docker().await?.into(),
+        })
+    }
 }
 
 /// When the holder's compute ends.
@@ -86,7 +135,7 @@ pub enum Felt {
     Reconnects,
     /// Waiters' connections were made anew, each of them.
     WaitersReconnect,
-    /// The server counted errors of this code.
+    /// Servers counted errors of this code.
     Errors(&'static str),
     /// The waiter took over.
     Takeover,

@@ -28,7 +28,7 @@ type Pending = (oneshot::Sender<Result<String, String>>, Call);
 impl Holder {
     /// It computes when this returns.
     pub(super) async fn start(fault: &Fault, stage: &Stage, program: &Path) -> Self {
-        let url = stage.server.url();
+        let url = stage.ground.url();
         if fault.bytes > FOR_A_PIPE {
             let backend = stage.adapter.connect_within(url, fault.bound).await;
             let ours = Ours::over(backend, TAG, settings(fault)).await;

@@ -14,6 +14,8 @@ pub struct Row {
     pub fault: Fault,
     /// The adapter of all actors.
     pub adapter: Adapter,
+    /// From the strike to the end of the fault.
+    pub(super) lasted: Duration,
     /// Calls of probers and hitter between the strike and the recovery.
     pub(super) tally: Tally,
     /// The longest of them, over its compute.
@@ -33,7 +35,7 @@ pub struct Row {
     /// Connections made anew: each waiter's, and those of probers and hitter.
     pub(super) of_waiters: Vec<u64>,
     pub(super) of_callers: u64,
-    /// Errors that the server counted, where the fault is felt by that.
+    /// Errors that servers counted, where the fault is felt by that.
     pub(super) counted: u64,
 }
 
@@ -49,6 +51,14 @@ impl Row {
             Maker::Waiter => "the waiter's is stored",
             Maker::Nobody => "not stored",
         };
+        let recovered = match self.fault.place.has_replicas() {
+            true => format!(
+                "{}; it lasted {}",
+                seconds(self.recovered),
+                seconds(self.lasted)
+            ),
+            false => seconds(self.recovered),
+        };
         [
             self.fault.what.to_owned(),
             self.adapter.to_string(),
@@ -56,7 +66,7 @@ impl Row {
             seconds(self.longest),
             format!("{returned}; {stored}"),
             self.waited(),
-            seconds(self.recovered),
+            recovered,
             (self.of_callers + self.of_waiters.iter().sum::<u64>()).to_string(),
         ]
     }

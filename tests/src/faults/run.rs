@@ -37,7 +37,7 @@ const STORED: &str = "stored";
 /// If what came of it is not what must: the message has it.
 pub async fn play(fault: &Fault, adapter: Adapter, program: &Path) -> Result<Row, ServerError> {
     let stage = Arc::new(Stage::set(fault, adapter).await?);
-    let url = stage.server.url();
+    let url = stage.ground.url();
     let mut holder = Holder::start(fault, &stage, program).await;
     let mut waiters = Waiters::start(fault, &stage).await;
     let (probing, hitting) = tokio::join!(
@@ -48,16 +48,23 @@ pub async fn play(fault: &Fault, adapter: Adapter, program: &Path) -> Result<Row
     for n in 0..PROBERS {
         let ours = Ours::over(Arc::clone(&probing), TAG, settings(fault)).await;
         clients.push(ours.likes.clone());
-        callers.push(Caller::start(ours, Ids::Fresh(format!("fresh-{n}"))));
+        callers.push(Caller::start(
+            ours,
+            Ids::Fresh(stage.beside(&format!("fresh-{n}"))),
+        ));
     }
     let ours = Ours::over(Arc::clone(&hitting), TAG, settings(fault)).await;
-    let put = ours.likes.put(STORED, &value(STORED, "put")).await;
+    let stored = stage.beside(STORED);
+    let put = ours.likes.put(&stored, &value(&stored, "put")).await;
     put.unwrap_or_else(|e| panic!("{e}"));
     clients.push(ours.likes.clone());
-    let hitter = Caller::start(ours, Ids::One(STORED.to_owned()));
+    let hitter = Caller::start(ours, Ids::One(stored));
 
     let before = Instant::now();
     all_well(&callers, &hitter, before).await;
+    if fault.place.has_replicas() {
+        stage.replicated().await;
+    }
     let held = value(HELD, "holder") + &".".repeat(fault.bytes);
     let backends = waiters.ours.iter().map(|ours| Arc::clone(&ours.backend));
     let backends: Vec<_> = backends.collect();
@@ -90,6 +97,8 @@ pub async fn play(fault: &Fault, adapter: Adapter, program: &Path) -> Result<Row
     let recovered = all_well(&callers, &hitter, over).await;
     let (makers, woken) = waiters.got(&held).await;
     let (of_waiters, of_callers) = reconnects();
+    // A message goes nowhere while servers do not agree where that is.
+    stage.ground.settled().await;
     let by_push = waiters.wake_listener(&stage).await;
     waiters.wake_later(&stage).await;
     let stored = whose(&stage, &held).await;
@@ -107,6 +116,7 @@ pub async fn play(fault: &Fault, adapter: Adapter, program: &Path) -> Result<Row
     let row = Row {
         fault: *fault,
         adapter,
+        lasted: over - struck,
         tally,
         longest,
         returned: returned.map(|(got, after)| (got == held, after)),
@@ -154,7 +164,7 @@ async fn all_well(callers: &[Caller], hitter: &Caller, begin: Instant) -> Instan
 
 /// Whose value is stored as the held one.
 async fn whose(stage: &Stage, held: &str) -> Maker {
-    let stored = stage.cli(&["GET", &format!("{TAG}:{HELD}")]).await;
+    let stored = stage.cli(&["GET", &stage.key(HELD).value_name()]).await;
     match stored.as_str() {
         None => Maker::Nobody,
         Some(stored) if stored == held => Maker::Holder,

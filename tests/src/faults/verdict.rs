@@ -1,17 +1,21 @@
 //! What must hold after every fault, and what the fault's own expectations say.
 
+use std::time::Duration;
+
 use memolock::Memolock;
 use memolock::codec::Text;
-use memolock_testkit::Value;
 
 use super::callers::{Saw, value};
 use super::fault::{Ends, Fault, Felt, Maker};
 use super::row::Row;
-use super::stage::{Stage, TAG};
+use super::stage::{HELD, Stage};
 use super::waiters::FOREIGN;
 use crate::{HANG, eventually};
 
-/// Errors that the server counted.
+/// How much longer than a failover anybody may wait.
+const SOON: Duration = Duration::from_secs(2);
+
+/// Errors that servers counted.
 pub(super) async fn counted(fault: &Fault, stage: &Stage) -> u64 {
     match fault.expected.felt {
         Felt::Errors(code) => {
@@ -38,6 +42,16 @@ pub(super) fn judge(row: &Row) {
             let (same, after) = row.returned.expect("it was told to end");
             assert!(same && after < HANG, "R3: {told}");
         }
+    }
+    if fault.place.has_replicas() {
+        let soon = row.lasted + SOON;
+        let returned = row.returned.map_or(Duration::ZERO, |(_, after)| after);
+        let woken = row.woken.0.saturating_duration_since(row.woken.1);
+        assert!(
+            row.longest < soon && returned < soon,
+            "later than {soon:?}: {told}"
+        );
+        assert!(woken < SOON, "a waiter slept: {told}");
     }
     let expected = &fault.expected;
     let fine = |maker: &Maker| expected.waiter.contains(maker);
@@ -66,32 +80,20 @@ pub(super) async fn nothing_left(stage: &Stage, clients: &[Memolock<String, Text
         };
         eventually("an idle client", || async { idle() }).await;
     }
-    let foreign = format!("{TAG}/lock:{FOREIGN}");
+    let foreign = stage.key(&stage.beside(FOREIGN)).lock_name();
     eventually("no lock", || async {
-        let locks = names(stage, "lock").await;
+        let locks = stage.locks().await;
         locks.iter().all(|lock| *lock == foreign)
     })
     .await;
-    for name in names(stage, "").await {
-        let id = name.strip_prefix(&format!("{TAG}:")).unwrap_or(&name);
-        let stored = stage.cli(&["GET", &name]).await;
-        // It may have been evicted since.
-        let stored = stored.as_str().unwrap_or_default().to_owned();
-        let own = value(id, "");
+    let held = stage.key(HELD).value_name();
+    let (begin, end) = held.split_once(HELD).expect("a name has its id in it");
+    for (name, stored) in stage.values().await {
+        let id = name.strip_prefix(begin).and_then(|id| id.strip_suffix(end));
+        let (own, stored) = (value(id.unwrap_or(&name), ""), stored.unwrap_or_default());
         assert!(
             stored.is_empty() || stored.starts_with(&own),
             "{name}: {stored:.100}"
         );
     }
-}
-
-/// Names of locks, or of values.
-async fn names(stage: &Stage, kind: &str) -> Vec<String> {
-    let pattern = match kind {
-        "" => format!("{TAG}:*"),
-        kind => format!("{TAG}/{kind}:*"),
-    };
-    let names = stage.cli(&["KEYS", &pattern]).await;
-    let names = names.items().iter().filter_map(Value::as_str);
-    names.map(str::to_owned).collect()
 }

@@ -37,15 +37,16 @@ impl Waiters {
         for _ in 0..fault.waiters {
             let connected = stage
                 .adapter
-                .connect_within(stage.server.url(), fault.bound);
+                .connect_within(stage.ground.url(), fault.bound);
             let one = Arc::new(Ours::over(connected.await, TAG, settings(fault)).await);
             waiting.push(ask(&one, HELD));
             ours.push(one);
         }
-        stage.hold_foreign(FOREIGN).await;
-        let listening = ask(&ours[0], FOREIGN);
+        let foreign = stage.beside(FOREIGN);
+        stage.hold_foreign(&foreign).await;
+        let listening = ask(&ours[0], &foreign);
         stage.listening(HELD, fault.waiters).await;
-        stage.listening(FOREIGN, 1).await;
+        stage.listening(&foreign, 1).await;
         Self {
             ours,
             waiting,
@@ -80,17 +81,18 @@ impl Waiters {
     /// # Panics
     /// If the listener hangs, fails, or got what nobody made.
     pub(super) async fn wake_listener(&mut self, stage: &Stage) -> bool {
-        let (listening, said) = (&mut self.listening, value(FOREIGN, "publish"));
+        let foreign = stage.beside(FOREIGN);
+        let (listening, said) = (&mut self.listening, value(&foreign, "publish"));
         crate::eventually("the listener's subscription", || async {
-            listening.is_finished() || stage.listeners(FOREIGN).await > 0
+            listening.is_finished() || stage.listeners(&foreign).await > 0
         })
         .await;
-        stage.publish(FOREIGN, &said).await;
+        stage.publish(&foreign, &said).await;
         let (got, _) = end("the listener", listening).await;
         let got = got.unwrap_or_else(|e| panic!("the listener: {e}"));
         match got.source() {
             Source::Awaited if *got == said => true,
-            Source::Computed if *got == value(FOREIGN, "waiter") => false,
+            Source::Computed if *got == value(&foreign, "waiter") => false,
             source => panic!("the listener: a wrong value, {source:?}: {got:.100}"),
         }
     }
@@ -105,9 +107,10 @@ impl Waiters {
             let tries = AtomicUsize::new(0);
             crate::eventually("a waiter woken by push", || async {
                 let id = format!("{LATER}-{nth}-{}", tries.fetch_add(1, SeqCst));
+                let id = stage.beside(&id);
                 stage.hold_foreign(&id).await;
                 let woken = woken(stage, one, &id).await;
-                stage.cli(&["DEL", &format!("{TAG}/lock:{id}")]).await;
+                stage.let_go(&id).await;
                 woken
             })
             .await;

@@ -2,18 +2,17 @@
 
 use std::path::Path;
 
-use memolock_tests::Adapter;
-use memolock_tests::faults::{FAULTS, Fault, Place, Table, play};
+use memolock_tests::faults::{Table, faults, play};
 use tokio::task::JoinSet;
 
 /// Every adapter meets the fault of this name.
 async fn met(name: &str) {
-    let fault = FAULTS.iter().find(|fault| fault.name == name);
-    let fault: &'static Fault = fault.expect("a fault of this name");
+    let fault = faults().find(|fault| fault.name == name);
+    let fault = fault.expect("a fault of this name");
     let program = Path::new(env!("CARGO_BIN_EXE_member"));
     let mut playing = JoinSet::new();
-    for adapter in Adapter::ALL {
-        playing.spawn(async move { play(fault, adapter, program).await });
+    for adapter in fault.place.adapters() {
+        playing.spawn(async move { play(fault, *adapter, program).await });
     }
     let mut table = Table::default();
     while let Some(ended) = playing.join_next().await {
@@ -21,7 +20,7 @@ async fn met(name: &str) {
             Ok(row) => table.add(&row),
             Err(error) => {
                 let required = std::env::var_os("MEMOLOCK_TEST_DOCKER_REQUIRED").is_some();
-                assert!(fault.place == Place::Container && !required, "{error}");
+                assert!(fault.place.wants_docker() && !required, "{error}");
                 eprintln!("not run: {error}: `cargo xtask image` makes the image");
                 return;
             }
@@ -42,7 +41,8 @@ macro_rules! matrix {
 
         #[test]
         fn every_fault_is_met() {
-            assert_eq!([$($fault),*], FAULTS.map(|fault| fault.name));
+            let names: Vec<_> = faults().map(|fault| fault.name).collect();
+            assert_eq!(names, [$($fault),*]);
         }
     };
 }
@@ -65,4 +65,16 @@ matrix! {
     values_are_too_large_for_a_listeners_buffer: "large-values",
     the_container_is_paused: "container-paused",
     the_container_is_taken_off_its_network: "container-unplugged",
+    a_clusters_master_is_killed: "cluster-master-killed",
+    a_clusters_master_is_stopped_and_deposed: "cluster-master-stopped",
+    a_clusters_master_hands_over: "cluster-handover",
+    a_slot_moves_to_another_master: "cluster-slot-moved",
+    connections_to_every_node_are_killed: "cluster-clients-killed",
+    a_clusters_container_is_paused_and_deposed: "cluster-container-paused",
+    a_clusters_container_is_cut_off_and_deposed: "cluster-container-unplugged",
+    a_watched_master_is_killed: "sentinel-master-killed",
+    a_watched_master_is_stopped_and_deposed: "sentinel-master-stopped",
+    a_watched_master_hands_over: "sentinel-handover",
+    a_watched_container_is_paused_and_deposed: "sentinel-container-paused",
+    a_watched_container_is_cut_off_and_deposed: "sentinel-container-unplugged",
 }

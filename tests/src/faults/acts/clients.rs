@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use crate::cli;
 use crate::faults::act::act;
 use crate::faults::stage::Stage;
 
 /// How often connections are killed: the new ones too, in the middle of being set up.
 const KILLS: u32 = 8;
 const BETWEEN: Duration = Duration::from_millis(40);
+
+/// Who has no subscription, and who has one.
+const CLASSES: [&str; 2] = ["normal", "pubsub"];
 
 /// How long clients are paused, in milliseconds: longer than the bound of a command and of a reconnect.
 const PAUSE_MS: &str = "2500";
@@ -47,7 +51,7 @@ act!(
     /// A password that nobody was told, and everybody has to connect anew.
     rotate_in, |stage| {
         stage.inside(&["CONFIG", "SET", "requirepass", "rotated"]).await;
-        for class in ["normal", "pubsub"] {
+        for class in CLASSES {
             stage
                 .inside(&["CLIENT", "KILL", "TYPE", class, "SKIPME", "yes"])
                 .await;
@@ -59,6 +63,18 @@ act!(
     /// The old state of things.
     rotate_back, |stage| {
         stage.inside(&["CONFIG", "SET", "requirepass", ""]).await;
+    }
+);
+
+act!(
+    /// `CLIENT KILL`, again and again, on every server: what has no subscription, and what has one.
+    kill_everywhere, |stage| {
+        for _ in 0..KILLS {
+            for (server, class) in stage.ground.servers().iter().flat_map(|s| CLASSES.map(|c| (s, c))) {
+                cli(server, &["CLIENT", "KILL", "TYPE", class, "SKIPME", "yes"]).await;
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
     }
 );
 

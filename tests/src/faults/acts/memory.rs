@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::HANG;
 use crate::faults::act::act;
-use crate::faults::stage::{HELD, Stage, TAG};
+use crate::faults::stage::{HELD, Stage};
 
 /// How often scripts are forgotten.
 const FLUSHES: u32 = 20;
@@ -45,9 +45,9 @@ act!(
         policy(&stage, "allkeys-lru").await;
         limit(&stage, &(used + ROOM).to_string()).await;
         let junk = "x".repeat(10_000);
-        let mut writer = stage.server.connect().await.unwrap_or_else(|e| panic!("{e}"));
+        let mut writer = stage.server().connect().await.unwrap_or_else(|e| panic!("{e}"));
         let began = std::time::Instant::now();
-        let lock = format!("{TAG}/lock:{HELD}");
+        let lock = stage.key(HELD).lock_name();
         for n in 0_u64.. {
             let name = format!("junk-{n}");
             let written = writer.command(&["SET", &name, &junk]).await;

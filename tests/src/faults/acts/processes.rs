@@ -6,32 +6,32 @@ use crate::faults::act::act;
 
 act!(
     /// SIGKILL, as a power cut.
-    kill_server, |stage| done(stage.server.kill().await)
+    kill_server, |stage| done(stage.server().kill().await)
 );
 
 act!(
     /// It comes up on the same port, and empty.
-    start_server, |stage| done(stage.server.restart().await)
+    start_server, |stage| done(stage.server().restart().await)
 );
 
 act!(
     /// SIGSTOP, or `docker pause`: connections stay open, and nothing is answered.
-    stop_server, |stage| done(stage.server.pause().await)
+    stop_server, |stage| done(stage.server().pause().await)
 );
 
 act!(
     /// SIGCONT, or `docker unpause`.
-    continue_server, |stage| done(stage.server.resume().await)
+    continue_server, |stage| done(stage.server().resume().await)
 );
 
 act!(
     /// `docker network disconnect`.
-    unplug_server, |stage| done(stage.server.disconnect().await)
+    unplug_server, |stage| done(stage.server().disconnect().await)
 );
 
 act!(
     /// `docker network connect`.
-    plug_server, |stage| done(stage.server.reconnect().await)
+    plug_server, |stage| done(stage.server().reconnect().await)
 );
 
 act!(

@@ -1,65 +1,18 @@
-//! Every fault.
+//! Faults of one server, and of the holder.
 
 use std::time::Duration;
 
-use super::act::nothing;
-use super::acts::{clients, memory, processes, roles};
-use super::fault::Maker::{Holder, Nobody, Waiter};
-use super::fault::{Ends, Expected, Fault, Felt, Place};
-use super::run::LEASE;
+use super::{LOCK_LOST, LONG, NOTHING_LOST, OPEN, PLAIN, SHORT};
 use crate::HANG;
-
-/// Longer than the bound of a command and of a reconnect, and than a lease.
-const LONG: Duration = Duration::from_millis(2500);
+use crate::faults::acts::{clients, memory, processes, roles};
+use crate::faults::fault::Maker::{Nobody, Waiter};
+use crate::faults::fault::{Ends, Expected, Fault, Felt, Place};
 
 /// For what large values take, on a busy machine and without optimization.
 const FOR_LARGE: Duration = Duration::from_secs(2 * HANG.as_secs());
 
-/// Long enough to be met, shorter than a lease.
-const SHORT: Duration = Duration::from_millis(1000);
-
-/// What faults have in common, unless they say otherwise.
-const PLAIN: Fault = Fault {
-    name: "",
-    what: "",
-    place: Place::Spawned,
-    strike: nothing,
-    lasts: Duration::ZERO,
-    mend: nothing,
-    ends: Ends::After,
-    bytes: 0,
-    waiters: 1,
-    bound: None,
-    lease: LEASE,
-    expected: NOTHING_LOST,
-};
-
-/// The holder keeps its lease through it all.
-const NOTHING_LOST: Expected = Expected {
-    felt: Felt::Reconnects,
-    waiter: &[Holder],
-    stored: &[Holder],
-    keeps_listeners: true,
-};
-
-/// The holder's lock is gone and the waiter goes on.
-const LOCK_LOST: Expected = Expected {
-    felt: Felt::Takeover,
-    waiter: &[Waiter],
-    stored: &[Waiter],
-    keeps_listeners: false,
-};
-
-/// The holder's lock may outlive the outage or not: whoever is first.
-const OPEN: Expected = Expected {
-    felt: Felt::Degraded,
-    waiter: &[Holder, Waiter],
-    stored: &[Holder, Waiter, Nobody],
-    keeps_listeners: true,
-};
-
 /// All of them.
-pub const FAULTS: [Fault; 17] = [
+pub(super) const FAULTS: [Fault; 17] = [
     Fault {
         name: "server-killed",
         what: "kill -9 of the server, started empty after 1 s",

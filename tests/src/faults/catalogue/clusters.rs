@@ -1,0 +1,77 @@
+//! Faults of clusters: the held id's master is struck, in which all actors have their ids.
+
+use super::{NOTHING_LOST, PATIENT, PLAIN, REPLACED, SHORT};
+use crate::faults::acts::{clients, processes, succession};
+use crate::faults::fault::{Expected, Fault, Felt, Place};
+
+/// All of them.
+pub(super) const FAULTS: [Fault; 7] = [
+    Fault {
+        name: "cluster-master-killed",
+        what: "cluster: kill -9 of the master, until its replica is promoted",
+        place: Place::Cluster,
+        strike: processes::kill_server,
+        lasts: SHORT,
+        mend: succession::replaced,
+        ..REPLACED
+    },
+    Fault {
+        name: "cluster-master-stopped",
+        what: "cluster: SIGSTOP of the master, until its replica is promoted",
+        place: Place::Cluster,
+        strike: processes::stop_server,
+        mend: succession::continue_replaced,
+        ..REPLACED
+    },
+    Fault {
+        name: "cluster-handover",
+        what: "cluster: CLUSTER FAILOVER",
+        place: Place::Cluster,
+        strike: succession::hand_over,
+        lease: PATIENT,
+        expected: MOVED,
+        ..PLAIN
+    },
+    Fault {
+        name: "cluster-slot-moved",
+        what: "cluster: the slot moves to another master",
+        place: Place::Cluster,
+        strike: succession::move_slot,
+        lease: PATIENT,
+        expected: MOVED,
+        ..PLAIN
+    },
+    Fault {
+        name: "cluster-clients-killed",
+        what: "cluster: CLIENT KILL of all connections of every node, 8 times",
+        place: Place::Cluster,
+        strike: clients::kill_everywhere,
+        expected: Expected {
+            felt: Felt::WaitersReconnect,
+            ..NOTHING_LOST
+        },
+        ..PLAIN
+    },
+    Fault {
+        name: "cluster-container-paused",
+        what: "cluster: docker pause of the master, until its replica is promoted",
+        place: Place::ClusterOfContainers,
+        strike: processes::stop_server,
+        mend: succession::continue_replaced,
+        ..REPLACED
+    },
+    Fault {
+        name: "cluster-container-unplugged",
+        what: "cluster: docker network disconnect of the master, until its replica is promoted",
+        place: Place::ClusterOfContainers,
+        strike: processes::unplug_server,
+        mend: succession::plug_replaced,
+        ..REPLACED
+    },
+];
+
+/// Whoever goes on asking the old master is sent to the new one.
+const MOVED: Expected = Expected {
+    felt: Felt::Errors("MOVED"),
+    ..NOTHING_LOST
+};
