@@ -4,8 +4,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use memolock_cluster::Cluster;
 use memolock_core::{Backend, BackendError};
+use memolock_redis_common::cluster::Cluster;
 
 use crate::builder::FredBackendBuilder;
 use crate::node::Nodes;
@@ -80,7 +80,7 @@ impl From<Cluster<Nodes>> for FredBackend {
     }
 }
 
-memolock_cluster::forward_backend!(FredBackend);
+memolock_redis_common::forward_backend!(FredBackend);
 
 /// The addresses and the state of the links; never user or password.
 impl fmt::Debug for FredBackend {

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memolock_cluster::Cluster;
 use memolock_core::redis::{
     Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
     Topology,
 };
 use memolock_core::{BackendError, ErrorKind, Operation};
+use memolock_redis_common::cluster::Cluster;
 
 use crate::backend::FredBackend;
 use crate::node::Nodes;

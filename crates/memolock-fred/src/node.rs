@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use memolock_cluster::{Node, Opener, Request};
 use memolock_core::redis::{Address, Fault, Options, Reply};
 use memolock_core::{BackendError, BackendStats, Key, Keyspace, Listener, Tag, Tracker};
+use memolock_redis_common::cluster::{Node, Opener, Request};
 
 use crate::counters::Counters;
 use crate::server::Server;

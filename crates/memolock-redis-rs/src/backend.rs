@@ -4,8 +4,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use memolock_cluster::Cluster;
 use memolock_core::{Backend, BackendError};
+use memolock_redis_common::cluster::Cluster;
 
 use crate::builder::RedisBackendBuilder;
 use crate::node::Nodes;
@@ -80,7 +80,7 @@ impl From<Cluster<Nodes>> for RedisBackend {
     }
 }
 
-memolock_cluster::forward_backend!(RedisBackend);
+memolock_redis_common::forward_backend!(RedisBackend);
 
 /// The addresses and the state of the links; never user or password.
 impl fmt::Debug for RedisBackend {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use memolock_cluster::Cluster;
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, ClientName, Endpoint, Fault, Topology};
+use memolock_redis_common::cluster::Cluster;
 
 use crate::backend::RedisBackend;
 use crate::builder::RedisBackendBuilder;

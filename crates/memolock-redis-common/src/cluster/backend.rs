@@ -15,15 +15,15 @@ use memolock_core::{
 };
 use tokio::task::AbortHandle;
 
-use crate::atlas::Post;
-use crate::batches::{by_slot, in_order, pick};
-use crate::ear::Ear;
-use crate::keeper::Keeper;
-use crate::many::{missing, together_or_alone};
-use crate::node::{Node, Opener, Request};
-use crate::shared::{Shared, State};
-use crate::spread;
-use crate::union::Union;
+use super::atlas::Post;
+use super::batches::{by_slot, in_order, pick};
+use super::ear::Ear;
+use super::keeper::Keeper;
+use super::many::{missing, together_or_alone};
+use super::node::{Node, Opener, Request};
+use super::shared::{Shared, State};
+use super::spread;
+use super::union::Union;
 
 /// A cluster as a [`Backend`]. Cheap to clone; with the last clone the nodes and the task end.
 pub struct Cluster<O: Opener>(Arc<Owned<O>>);

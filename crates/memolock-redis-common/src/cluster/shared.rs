@@ -9,8 +9,8 @@ use memolock_core::redis::cluster::{Place, SlotMap};
 use memolock_core::redis::{Address, Endpoint, Fault};
 use tokio::sync::{Notify, watch};
 
-use crate::atlas::{Atlas, Owner, Post};
-use crate::node::{Node, Opener};
+use super::atlas::{Atlas, Owner, Post};
+use super::node::{Node, Opener};
 
 /// What is told to everybody who waits for news of the map.
 #[derive(Debug, Clone)]

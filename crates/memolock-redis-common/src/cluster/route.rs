@@ -7,9 +7,9 @@ use memolock_core::redis::cluster::{Attempt, Redirect, Step};
 use memolock_core::redis::{Fault, Reply};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::atlas::{Owner, Post};
-use crate::node::{Node, Opener, Request};
-use crate::shared::{Shared, State};
+use super::atlas::{Owner, Post};
+use super::node::{Node, Opener, Request};
+use super::shared::{Shared, State};
 
 impl<O: Opener> Shared<O> {
     /// Sends it to who serves the slot and follows redirections, all within the bound of a command. What was sent and

@@ -32,9 +32,9 @@ use memolock_core::{BackendError, ErrorKind, Event, Key, Listener, Operation};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::atlas::Owner;
-use crate::node::{Node, Opener};
-use crate::shared::{News, Shared, State};
+use super::atlas::Owner;
+use super::node::{Node, Opener};
+use super::shared::{News, Shared, State};
 
 /// Pauses between attempts to subscribe double, between these.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);

@@ -14,8 +14,8 @@ use memolock_core::{
     millis,
 };
 
-use crate::node::{Opener, Request};
-use crate::shared::Shared;
+use super::node::{Opener, Request};
+use super::shared::Shared;
 
 /// For how long a lease is extended before its value is stored: longer than storing may take.
 const STORING: Duration = Duration::from_secs(5);

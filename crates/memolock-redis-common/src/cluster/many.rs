@@ -7,10 +7,10 @@ use memolock_core::{
     Acquired, Attempt, Backend, BackendError, ErrorKind, Fulfilled, Fulfilment, Key, Operation,
 };
 
-use crate::backend::Cluster;
-use crate::batches::by_slot;
-use crate::node::{Opener, Request};
-use crate::spread;
+use super::backend::Cluster;
+use super::batches::by_slot;
+use super::node::{Opener, Request};
+use super::spread;
 
 impl<O: Opener> Cluster<O> {
     pub(crate) async fn get_some(

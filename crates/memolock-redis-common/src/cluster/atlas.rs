@@ -7,7 +7,7 @@ use memolock_core::redis::Fault;
 use memolock_core::redis::cluster::{Place, SlotMap};
 use tokio::time::Instant;
 
-use crate::node::Node;
+use super::node::Node;
 
 /// How long a node that serves nothing any more is kept after its last use: what is in flight there ends, and who
 /// listens there has moved.

@@ -10,9 +10,9 @@ use futures_util::{Stream, StreamExt, stream};
 use memolock_core::{Change, Keyspace, Tracker};
 use tokio::sync::watch;
 
-use crate::atlas::Post;
-use crate::node::{Node, Opener};
-use crate::shared::{News, Shared};
+use super::atlas::Post;
+use super::node::{Node, Opener};
+use super::shared::{News, Shared};
 
 /// One tracker of a keyspace.
 pub(crate) struct Union<O: Opener> {

@@ -18,9 +18,9 @@ use memolock_core::redis::cluster::{Place, SlotMap};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
-use crate::atlas::Post;
-use crate::node::{Node, Opener, Request};
-use crate::shared::{Shared, State};
+use super::atlas::Post;
+use super::node::{Node, Opener, Request};
+use super::shared::{Shared, State};
 
 /// How often the map is asked for when nobody doubts it: slots may have moved that nobody here used since.
 const SLOW: Duration = Duration::from_secs(30);

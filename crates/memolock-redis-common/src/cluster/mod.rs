@@ -1,8 +1,8 @@
-//! Many servers as one backend: what [memolock](https://docs.rs/memolock)'s adapters for Redis and Valkey Cluster share.
+//! Many servers as one backend: a router in front of one single-server stack for each master.
 //!
 //! An adapter has a proven stack for one server: a link for commands, one for subscriptions, their fences, gaps and
 //! heartbeats. A cluster is one such stack for each master ([`Node`]), made by the adapter ([`Opener`]), and in front
-//! of them the router of this crate ([`Cluster`]), the same whatever the client. The clients' own cluster modes are
+//! of them the router ([`Cluster`]), the same whatever the client. The clients' own cluster modes are
 //! not used: they retry behind the caller's back, and do not say which node's subscriptions are lost.
 //!
 //! ```text
@@ -13,13 +13,12 @@
 //! ```
 //!
 //! Routing itself, what a redirection means and when to try again are pure, and in [`memolock_core::redis::cluster`].
-//! This crate adds timers and one task. Applications want the `memolock` crate; this one is for authors of adapters.
+//! The router adds timers and one task.
 
 mod atlas;
 mod backend;
 mod batches;
 mod ear;
-mod forward;
 mod keeper;
 mod many;
 mod node;
@@ -30,9 +29,3 @@ mod union;
 
 pub use backend::Cluster;
 pub use node::{Node, Opener, Request};
-
-#[doc(hidden)]
-pub mod reexports {
-    pub use bytes::Bytes;
-    pub use memolock_core as core;
-}

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use memolock_cluster::{Cluster, Node, Opener, Request};
 use memolock_core::redis::cluster::{SLOTS, key_slot, slot};
 use memolock_core::redis::{Address, Endpoint, Fault, Reply, Script};
 use memolock_core::{
     BackendError, BackendStats, ErrorKind, Key, Keyspace, Layout, Listener, Operation, Switchboard,
     Tag, Tracker, TrackingBoard,
 };
+use memolock_redis_common::cluster::{Cluster, Node, Opener, Request};
 use tokio::sync::Notify;
 
 pub(crate) const BOUND: Duration = Duration::from_secs(1);
