@@ -9,14 +9,12 @@ use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::{CustomCommand, Value};
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Call, Fault, Reply, Script};
+use memolock_redis_common::{Counters, Doubt, Ends, Link, Purpose, Site, Tenant, heartbeat};
 use tokio::time::Instant;
 
-use crate::counters::Counters;
-use crate::dial::{Dialer, Line, ask, knows_scripts, set_name, sign_of_life};
+use crate::dial::{Fred, Line, ask, knows_scripts};
 use crate::error::fault;
-use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply;
-use crate::site::Site;
 
 /// How long a command that met a dead connection waits for the link's task to notice. It takes
 /// microseconds; the bound is for a process that is short of processor time.
@@ -34,7 +32,7 @@ pub(crate) struct Commands {
     link: Link<Wire>,
     counters: Arc<Counters>,
     doubts: [Doubt; 2],
-    site: Arc<Site>,
+    site: Arc<Site<Fred>>,
     bound: Duration,
 }
 
@@ -52,7 +50,7 @@ enum Command<'a> {
 impl Commands {
     /// Opens the link. `other` is the doubt of the subscription connection: a server that does not
     /// answer here may not answer there.
-    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, other: Doubt) -> Self {
+    pub(crate) fn open(site: &Arc<Site<Fred>>, counters: &Arc<Counters>, other: Doubt) -> Self {
         let options = &site.options;
         let doubt = Doubt::default();
         let tenant = Keeper {
@@ -62,7 +60,7 @@ impl Commands {
             made: 0,
         };
         Self {
-            link: Link::open(Dialer::new(site, "", 1), tenant, options, counters),
+            link: Link::open(site, Purpose::Commands, tenant, counters),
             counters: Arc::clone(counters),
             doubts: [doubt, other],
             site: Arc::clone(site),
@@ -224,14 +222,13 @@ struct Keeper {
     made: u64,
 }
 
-impl Tenant for Keeper {
+impl Tenant<Fred> for Keeper {
     type Handle = Wire;
-    const PURPOSE: &'static str = "commands";
 
     fn handle(&mut self, line: &Line) -> Wire {
         self.made += 1;
         Wire {
-            client: line.client.clone(),
+            client: line.ends.sender(),
             nth: self.made,
         }
     }
@@ -240,10 +237,9 @@ impl Tenant for Keeper {
         let mut beat = heartbeat(self.interval);
         loop {
             tokio::select! {
-                () = line.life.ended() => return Fault::lost(),
+                fault = line.ends.ended() => return fault,
                 name = line.names.changed() => {
-                    // Whoever will not be told serves us all the same.
-                    let _ = set_name(&line.client, name).await;
+                    line.ends.rename(name).await;
                     continue;
                 }
                 _ = beat.tick() => {}
@@ -252,7 +248,7 @@ impl Tenant for Keeper {
             self.counters.command();
             // If the connection breaks meanwhile, the ping fails.
             let is_master = line.place.is_some();
-            if let Err(fault) = sign_of_life(&line.client, is_master).await {
+            if let Err(fault) = line.ends.sign_of_life(is_master).await {
                 return fault;
             }
         }

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use memolock_core::redis::{Address, Fault, Options, Reply};
 use memolock_core::{BackendError, BackendStats, Key, Keyspace, Listener, Tag, Tracker};
 use memolock_redis_common::cluster::{Node, Opener, Request};
+use memolock_redis_common::{Counters, Site, Way};
 
-use crate::counters::Counters;
+use crate::dial::Fred;
 use crate::server::Server;
-use crate::site::{Site, Way};
 
 /// Opens the nodes of one cluster.
 pub(crate) struct Nodes {
     options: Options,
-    way: Way,
+    way: Way<Fred>,
     counters: Arc<Counters>,
 }
 
 impl Nodes {
-    pub(crate) fn new(options: Options, way: Way) -> Self {
+    pub(crate) fn new(options: Options, way: Way<Fred>) -> Self {
         Self {
             options,
             way,
@@ -34,12 +34,7 @@ impl Opener for Nodes {
     const TELLS_OF_SLOTS: bool = false;
 
     fn open(&self, address: &Address) -> Result<Server, Fault> {
-        let site = Site {
-            address: address.clone(),
-            options: self.options.clone(),
-            way: self.way.clone(),
-            sentinels: None,
-        };
+        let site = Site::open(address.clone(), self.options.clone(), self.way.clone());
         Ok(Server::open(site, Arc::clone(&self.counters)))
     }
 

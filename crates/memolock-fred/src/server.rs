@@ -12,11 +12,10 @@ use memolock_core::{
     Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Tag,
     Timed, Token, Tracking, async_trait,
 };
+use memolock_redis_common::{Counters, Doubt, Site};
 
 use crate::command::Commands;
-use crate::counters::Counters;
-use crate::link::Doubt;
-use crate::site::{SharedSite, Site};
+use crate::dial::Fred;
 use crate::subscriptions::Subscriptions;
 
 /// A Redis or Valkey server as a [`Backend`], or as a node of a cluster. Dropping it ends two connections and
@@ -25,12 +24,12 @@ pub(crate) struct Server {
     pub(crate) commands: Commands,
     pub(crate) subscriptions: Subscriptions,
     counters: Arc<Counters>,
-    site: SharedSite,
+    site: Arc<Site<Fred>>,
 }
 
 impl Server {
     /// Opens both links. Within a tokio runtime only.
-    pub(crate) fn open(site: Site, counters: Arc<Counters>) -> Self {
+    pub(crate) fn open(site: Site<Fred>, counters: Arc<Counters>) -> Self {
         let site = Arc::new(site);
         let doubt = Doubt::default();
         let commands = Commands::open(&site, &counters, doubt.clone());
@@ -287,9 +286,7 @@ impl Backend for Server {
     }
 
     fn stats(&self) -> BackendStats {
-        let mut stats = BackendStats::default();
-        stats.commands = self.counters.commands();
-        stats.reconnects = self.counters.reconnects();
+        let mut stats = self.counters.stats();
         stats.subscriptions = self.subscriptions.len() as u64;
         stats
     }

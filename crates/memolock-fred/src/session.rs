@@ -8,12 +8,12 @@ use fred::types::{Message, MessageKind};
 use memolock_core::redis::sentinel::Place;
 use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Routes};
 use memolock_core::{ErrorKind, Key, Notifications, Operation, Wish};
+use memolock_redis_common::{Dialer, heartbeat};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::debug;
 
-use crate::dial::{Dialer, Line, set_name, sign_of_life};
+use crate::dial::{Fred, Line, set_name, sign_of_life};
 use crate::fence::{Fence, Outcome};
-use crate::link::heartbeat;
 use crate::reply;
 use crate::request::{Answer, Asking, Request};
 use crate::shards;
@@ -59,12 +59,12 @@ impl<'a> Session<'a> {
             }
             tokio::select! {
                 biased;
-                message = self.line.messages.recv() => match message {
+                message = self.line.ends.messages.recv() => match message {
                     Ok(message) => self.hear(message),
                     Err(RecvError::Lagged(missed)) => return behind(missed),
                     Err(RecvError::Closed) => return Fault::lost(),
                 },
-                () = self.line.life.ended() => return Fault::lost(),
+                () = self.line.ends.life.ended() => return Fault::lost(),
                 message = announced(&mut self.receiver) => match message {
                     Ok(message) => changed(&self.owner.trackers, message),
                     Err(fault) => return fault,
@@ -128,7 +128,7 @@ impl<'a> Session<'a> {
         if !matches!(request, Request::Name(_)) {
             self.owner.counters.command();
         }
-        let client = self.line.client.clone();
+        let client = self.line.ends.client.clone();
         let receiver = self.receiver.as_ref().map(Receiver::handle);
         let place = self.line.place.clone();
         if matches!(request, Request::Ping) {
@@ -277,7 +277,7 @@ impl<'a> Session<'a> {
     /// Delivers what has arrived already.
     fn catch_up(&mut self) -> Result<(), Fault> {
         loop {
-            match self.line.messages.try_recv() {
+            match self.line.ends.messages.try_recv() {
                 Ok(message) => self.hear(message),
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Lagged(missed)) => return Err(behind(missed)),
@@ -319,7 +319,7 @@ impl<'a> Session<'a> {
 async fn track(
     client: Client,
     receiver: Option<Handle>,
-    dialer: Arc<Dialer>,
+    dialer: Arc<Dialer<Fred>>,
     place: Option<Place>,
     wish: Wish,
 ) -> Answer {

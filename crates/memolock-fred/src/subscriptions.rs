@@ -8,16 +8,10 @@ use memolock_core::{
     BackendError, ErrorKind, Key, Keyspace, Listener, Operation, Switchboard, Tracker,
     TrackingBoard,
 };
+use memolock_redis_common::{Counters, Dialer, Doubt, Link, Purpose, Site, Tenant};
 
-use crate::counters::Counters;
-use crate::dial::{Dialer, Line};
-use crate::link::{Doubt, Link, Tenant};
+use crate::dial::{Fred, Line};
 use crate::session::Session;
-use crate::site::Site;
-
-/// Messages that may wait to be read. fred keeps a slot for each, in each of its eight channels; who
-/// falls further behind starts over with a new connection.
-pub(crate) const BACKLOG: usize = 1024;
 
 /// The subscriptions of a backend.
 pub(crate) struct Subscriptions {
@@ -30,22 +24,21 @@ pub(crate) struct Subscriptions {
 
 impl Subscriptions {
     /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
-    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, doubt: Doubt) -> Self {
+    pub(crate) fn open(site: &Arc<Site<Fred>>, counters: &Arc<Counters>, doubt: Doubt) -> Self {
         let options = &site.options;
         let board = Arc::new(Switchboard::new());
         let trackers = Arc::new(TrackingBoard::new());
         let owner = Owner {
             board: Arc::clone(&board),
             trackers: Arc::clone(&trackers),
-            receiving: Arc::new(Dialer::new(site, "-near", BACKLOG).for_receiving()),
+            receiving: Arc::new(Dialer::new(site, Purpose::Changes)),
             counters: Arc::clone(counters),
             doubt: doubt.clone(),
             interval: options.heartbeat,
             database: site.address.database(),
         };
-        let dialer = Dialer::new(site, "-sub", BACKLOG);
         Self {
-            link: Link::open(dialer, owner, options, counters),
+            link: Link::open(site, Purpose::Subscriptions, owner, counters),
             board,
             trackers,
             doubt,
@@ -119,16 +112,15 @@ pub(crate) struct Owner {
     pub(crate) board: Arc<Switchboard>,
     pub(crate) trackers: Arc<TrackingBoard>,
     /// Connects what hears of changes: see `tracking`.
-    pub(crate) receiving: Arc<Dialer>,
+    pub(crate) receiving: Arc<Dialer<Fred>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) doubt: Doubt,
     pub(crate) interval: Duration,
     pub(crate) database: u32,
 }
 
-impl Tenant for Owner {
+impl Tenant<Fred> for Owner {
     type Handle = ();
-    const PURPOSE: &'static str = "subscriptions";
 
     fn handle(&mut self, _line: &Line) {}
 

@@ -6,8 +6,23 @@
 //! Whatever needs neither timers nor tasks is in [`memolock_core::redis`]. Applications want the `memolock` crate; this
 //! one is for authors of adapters.
 
+mod client;
 pub mod cluster;
+mod counters;
+mod dial;
+mod dice;
 mod forward;
+mod link;
+mod sentinels;
+mod site;
+
+pub use client::{Client, Ends, Purpose};
+pub use counters::Counters;
+pub use dial::{Dialer, Line};
+pub use dice::Dice;
+pub use link::{Doubt, Link, Tenant, heartbeat};
+pub use sentinels::Sentinels;
+pub use site::{NameWatch, Names, Site, Way};
 
 #[doc(hidden)]
 pub mod reexports {

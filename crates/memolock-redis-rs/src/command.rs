@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Call, Fault, Reply, Script};
+use memolock_redis_common::{Counters, Doubt, Ends, Link, Purpose, Site, Tenant, heartbeat};
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
-use crate::counters::Counters;
-use crate::dial::{Dialer, Line, knows_scripts, set_name, sign_of_life};
+use crate::dial::{Line, Redis, knows_scripts};
 use crate::error::fault;
-use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply::neutral;
-use crate::site::Site;
 use crate::stream::Connection;
 
 /// How long a command that met a dead connection waits for the link's task to notice. It takes
@@ -32,16 +30,15 @@ pub(crate) struct Commands {
     link: Link<Wire>,
     counters: Arc<Counters>,
     doubts: [Doubt; 2],
-    site: Arc<Site>,
+    site: Arc<Site<Redis>>,
     bound: Duration,
 }
 
 impl Commands {
     /// Opens the link. `other` is the doubt of the subscription connection: a server that does not
     /// answer here may not answer there.
-    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, other: Doubt) -> Self {
+    pub(crate) fn open(site: &Arc<Site<Redis>>, counters: &Arc<Counters>, other: Doubt) -> Self {
         let options = &site.options;
-        let dice = site.way.dice.clone();
         let doubt = Doubt::default();
         let tenant = Keeper {
             counters: Arc::clone(counters),
@@ -50,7 +47,7 @@ impl Commands {
             made: 0,
         };
         Self {
-            link: Link::open(Dialer::new(site, ""), tenant, options, dice, counters),
+            link: Link::open(site, Purpose::Commands, tenant, counters),
             counters: Arc::clone(counters),
             doubts: [doubt, other],
             site: Arc::clone(site),
@@ -180,14 +177,13 @@ struct Keeper {
     made: u64,
 }
 
-impl Tenant for Keeper {
+impl Tenant<Redis> for Keeper {
     type Handle = Wire;
-    const PURPOSE: &'static str = "commands";
 
     fn handle(&mut self, line: &Line) -> Wire {
         self.made += 1;
         Wire {
-            connection: line.connection.clone(),
+            connection: line.ends.sender(),
             nth: self.made,
         }
     }
@@ -198,13 +194,9 @@ impl Tenant for Keeper {
             tokio::select! {
                 // In the same order in every run, for simulations.
                 biased;
-                push = line.pushes.recv() => match push {
-                    Err(fault) => return fault,
-                    Ok(_) => continue,
-                },
+                fault = line.ends.ended() => return fault,
                 name = line.names.changed() => {
-                    // Whoever will not be told serves us all the same.
-                    let _ = line.connection.send_packed_command(&set_name(&name)).await;
+                    line.ends.rename(name).await;
                     continue;
                 }
                 _ = beat.tick() => {}
@@ -213,7 +205,7 @@ impl Tenant for Keeper {
             self.counters.command();
             // If the connection breaks meanwhile, the ping fails.
             let is_master = line.place.is_some();
-            if let Err(fault) = sign_of_life(&mut line.connection, is_master).await {
+            if let Err(fault) = line.ends.sign_of_life(is_master).await {
                 return fault;
             }
         }

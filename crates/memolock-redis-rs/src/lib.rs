@@ -65,11 +65,8 @@
 mod backend;
 mod builder;
 mod command;
-mod counters;
 mod dial;
-mod dice;
 mod error;
-mod link;
 mod node;
 mod opening;
 #[cfg(feature = "deadpool")]
@@ -77,11 +74,9 @@ mod pooled;
 mod pushes;
 mod reply;
 mod road;
-mod sentinels;
 mod server;
 mod session;
 mod shards;
-mod site;
 mod stream;
 mod subscriptions;
 mod tls;

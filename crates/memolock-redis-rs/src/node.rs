@@ -5,23 +5,23 @@ use std::sync::Arc;
 use memolock_core::redis::{Address, Fault, Options, Reply};
 use memolock_core::{BackendError, BackendStats, Key, Keyspace, Listener, Tag, Tracker};
 use memolock_redis_common::cluster::{Node, Opener, Request};
+use memolock_redis_common::{Counters, Site, Way};
 use redis::Cmd;
 
 use crate::command::Commands;
-use crate::counters::Counters;
+use crate::dial::Redis;
 use crate::road::Road;
 use crate::server::Server;
-use crate::site::{Site, Way};
 
 /// Opens the nodes of one cluster.
 pub(crate) struct Nodes {
     options: Options,
-    way: Way,
+    way: Way<Redis>,
     counters: Arc<Counters>,
 }
 
 impl Nodes {
-    pub(crate) fn new(options: Options, way: Way) -> Self {
+    pub(crate) fn new(options: Options, way: Way<Redis>) -> Self {
         Self {
             options,
             way,
@@ -36,12 +36,7 @@ impl Opener for Nodes {
     const TELLS_OF_SLOTS: bool = true;
 
     fn open(&self, address: &Address) -> Result<Server, Fault> {
-        let site = Site {
-            address: address.clone(),
-            options: self.options.clone(),
-            way: self.way.clone(),
-            sentinels: None,
-        };
+        let site = Site::open(address.clone(), self.options.clone(), self.way.clone());
         let counters = Arc::clone(&self.counters);
         let pave = |site: &_, counters: &_, doubt| Road::Own(Commands::open(site, counters, doubt));
         Ok(Server::open(site, counters, pave))

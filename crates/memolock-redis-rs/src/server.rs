@@ -12,12 +12,11 @@ use memolock_core::{
     Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Tag,
     Timed, Token, Tracking, async_trait,
 };
+use memolock_redis_common::{Counters, Doubt, Site};
 use redis::Cmd;
 
-use crate::counters::Counters;
-use crate::link::Doubt;
+use crate::dial::Redis;
 use crate::road::Road;
-use crate::site::{SharedSite, Site};
 use crate::subscriptions::Subscriptions;
 
 /// A Redis or Valkey server as a [`Backend`], or as a node of a cluster. Dropping it ends two connections and
@@ -26,15 +25,15 @@ pub(crate) struct Server {
     pub(crate) road: Road,
     pub(crate) subscriptions: Subscriptions,
     counters: Arc<Counters>,
-    site: SharedSite,
+    site: Arc<Site<Redis>>,
 }
 
 impl Server {
     /// Opens the subscription link, and paves the road for commands. Within a tokio runtime only.
     pub(crate) fn open(
-        site: Site,
+        site: Site<Redis>,
         counters: Arc<Counters>,
-        pave: impl FnOnce(&SharedSite, &Arc<Counters>, Doubt) -> Road,
+        pave: impl FnOnce(&Arc<Site<Redis>>, &Arc<Counters>, Doubt) -> Road,
     ) -> Self {
         let site = Arc::new(site);
         let doubt = Doubt::default();

@@ -5,13 +5,13 @@ use std::pin::Pin;
 
 use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Routes};
 use memolock_core::{ErrorKind, Key, Notifications, Operation, Wish};
+use memolock_redis_common::heartbeat;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind};
 use tracing::debug;
 
 use crate::dial::{Line, set_name, sign_of_life};
 use crate::error::fault;
-use crate::link::heartbeat;
 use crate::reply;
 use crate::shards::{self, Shards};
 use crate::subscriptions::Owner;
@@ -74,7 +74,7 @@ impl<'a> Session<'a> {
             }
             tokio::select! {
                 biased;
-                push = self.line.pushes.recv() => match push {
+                push = self.line.ends.pushes.recv() => match push {
                     Ok(push) => if let Err(fault) = self.hear(push, asking.is_some()) {
                         return fault;
                     },
@@ -152,7 +152,7 @@ impl<'a> Session<'a> {
         if !matches!(request, Request::Name(_)) {
             self.owner.counters.command();
         }
-        let mut connection = self.line.connection.clone();
+        let mut connection = self.line.ends.connection.clone();
         let channels = match &request {
             Request::Subscribe(keys) | Request::Join(keys) => {
                 keys.iter().flat_map(|k| self.routes.channels(k)).collect()
@@ -183,7 +183,7 @@ impl<'a> Session<'a> {
             refused,
         } = answer;
         // Confirmations come as pushes, and were put in the channel before the answer was.
-        while let Some(push) = self.line.pushes.try_recv()? {
+        while let Some(push) = self.line.ends.pushes.try_recv()? {
             self.hear(push, true)?;
         }
         match (request, outcome) {

@@ -8,12 +8,10 @@ use memolock_core::{
     BackendError, ErrorKind, Key, Keyspace, Listener, Operation, Switchboard, Tracker,
     TrackingBoard,
 };
+use memolock_redis_common::{Counters, Doubt, Link, Purpose, Site, Tenant};
 
-use crate::counters::Counters;
-use crate::dial::{Dialer, Line};
-use crate::link::{Doubt, Link, Tenant};
+use crate::dial::{Line, Redis};
 use crate::session::Session;
-use crate::site::Site;
 
 /// The subscriptions of a backend.
 pub(crate) struct Subscriptions {
@@ -26,9 +24,8 @@ pub(crate) struct Subscriptions {
 
 impl Subscriptions {
     /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
-    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, doubt: Doubt) -> Self {
+    pub(crate) fn open(site: &Arc<Site<Redis>>, counters: &Arc<Counters>, doubt: Doubt) -> Self {
         let options = &site.options;
-        let dice = site.way.dice.clone();
         let board = Arc::new(Switchboard::new());
         let trackers = Arc::new(TrackingBoard::new());
         let owner = Owner {
@@ -39,9 +36,8 @@ impl Subscriptions {
             interval: options.heartbeat,
             database: site.address.database(),
         };
-        let dialer = Dialer::new(site, "-sub");
         Self {
-            link: Link::open(dialer, owner, options, dice, counters),
+            link: Link::open(site, Purpose::Subscriptions, owner, counters),
             board,
             trackers,
             doubt,
@@ -120,9 +116,8 @@ pub(crate) struct Owner {
     pub(crate) database: u32,
 }
 
-impl Tenant for Owner {
+impl Tenant<Redis> for Owner {
     type Handle = ();
-    const PURPOSE: &'static str = "subscriptions";
 
     fn handle(&mut self, _line: &Line) {}
 

@@ -8,15 +8,17 @@ use memolock_core::Entropy;
 
 /// Random numbers for jitter. Clones share their source.
 #[derive(Clone, Default)]
-pub(crate) struct Dice(Option<Arc<Mutex<dyn Entropy + Send>>>);
+pub struct Dice(Option<Arc<Mutex<dyn Entropy + Send>>>);
 
 impl Dice {
-    pub(crate) fn of(entropy: impl Entropy + Send + 'static) -> Self {
+    /// Of this source, which simulations seed.
+    pub fn of(entropy: impl Entropy + Send + 'static) -> Self {
         Self(Some(Arc::new(Mutex::new(entropy))))
     }
 
-    /// A number. By default good enough for jitter and no more: the standard library seeds its hashers.
-    pub(crate) fn roll(&self) -> u64 {
+    /// The next number. By default good enough for jitter and no more: the standard library seeds its hashers.
+    #[must_use]
+    pub fn roll(&self) -> u64 {
         match &self.0 {
             Some(entropy) => {
                 let mut entropy = entropy.lock().unwrap_or_else(PoisonError::into_inner);

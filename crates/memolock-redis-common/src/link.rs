@@ -4,15 +4,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memolock_core::redis::{Backoff, Fault, Options};
+use memolock_core::redis::{Backoff, Fault};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use crate::client::{Client, Purpose};
 use crate::counters::Counters;
 use crate::dial::{Dialer, Line};
 use crate::dice::Dice;
+use crate::site::Site;
 
 /// What is known of a link.
 #[derive(Debug, Clone)]
@@ -26,25 +28,22 @@ enum State<H> {
 }
 
 /// What a connection is for.
-pub(crate) trait Tenant: Send + 'static {
+pub trait Tenant<C: Client>: Send + 'static {
     /// What users of the link get while it is up.
     type Handle: Clone + Send + Sync + 'static;
 
-    /// For reports.
-    const PURPOSE: &'static str;
-
     /// What users get for this line.
-    fn handle(&mut self, line: &Line) -> Self::Handle;
+    fn handle(&mut self, line: &Line<C>) -> Self::Handle;
 
     /// Uses the connection until it is lost, and says why it was. It may be dropped before.
-    fn serve(&mut self, line: Line) -> impl Future<Output = Fault> + Send;
+    fn serve(&mut self, line: Line<C>) -> impl Future<Output = Fault> + Send;
 
     /// The connection is no more, whichever way it went.
     fn lost(&mut self) {}
 }
 
 /// A link, seen by its users. Dropping it ends the task and the connection.
-pub(crate) struct Link<H> {
+pub struct Link<H> {
     state: Arc<watch::Sender<State<H>>>,
     abort: AbortHandle,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -52,20 +51,20 @@ pub(crate) struct Link<H> {
 
 impl<H: Clone + Send + Sync + 'static> Link<H> {
     /// Starts the task. Needs a tokio runtime.
-    pub(crate) fn open<T: Tenant<Handle = H>>(
-        dialer: Dialer,
-        tenant: T,
-        options: &Options,
-        dice: Dice,
+    pub fn open<C: Client>(
+        site: &Arc<Site<C>>,
+        purpose: Purpose,
+        tenant: impl Tenant<C, Handle = H>,
         counters: &Arc<Counters>,
     ) -> Self {
+        let options = &site.options;
         let state = Arc::new(watch::Sender::new(State::Connecting));
         let supervisor = Supervisor {
-            dialer,
+            dialer: Dialer::new(site, purpose),
             tenant,
             state: Arc::clone(&state),
             backoff: Backoff::new(options.reconnect_min_delay, options.reconnect_max_delay),
-            dice,
+            dice: site.way.dice.clone(),
             counters: Arc::clone(counters),
         };
         let task = tokio::spawn(supervisor.run());
@@ -77,12 +76,13 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
     }
 
     /// The handle, or why there is none. `None` while the first attempt is under way.
-    pub(crate) fn now(&self) -> Option<Result<H, Fault>> {
+    #[must_use]
+    pub fn now(&self) -> Option<Result<H, Fault>> {
         verdict(&self.state.borrow())
     }
 
     /// The handle, or why there is none, once the first attempt has ended.
-    pub(crate) async fn settled(&self) -> Result<H, Fault> {
+    pub async fn settled(&self) -> Result<H, Fault> {
         let mut states = self.state.subscribe();
         let settled = states.wait_for(|state| !matches!(state, State::Connecting));
         match settled.await {
@@ -93,7 +93,7 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
     }
 
     /// How the first attempt to connect ends, told as it was.
-    pub(crate) async fn first_attempt(&self) -> Result<(), Fault> {
+    pub async fn first_attempt(&self) -> Result<(), Fault> {
         let mut states = self.state.subscribe();
         let settled = states.wait_for(|state| !matches!(state, State::Connecting));
         match settled.await.as_deref() {
@@ -104,7 +104,7 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
     }
 
     /// Waits until there is no use in waiting: an attempt has failed, or the link was closed.
-    pub(crate) async fn hopeless(&self) -> Fault {
+    pub async fn hopeless(&self) -> Fault {
         let mut states = self.state.subscribe();
         let gone = states.wait_for(|state| matches!(state, State::Down(_) | State::Closed));
         match gone.await.as_deref() {
@@ -114,7 +114,7 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
     }
 
     /// Waits until the link's task has put away a handle that a user found dead.
-    pub(crate) async fn noticed(&self, is_it: impl Fn(&H) -> bool) {
+    pub async fn noticed(&self, is_it: impl Fn(&H) -> bool) {
         let mut states = self.state.subscribe();
         // It only ends early with the sender, which we hold ourselves.
         let _ = states
@@ -123,7 +123,8 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
     }
 
     /// A word for `Debug`.
-    pub(crate) fn condition(&self) -> &'static str {
+    #[must_use]
+    pub fn condition(&self) -> &'static str {
         match &*self.state.borrow() {
             State::Connecting => "connecting",
             State::Up(_) => "up",
@@ -133,13 +134,13 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
     }
 
     /// Ends the task and the connection, for good.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.state.send_replace(State::Closed);
         self.abort.abort();
     }
 
     /// Waits until the task has ended, after [`close`](Self::close).
-    pub(crate) async fn ended(&self) {
+    pub async fn ended(&self) {
         if let Some(task) = self.task.lock().await.take() {
             // An error only says that it was aborted, as we wished.
             let _ = task.await;
@@ -163,8 +164,8 @@ fn verdict<H: Clone>(state: &State<H>) -> Option<Result<H, Fault>> {
     }
 }
 
-struct Supervisor<T: Tenant> {
-    dialer: Dialer,
+struct Supervisor<C: Client, T: Tenant<C>> {
+    dialer: Dialer<C>,
     tenant: T,
     state: Arc<watch::Sender<State<T::Handle>>>,
     backoff: Backoff,
@@ -172,7 +173,7 @@ struct Supervisor<T: Tenant> {
     counters: Arc<Counters>,
 }
 
-impl<T: Tenant> Supervisor<T> {
+impl<C: Client, T: Tenant<C>> Supervisor<C, T> {
     /// Never returns; it is aborted.
     async fn run(mut self) {
         let mut line = self.redial().await;
@@ -192,7 +193,7 @@ impl<T: Tenant> Supervisor<T> {
             self.backoff.lived(since.elapsed());
             warn!(
                 address = %self.dialer.address(),
-                purpose = T::PURPOSE,
+                purpose = self.dialer.purpose().name(),
                 reason = fault.detail(),
                 "connection lost, reconnecting"
             );
@@ -201,7 +202,7 @@ impl<T: Tenant> Supervisor<T> {
         }
     }
 
-    async fn redial(&mut self) -> Line {
+    async fn redial(&mut self) -> Line<C> {
         let mut failures = 0_u64;
         loop {
             let delay = self.backoff.next(self.dice.roll());
@@ -216,7 +217,7 @@ impl<T: Tenant> Supervisor<T> {
                 Ok(line) => {
                     debug!(
                         address = %self.dialer.address(),
-                        purpose = T::PURPOSE,
+                        purpose = self.dialer.purpose().name(),
                         failures,
                         "connected"
                     );
@@ -226,12 +227,12 @@ impl<T: Tenant> Supervisor<T> {
                     failures += 1;
                     match failures {
                         1 => warn!(
-                            purpose = T::PURPOSE,
+                            purpose = self.dialer.purpose().name(),
                             reason = fault.detail(),
                             "cannot connect"
                         ),
                         _ => debug!(
-                            purpose = T::PURPOSE,
+                            purpose = self.dialer.purpose().name(),
                             reason = fault.detail(),
                             failures,
                             "still cannot connect"
@@ -257,21 +258,23 @@ impl<T: Tenant> Supervisor<T> {
 
 /// A wish to have a link's connection checked now, rather than at its next heartbeat.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Doubt(Arc<Notify>);
+pub struct Doubt(Arc<Notify>);
 
 impl Doubt {
     /// Many doubts before the check are one check.
-    pub(crate) fn raise(&self) {
+    pub fn raise(&self) {
         self.0.notify_one();
     }
 
-    pub(crate) async fn raised(&self) {
+    /// Waits until it is raised, or was since the last check. Cancel-safe.
+    pub async fn raised(&self) {
         self.0.notified().await;
     }
 }
 
 /// The heartbeat of a connection: the first beat comes one interval after it was made.
-pub(crate) fn heartbeat(interval: Duration) -> tokio::time::Interval {
+#[must_use]
+pub fn heartbeat(interval: Duration) -> tokio::time::Interval {
     let mut beat = tokio::time::interval_at(Instant::now() + interval, interval);
     // After a pause of the process one beat is enough.
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

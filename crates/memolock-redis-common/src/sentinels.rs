@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
+use crate::client::{Client, Ends, Purpose};
 use crate::dial::{Dialer, Line};
 use crate::dice::Dice;
 use crate::link::heartbeat;
@@ -25,7 +26,7 @@ pub(crate) const MAX_DELAY: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_millis(100);
 
 /// The sentinels of a service.
-pub(crate) struct Sentinels {
+pub struct Sentinels {
     council: Arc<watch::Sender<Council>>,
     aborts: Vec<AbortHandle>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -33,7 +34,12 @@ pub(crate) struct Sentinels {
 
 impl Sentinels {
     /// Starts asking. Needs a tokio runtime.
-    pub(crate) fn open(address: &Address, service: &str, options: &Options, way: &Way) -> Self {
+    pub(crate) fn open<C: Client>(
+        address: &Address,
+        service: &str,
+        options: &Options,
+        way: &Way<C>,
+    ) -> Self {
         let name = ClientName::new(options.client_name.clone(), true);
         let council = Council::new(service, address.endpoints());
         let council = Arc::new(watch::Sender::new(council));
@@ -42,18 +48,18 @@ impl Sentinels {
                 address: address.at_sentinel(endpoint.clone()),
                 options: options.clone(),
                 way: Way {
-                    // Neither a connector's stream nor what a provider gives: those are the master's.
-                    connector: None,
+                    client: way.client.for_sentinels(),
+                    // What a provider gives is the master's.
                     credentials: None,
                     names: Names::new(name.clone()),
-                    ..way.clone()
+                    dice: way.dice.clone(),
                 },
                 sentinels: None,
             };
             let watcher = Watcher {
                 seat,
                 service: service.to_owned(),
-                dialer: Dialer::new(&Arc::new(site), "-watch"),
+                dialer: Dialer::new(&Arc::new(site), Purpose::Sentinel),
                 council: Arc::clone(&council),
                 interval: options.heartbeat,
                 backoff: Backoff::new(options.reconnect_min_delay, MAX_DELAY),
@@ -75,7 +81,7 @@ impl Sentinels {
     }
 
     /// Has them asked again.
-    pub(crate) fn ask(&self) -> u64 {
+    pub fn ask(&self) -> u64 {
         let mut question = 0;
         self.council.send_modify(|council| question = council.ask());
         question
@@ -143,17 +149,17 @@ impl Drop for Sentinels {
 }
 
 /// Talks with one sentinel, for ever.
-struct Watcher {
+struct Watcher<C: Client> {
     seat: usize,
     service: String,
-    dialer: Dialer,
+    dialer: Dialer<C>,
     council: Arc<watch::Sender<Council>>,
     interval: Duration,
     backoff: Backoff,
     dice: Dice,
 }
 
-impl Watcher {
+impl<C: Client> Watcher<C> {
     /// Never returns; it is aborted.
     async fn run(mut self) {
         loop {
@@ -178,21 +184,22 @@ impl Watcher {
     }
 
     /// Until the connection is lost.
-    async fn listen(&self, mut line: Line) -> Fault {
-        if let Err(fault) = line.subscribe(&sentinel::CHANNELS).await {
+    async fn listen(&self, line: Line<C>) -> Fault {
+        let mut ends = line.ends;
+        if let Err(fault) = ends.subscribe(&sentinel::CHANNELS).await {
             return fault;
         }
         let mut questions = self.council.subscribe();
         let mut beat = heartbeat(self.interval);
         loop {
             let asked = questions.borrow_and_update().asked();
-            if let Err(fault) = self.ask(&mut line, asked).await {
+            if let Err(fault) = self.ask(&mut ends, asked).await {
                 return fault;
             }
             loop {
                 tokio::select! {
                     biased;
-                    said = line.message() => match said {
+                    said = ends.message() => match said {
                         Ok(said) if sentinel::concerns(&said, &self.service) => break,
                         Ok(_) => {}
                         Err(fault) => return fault,
@@ -204,11 +211,11 @@ impl Watcher {
         }
     }
 
-    async fn ask(&self, line: &mut Line, question: u64) -> Result<(), Fault> {
-        let place = line.ask(&sentinel::where_is(&self.service)).await;
+    async fn ask(&self, ends: &mut C::Ends, question: u64) -> Result<(), Fault> {
+        let place = ends.ask(&sentinel::where_is(&self.service)).await;
         let place = sentinel::place(place?)?;
         let epoch = match &place {
-            Some(_) => match line.ask(&sentinel::what_is(&self.service)).await {
+            Some(_) => match ends.ask(&sentinel::what_is(&self.service)).await {
                 // One that will not say, or that has forgotten meanwhile, is believed last.
                 Err(fault) if fault.is_connection() => return Err(fault),
                 answer => sentinel::epoch(answer.unwrap_or(Reply::Nil)),

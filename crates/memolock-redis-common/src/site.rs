@@ -4,33 +4,58 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use memolock_core::redis::{Address, ClientName, CredentialsProvider, Fault, Options};
+use memolock_core::redis::{Address, ClientName, CredentialsProvider, Fault, Options, Topology};
 use memolock_core::{ErrorKind, Tag};
 use tokio::sync::watch;
 
-use crate::sentinels::Sentinels;
-use crate::tls::Tls;
+use crate::client::Client;
+use crate::dice::Dice;
+use crate::sentinels::{MAX_DELAY, Sentinels};
 
 /// How connections are made, wherever they go. Clones share what they know.
 #[derive(Clone, Default)]
-pub(crate) struct Way {
-    /// Some if the URL says so.
-    pub(crate) tls: Option<Tls>,
+pub struct Way<C> {
+    /// The client, and what it must be told.
+    pub client: C,
+    /// Where jitter comes from.
+    pub dice: Dice,
     /// None: as the URL says.
-    pub(crate) credentials: Option<CredentialsProvider>,
-    pub(crate) names: Names,
+    pub credentials: Option<CredentialsProvider>,
+    /// What they are called.
+    pub names: Names,
 }
 
 /// Where to connect, as whom and how.
-pub(crate) struct Site {
-    pub(crate) address: Address,
-    pub(crate) options: Options,
-    pub(crate) way: Way,
+pub struct Site<C> {
+    /// Where to, as whom, and in which database.
+    pub address: Address,
+    /// Bounds, delays and names.
+    pub options: Options,
+    /// What the rest is made of.
+    pub way: Way<C>,
     /// Some if they know where the server is, and not the URL.
-    pub(crate) sentinels: Option<Sentinels>,
+    pub sentinels: Option<Sentinels>,
 }
 
-impl Site {
+impl<C: Client> Site<C> {
+    /// Starts asking sentinels, if the address names them. Needs a tokio runtime, then.
+    #[must_use]
+    pub fn open(address: Address, mut options: Options, way: Way<C>) -> Self {
+        let sentinels = match address.topology() {
+            Topology::Sentinel { service } => {
+                options.reconnect_max_delay = options.reconnect_max_delay.min(MAX_DELAY);
+                Some(Sentinels::open(&address, service, &options, &way))
+            }
+            Topology::Single | Topology::Cluster => None,
+        };
+        Self {
+            address,
+            options,
+            way,
+            sentinels,
+        }
+    }
+
     /// The address with the credentials of now.
     pub(crate) async fn identify(&self, address: &Address) -> Result<Address, Fault> {
         match &self.way.credentials {
@@ -47,14 +72,14 @@ impl Site {
     }
 
     /// Ends its tasks, for good.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         if let Some(sentinels) = &self.sentinels {
             sentinels.close();
         }
     }
 
     /// Waits until they have ended, after [`close`](Self::close).
-    pub(crate) async fn ended(&self) {
+    pub async fn ended(&self) {
         if let Some(sentinels) = &self.sentinels {
             sentinels.ended().await;
         }
@@ -63,7 +88,7 @@ impl Site {
 
 /// What the connections are called, which may change. By default nothing.
 #[derive(Clone)]
-pub(crate) struct Names(Arc<watch::Sender<ClientName>>);
+pub struct Names(Arc<watch::Sender<ClientName>>);
 
 impl Default for Names {
     fn default() -> Self {
@@ -72,11 +97,14 @@ impl Default for Names {
 }
 
 impl Names {
-    pub(crate) fn new(name: ClientName) -> Self {
+    /// From now on this one.
+    #[must_use]
+    pub fn new(name: ClientName) -> Self {
         Self(Arc::new(watch::Sender::new(name)))
     }
 
-    pub(crate) fn introduce(&self, tag: &Tag) {
+    /// A memolock of this tag uses them: the name may say so.
+    pub fn introduce(&self, tag: &Tag) {
         self.0.send_if_modified(|name| name.introduce(tag));
     }
 
@@ -88,18 +116,19 @@ impl Names {
 }
 
 /// The name of one connection.
-pub(crate) struct NameWatch {
+pub struct NameWatch {
     names: watch::Receiver<ClientName>,
     suffix: &'static str,
 }
 
 impl NameWatch {
-    pub(crate) fn now(&mut self) -> Option<String> {
+    /// The name, if there is one.
+    pub fn now(&mut self) -> Option<String> {
         self.names.borrow_and_update().text(self.suffix)
     }
 
     /// The next name. Cancel-safe.
-    pub(crate) async fn changed(&mut self) -> String {
+    pub async fn changed(&mut self) -> String {
         loop {
             if self.names.changed().await.is_err() {
                 // There will be none.
@@ -111,6 +140,3 @@ impl NameWatch {
         }
     }
 }
-
-/// Sites are shared by everything that connects.
-pub(crate) type SharedSite = Arc<Site>;
