@@ -9,13 +9,14 @@ use fred::types::config::{
 use fred::types::{ConnectHandle, CustomCommand, Message, RespVersion, Value};
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, Fault, Options, Reply, sentinel};
-use memolock_redis_common::Purpose;
+use memolock_redis_common::{Owner, Purpose};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::fault;
 use crate::fence::{Fence, Outcome};
 use crate::reply;
+use crate::session::Session;
 use crate::tls::Tls;
 use crate::url::config;
 
@@ -103,6 +104,10 @@ impl memolock_redis_common::Client for Fred {
             messages,
             life,
         })
+    }
+
+    async fn attend(owner: &Owner<Self>, line: Line) -> Fault {
+        Session::new(owner, line).run().await
     }
 
     fn for_sentinels(&self) -> Self {

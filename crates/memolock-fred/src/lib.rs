@@ -72,7 +72,6 @@ mod request;
 mod server;
 mod session;
 mod shards;
-mod subscriptions;
 mod tls;
 mod tracking;
 mod url;

@@ -74,19 +74,19 @@ impl Node for Server {
     }
 
     fn is_down(&self) -> bool {
-        matches!(self.commands.link().now(), Some(Err(_)))
+        matches!(self.commands.trunk().link().now(), Some(Err(_)))
     }
 
     async fn down(&self) {
-        self.commands.link().hopeless().await;
+        self.commands.trunk().link().hopeless().await;
     }
 
     fn condition(&self) -> &'static str {
-        self.commands.link().condition()
+        self.commands.trunk().link().condition()
     }
 
     fn subscriptions(&self) -> usize {
-        self.subscriptions.len()
+        self.subscriptions.keys()
     }
 
     fn close(&self) {

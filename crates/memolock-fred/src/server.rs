@@ -12,11 +12,10 @@ use memolock_core::{
     Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Tag,
     Timed, Token, Tracking, async_trait,
 };
-use memolock_redis_common::{Counters, Doubt, Site};
+use memolock_redis_common::{Counters, Doubt, Site, Subscriptions, Trunk};
 
 use crate::command::Commands;
 use crate::dial::Fred;
-use crate::subscriptions::Subscriptions;
 
 /// A Redis or Valkey server as a [`Backend`], or as a node of a cluster. Dropping it ends two connections and
 /// their tasks.
@@ -32,7 +31,7 @@ impl Server {
     pub(crate) fn open(site: Site<Fred>, counters: Arc<Counters>) -> Self {
         let site = Arc::new(site);
         let doubt = Doubt::default();
-        let commands = Commands::open(&site, &counters, doubt.clone());
+        let commands = Commands::new(Trunk::open(&site, &counters, doubt.clone()));
         let subscriptions = Subscriptions::open(&site, &counters, doubt);
         Self {
             commands,
@@ -44,14 +43,14 @@ impl Server {
 
     /// Ends connections, tasks and subscriptions, without waiting for them.
     pub(crate) fn shut(&self) {
-        self.commands.link().close();
+        self.commands.trunk().link().close();
         self.subscriptions.close();
         self.site.close();
     }
 
     /// Waits until tasks have ended, after [`shut`](Self::shut).
     pub(crate) async fn over(&self) {
-        self.commands.link().ended().await;
+        self.commands.trunk().link().ended().await;
         self.subscriptions.link().ended().await;
         self.site.ended().await;
     }
@@ -60,7 +59,7 @@ impl Server {
     /// is of use.
     pub(crate) async fn ready(&self) -> Result<(), BackendError> {
         let ready = async {
-            self.commands.link().first_attempt().await?;
+            self.commands.trunk().link().first_attempt().await?;
             self.commands.knows_scripts().await
         };
         ready
@@ -287,7 +286,7 @@ impl Backend for Server {
 
     fn stats(&self) -> BackendStats {
         let mut stats = self.counters.stats();
-        stats.subscriptions = self.subscriptions.len() as u64;
+        stats.subscriptions = self.subscriptions.keys() as u64;
         stats
     }
 
@@ -303,7 +302,7 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FredBackend")
             .field("address", &format_args!("{}", self.site.address))
-            .field("commands", &self.commands.link().condition())
+            .field("commands", &self.commands.trunk().link().condition())
             .field("subscriptions", &self.subscriptions.link().condition())
             .finish_non_exhaustive()
     }

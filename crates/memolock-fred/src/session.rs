@@ -8,7 +8,7 @@ use fred::types::{Message, MessageKind};
 use memolock_core::redis::sentinel::Place;
 use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Routes};
 use memolock_core::{ErrorKind, Key, Notifications, Operation, Wish};
-use memolock_redis_common::{Dialer, heartbeat};
+use memolock_redis_common::{Dialer, Owner, Purpose, heartbeat};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::debug;
 
@@ -17,14 +17,15 @@ use crate::fence::{Fence, Outcome};
 use crate::reply;
 use crate::request::{Answer, Asking, Request};
 use crate::shards;
-use crate::subscriptions::Owner;
 use crate::tracking::{Handle, Receiver, changed, is_outage};
 
 /// One connection's life.
 pub(crate) struct Session<'a> {
-    owner: &'a Owner,
+    owner: &'a Owner<Fred>,
     line: Line,
     fence: Fence,
+    /// Connects what hears of changes: see `tracking`.
+    receiving: Arc<Dialer<Fred>>,
     /// Some once somebody tracks.
     receiver: Option<Receiver>,
     /// There was none to be had: tried for again with the next heartbeat.
@@ -36,22 +37,23 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(owner: &'a Owner, line: Line) -> Self {
+    pub(crate) fn new(owner: &'a Owner<Fred>, line: Line) -> Self {
         Self {
             owner,
             line,
             fence: Fence::default(),
+            receiving: Arc::new(Dialer::new(&owner.site, Purpose::Changes)),
             receiver: None,
             postponed: false,
-            routes: Routes::in_database(owner.database),
-            shards: Routes::in_database(owner.database),
+            routes: Routes::in_database(owner.site.address.database()),
+            shards: Routes::in_database(owner.site.address.database()),
             queue: VecDeque::new(),
         }
     }
 
     /// Until the connection is lost.
     pub(crate) async fn run(mut self) -> Fault {
-        let mut beat = heartbeat(self.owner.interval);
+        let mut beat = heartbeat(self.owner.site.options.heartbeat);
         let mut asking: Option<Asking> = None;
         loop {
             if asking.is_none() {
@@ -141,7 +143,7 @@ impl<'a> Session<'a> {
             });
         }
         if let Request::Track(wish) = request {
-            let dialer = Arc::clone(&self.owner.receiving);
+            let dialer = Arc::clone(&self.receiving);
             return Box::pin(track(client, receiver, dialer, place, wish));
         }
         if let Request::Name(name) = &request {

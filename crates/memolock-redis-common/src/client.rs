@@ -5,6 +5,9 @@ use std::future::Future;
 use bytes::Bytes;
 use memolock_core::redis::{Address, Fault, Options, Reply};
 
+use crate::dial::Line;
+use crate::subscriptions::Owner;
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -56,6 +59,11 @@ pub trait Client: Clone + Send + Sync + 'static {
         options: &Options,
         purpose: Purpose,
     ) -> impl Future<Output = Result<Self::Ends, Fault>> + Send;
+
+    /// One life of the subscription connection: does what the boards of the owner wish, and tells them what comes of it,
+    /// until the connection is lost or has to be given up. Returns why; the owner tells of the gap. It is pinged in the
+    /// rhythm of the heartbeat, and whenever it is in doubt.
+    fn attend(owner: &Owner<Self>, line: Line<Self>) -> impl Future<Output = Fault> + Send;
 
     /// The same without what is for the server alone, and not for its sentinels.
     fn for_sentinels(&self) -> Self;

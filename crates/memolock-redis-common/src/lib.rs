@@ -15,6 +15,8 @@ mod forward;
 mod link;
 mod sentinels;
 mod site;
+mod subscriptions;
+mod trunk;
 
 pub use client::{Client, Ends, Purpose};
 pub use counters::Counters;
@@ -23,6 +25,8 @@ pub use dice::Dice;
 pub use link::{Doubt, Link, Tenant, heartbeat};
 pub use sentinels::Sentinels;
 pub use site::{NameWatch, Names, Site, Way};
+pub use subscriptions::{Owner, Subscriptions};
+pub use trunk::{SenderOf, Trunk, Wire};
 
 #[doc(hidden)]
 pub mod reexports {

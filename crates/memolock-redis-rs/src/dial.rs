@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, Endpoint, Fault, Options, Reply, sentinel};
-use memolock_redis_common::{Client, Purpose};
+use memolock_redis_common::{Client, Owner, Purpose};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, PushKind, Value};
 
 use crate::error::fault;
 use crate::pushes::{self, Pushes};
 use crate::reply;
+use crate::session::Session;
 use crate::stream::{Connection, Connector};
 use crate::tls::Tls;
 use crate::url::{client, settings};
@@ -60,6 +61,10 @@ impl Client for Redis {
         // The configuration holds a push sender: as long as it lives, the end of `pushes` tells nothing.
         let connection = self.over(address, config).await?;
         Ok(Ends { connection, pushes })
+    }
+
+    async fn attend(owner: &Owner<Self>, line: Line) -> Fault {
+        Session::new(owner, line).run().await
     }
 
     fn for_sentinels(&self) -> Self {

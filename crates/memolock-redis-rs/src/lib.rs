@@ -78,7 +78,6 @@ mod server;
 mod session;
 mod shards;
 mod stream;
-mod subscriptions;
 mod tls;
 mod tracking;
 mod url;

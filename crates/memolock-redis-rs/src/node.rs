@@ -5,7 +5,7 @@ use std::sync::Arc;
 use memolock_core::redis::{Address, Fault, Options, Reply};
 use memolock_core::{BackendError, BackendStats, Key, Keyspace, Listener, Tag, Tracker};
 use memolock_redis_common::cluster::{Node, Opener, Request};
-use memolock_redis_common::{Counters, Site, Way};
+use memolock_redis_common::{Counters, Site, Trunk, Way};
 use redis::Cmd;
 
 use crate::command::Commands;
@@ -38,7 +38,9 @@ impl Opener for Nodes {
     fn open(&self, address: &Address) -> Result<Server, Fault> {
         let site = Site::open(address.clone(), self.options.clone(), self.way.clone());
         let counters = Arc::clone(&self.counters);
-        let pave = |site: &_, counters: &_, doubt| Road::Own(Commands::open(site, counters, doubt));
+        let pave = |site: &_, counters: &_, doubt| {
+            Road::Own(Commands::new(Trunk::open(site, counters, doubt)))
+        };
         Ok(Server::open(site, counters, pave))
     }
 
@@ -110,7 +112,7 @@ impl Node for Server {
     }
 
     fn subscriptions(&self) -> usize {
-        self.subscriptions.len()
+        self.subscriptions.keys()
     }
 
     fn close(&self) {

@@ -7,7 +7,7 @@ use memolock_core::redis::{Address, ClientName, Endpoint, Fault, Topology};
 use memolock_redis_common::cluster::Cluster;
 #[cfg(feature = "deadpool")]
 use memolock_redis_common::{Dialer, Purpose};
-use memolock_redis_common::{Names, Site};
+use memolock_redis_common::{Names, Site, Trunk};
 
 use crate::backend::RedisBackend;
 use crate::builder::RedisBackendBuilder;
@@ -70,7 +70,7 @@ impl RedisBackendBuilder {
                 let pooled = Pooled::new(pool, dialer, options, counters, doubt);
                 return Road::Pooled(Box::new(pooled));
             }
-            Road::Own(Commands::open(site, counters, doubt))
+            Road::Own(Commands::new(Trunk::open(site, counters, doubt)))
         });
         Ok(server.into())
     }

@@ -29,7 +29,7 @@ impl Road {
     pub(crate) async fn first_attempt(&self) -> Result<(), Fault> {
         match self {
             Self::Own(commands) => {
-                commands.link().first_attempt().await?;
+                commands.trunk().link().first_attempt().await?;
                 commands.knows_scripts().await
             }
             #[cfg(feature = "deadpool")]
@@ -60,7 +60,7 @@ impl Road {
     /// Whether the last attempt to connect has failed.
     pub(crate) fn is_down(&self) -> bool {
         match self {
-            Self::Own(commands) => matches!(commands.link().now(), Some(Err(_))),
+            Self::Own(commands) => matches!(commands.trunk().link().now(), Some(Err(_))),
             #[cfg(feature = "deadpool")]
             Self::Pooled(_) => false,
         }
@@ -70,7 +70,7 @@ impl Road {
     pub(crate) async fn down(&self) {
         match self {
             Self::Own(commands) => {
-                commands.link().hopeless().await;
+                commands.trunk().link().hopeless().await;
             }
             #[cfg(feature = "deadpool")]
             Self::Pooled(_) => std::future::pending().await,
@@ -80,7 +80,7 @@ impl Road {
     /// A word for `Debug`.
     pub(crate) fn condition(&self) -> &'static str {
         match self {
-            Self::Own(commands) => commands.link().condition(),
+            Self::Own(commands) => commands.trunk().link().condition(),
             #[cfg(feature = "deadpool")]
             Self::Pooled(_) => "pooled",
         }
@@ -89,7 +89,7 @@ impl Road {
     /// Ends what is ours of it, for good.
     pub(crate) fn close(&self) {
         match self {
-            Self::Own(commands) => commands.link().close(),
+            Self::Own(commands) => commands.trunk().link().close(),
             #[cfg(feature = "deadpool")]
             Self::Pooled(pooled) => pooled.close(),
         }
@@ -98,7 +98,7 @@ impl Road {
     /// Waits until tasks have ended, after [`close`](Self::close).
     pub(crate) async fn ended(&self) {
         match self {
-            Self::Own(commands) => commands.link().ended().await,
+            Self::Own(commands) => commands.trunk().link().ended().await,
             #[cfg(feature = "deadpool")]
             Self::Pooled(pooled) => pooled.ended().await,
         }

@@ -12,12 +12,11 @@ use memolock_core::{
     Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Tag,
     Timed, Token, Tracking, async_trait,
 };
-use memolock_redis_common::{Counters, Doubt, Site};
+use memolock_redis_common::{Counters, Doubt, Site, Subscriptions};
 use redis::Cmd;
 
 use crate::dial::Redis;
 use crate::road::Road;
-use crate::subscriptions::Subscriptions;
 
 /// A Redis or Valkey server as a [`Backend`], or as a node of a cluster. Dropping it ends two connections and
 /// their tasks.
@@ -296,7 +295,7 @@ impl Backend for Server {
 
     fn stats(&self) -> BackendStats {
         let mut stats = self.counters.stats();
-        stats.subscriptions = self.subscriptions.len() as u64;
+        stats.subscriptions = self.subscriptions.keys() as u64;
         stats
     }
 

@@ -5,16 +5,15 @@ use std::pin::Pin;
 
 use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Routes};
 use memolock_core::{ErrorKind, Key, Notifications, Operation, Wish};
-use memolock_redis_common::heartbeat;
+use memolock_redis_common::{Owner, heartbeat};
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind};
 use tracing::debug;
 
-use crate::dial::{Line, set_name, sign_of_life};
+use crate::dial::{Line, Redis, set_name, sign_of_life};
 use crate::error::fault;
 use crate::reply;
 use crate::shards::{self, Shards};
-use crate::subscriptions::Owner;
 use crate::tracking::{changed, is_outage, track};
 
 /// What the server is asked, one thing at a time, so that answers are never mistaken. Meanwhile
@@ -42,7 +41,7 @@ struct Answer {
 
 /// One connection's life.
 pub(crate) struct Session<'a> {
-    owner: &'a Owner,
+    owner: &'a Owner<Redis>,
     line: Line,
     routes: Routes,
     shards: Shards,
@@ -53,12 +52,12 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(owner: &'a Owner, line: Line) -> Self {
+    pub(crate) fn new(owner: &'a Owner<Redis>, line: Line) -> Self {
         Self {
             owner,
             line,
-            routes: Routes::in_database(owner.database),
-            shards: Shards::in_database(owner.database),
+            routes: Routes::in_database(owner.site.address.database()),
+            shards: Shards::in_database(owner.site.address.database()),
             queue: VecDeque::new(),
             awaited: VecDeque::new(),
         }
@@ -66,7 +65,7 @@ impl<'a> Session<'a> {
 
     /// Until the connection is lost.
     pub(crate) async fn run(mut self) -> Fault {
-        let mut beat = heartbeat(self.owner.interval);
+        let mut beat = heartbeat(self.owner.site.options.heartbeat);
         let mut asking: Option<Pin<Box<dyn Future<Output = Answer> + Send>>> = None;
         loop {
             if asking.is_none() {

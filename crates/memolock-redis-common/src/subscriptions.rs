@@ -8,13 +8,15 @@ use memolock_core::{
     BackendError, ErrorKind, Key, Keyspace, Listener, Operation, Switchboard, Tracker,
     TrackingBoard,
 };
-use memolock_redis_common::{Counters, Doubt, Link, Purpose, Site, Tenant};
 
-use crate::dial::{Line, Redis};
-use crate::session::Session;
+use crate::client::{Client, Purpose};
+use crate::counters::Counters;
+use crate::dial::Line;
+use crate::link::{Doubt, Link, Tenant};
+use crate::site::Site;
 
 /// The subscriptions of a backend.
-pub(crate) struct Subscriptions {
+pub struct Subscriptions {
     link: Link<()>,
     board: Arc<Switchboard>,
     trackers: Arc<TrackingBoard>,
@@ -24,17 +26,16 @@ pub(crate) struct Subscriptions {
 
 impl Subscriptions {
     /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
-    pub(crate) fn open(site: &Arc<Site<Redis>>, counters: &Arc<Counters>, doubt: Doubt) -> Self {
+    pub fn open<C: Client>(site: &Arc<Site<C>>, counters: &Arc<Counters>, doubt: Doubt) -> Self {
         let options = &site.options;
         let board = Arc::new(Switchboard::new());
         let trackers = Arc::new(TrackingBoard::new());
         let owner = Owner {
+            site: Arc::clone(site),
             board: Arc::clone(&board),
             trackers: Arc::clone(&trackers),
             counters: Arc::clone(counters),
             doubt: doubt.clone(),
-            interval: options.heartbeat,
-            database: site.address.database(),
         };
         Self {
             link: Link::open(site, Purpose::Subscriptions, owner, counters),
@@ -46,7 +47,7 @@ impl Subscriptions {
     }
 
     /// Listens to a key, once the server has confirmed. Dropping the future takes the wish back.
-    pub(crate) async fn subscribe(&self, key: &Key) -> Result<Listener, BackendError> {
+    pub async fn subscribe(&self, key: &Key) -> Result<Listener, BackendError> {
         if let Some(Err(fault)) = self.link.now() {
             // It took no time: see `Commands::send`.
             tokio::task::yield_now().await;
@@ -66,7 +67,8 @@ impl Subscriptions {
     }
 
     /// Follows the changes of a keyspace, from when the server has confirmed.
-    pub(crate) fn track(&self, space: &Keyspace) -> Tracker {
+    #[must_use]
+    pub fn track(&self, space: &Keyspace) -> Tracker {
         self.trackers.track(space)
     }
 
@@ -83,17 +85,20 @@ impl Subscriptions {
         }
     }
 
-    /// Keys that are listened to, or still being unsubscribed.
-    pub(crate) fn len(&self) -> usize {
+    /// How many keys are listened to, or still being unsubscribed.
+    #[must_use]
+    pub fn keys(&self) -> usize {
         self.board.len()
     }
 
-    pub(crate) fn link(&self) -> &Link<()> {
+    /// What dials, and tells of the connection.
+    #[must_use]
+    pub fn link(&self) -> &Link<()> {
         &self.link
     }
 
     /// Ends every listener and the connection.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.link.close();
         self.board.close();
         self.trackers.close();
@@ -106,23 +111,27 @@ impl Drop for Subscriptions {
     }
 }
 
-/// The task's part.
-pub(crate) struct Owner {
-    pub(crate) board: Arc<Switchboard>,
-    pub(crate) trackers: Arc<TrackingBoard>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) doubt: Doubt,
-    pub(crate) interval: Duration,
-    pub(crate) database: u32,
+/// The task's part: what outlives the connection, and what a [session](Client::attend) works for.
+pub struct Owner<C> {
+    /// Where, as whom and how.
+    pub site: Arc<Site<C>>,
+    /// The book of subscriptions: wishes, confirmations, messages.
+    pub board: Arc<Switchboard>,
+    /// The same of keyspaces whose changes are followed.
+    pub trackers: Arc<TrackingBoard>,
+    /// For each command sent.
+    pub counters: Arc<Counters>,
+    /// Raised when the connection is to be checked.
+    pub doubt: Doubt,
 }
 
-impl Tenant<Redis> for Owner {
+impl<C: Client> Tenant<C> for Owner<C> {
     type Handle = ();
 
-    fn handle(&mut self, _line: &Line) {}
+    fn handle(&mut self, _line: &Line<C>) {}
 
-    async fn serve(&mut self, line: Line) -> Fault {
-        Session::new(self, line).run().await
+    async fn serve(&mut self, line: Line<C>) -> Fault {
+        C::attend(self, line).await
     }
 
     fn lost(&mut self) {
