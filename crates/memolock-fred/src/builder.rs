@@ -1,21 +1,17 @@
 //! Options of the backend, their defaults and why.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_core::redis::{
     Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
-    Topology,
 };
 use memolock_core::{BackendError, ErrorKind, Operation};
-use memolock_redis_common::cluster::Cluster;
-use memolock_redis_common::{Names, Site, Way};
+use memolock_redis_common::{Names, Road, Store, Way};
 
 use crate::backend::FredBackend;
+use crate::command::Commands;
 use crate::dial::Fred;
-use crate::node::Nodes;
-use crate::server::Server;
 use crate::tls::Tls;
 use crate::url::config;
 
@@ -204,13 +200,8 @@ impl FredBackendBuilder {
         way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
         // Whatever fred cannot do at this address is told here, and not at every attempt.
         config(&address, way.client.tls.as_ref())?;
-        if *address.topology() == Topology::Cluster {
-            let bound = options.command_timeout;
-            let nodes = Nodes::new(options, way);
-            return Ok(Cluster::open(nodes, &address, bound).into());
-        }
-        let site = Site::open(address, options, way);
-        Ok(Server::open(site, Arc::default()).into())
+        let store = Store::open(address, options, way, Commands::pave);
+        Ok(FredBackend(store))
     }
 }
 

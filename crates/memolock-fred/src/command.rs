@@ -20,7 +20,7 @@ pub(crate) struct Commands {
 }
 
 /// What is sent.
-enum Command<'a> {
+pub(crate) enum Command<'a> {
     /// fred's own `GET`: it alone may share a write with its neighbours.
     Get(String),
     GetMany(Vec<String>),
@@ -51,20 +51,10 @@ impl Commands {
         }
     }
 
-    /// `GET`.
-    pub(crate) async fn get(&self, name: String) -> Result<Reply, Fault> {
-        self.send(Command::Get(name)).await
-    }
-
-    /// `MGET`.
-    pub(crate) async fn get_many(&self, names: Vec<String>) -> Result<Reply, Fault> {
-        self.send(Command::GetMany(names)).await
-    }
-
     /// Runs a script: by its digest, and by its text if the server has forgotten it, as it does
     /// after a restart or a `SCRIPT FLUSH`. The one command that is ever sent again: the server said
     /// that it did nothing.
-    pub(crate) async fn run(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(crate) async fn script(&self, call: &Call) -> Result<Reply, Fault> {
         match self.send(Command::Known(call)).await {
             Err(fault) if fault.is_noscript() => self.send(Command::Whole(call)).await,
             outcome => outcome,
@@ -87,8 +77,8 @@ impl Commands {
         }
     }
 
-    /// As [`run`](Self::run), behind an `ASKING`.
-    pub(crate) async fn run_asking(&self, call: &Call) -> Result<Reply, Fault> {
+    /// As [`script`](Self::script), behind an `ASKING`.
+    pub(crate) async fn script_asking(&self, call: &Call) -> Result<Reply, Fault> {
         let digest = DIGESTS[call.script as usize].as_str();
         let known = Command::Words("EVALSHA", words(digest, call), true);
         match self.send(known).await {
@@ -101,7 +91,7 @@ impl Commands {
     }
 
     /// Sends one command and waits for its reply, within the bound. An error reply is an error.
-    async fn send(&self, command: Command<'_>) -> Result<Reply, Fault> {
+    pub(crate) async fn send(&self, command: Command<'_>) -> Result<Reply, Fault> {
         match self.trunk.link().now() {
             Some(Ok(wire)) => self.send_over(&wire, command).await,
             Some(Err(fault)) => {

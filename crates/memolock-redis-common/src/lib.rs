@@ -13,8 +13,12 @@ mod dial;
 mod dice;
 mod forward;
 mod link;
+mod nodes;
+mod road;
 mod sentinels;
+mod server;
 mod site;
+mod store;
 mod subscriptions;
 mod trunk;
 
@@ -23,9 +27,10 @@ pub use counters::Counters;
 pub use dial::{Dialer, Line};
 pub use dice::Dice;
 pub use link::{Doubt, Link, Tenant, heartbeat};
-pub use sentinels::Sentinels;
+pub use road::Road;
 pub use site::{NameWatch, Names, Site, Way};
-pub use subscriptions::{Owner, Subscriptions};
+pub use store::Store;
+pub use subscriptions::Owner;
 pub use trunk::{SenderOf, Trunk, Wire};
 
 #[doc(hidden)]

@@ -16,7 +16,7 @@ use crate::link::{Doubt, Link, Tenant};
 use crate::site::Site;
 
 /// The subscriptions of a backend.
-pub struct Subscriptions {
+pub(crate) struct Subscriptions {
     link: Link<()>,
     board: Arc<Switchboard>,
     trackers: Arc<TrackingBoard>,
@@ -26,7 +26,11 @@ pub struct Subscriptions {
 
 impl Subscriptions {
     /// Opens the link. It connects at once, so that the first waiter does not have to wait for it.
-    pub fn open<C: Client>(site: &Arc<Site<C>>, counters: &Arc<Counters>, doubt: Doubt) -> Self {
+    pub(crate) fn open<C: Client>(
+        site: &Arc<Site<C>>,
+        counters: &Arc<Counters>,
+        doubt: Doubt,
+    ) -> Self {
         let options = &site.options;
         let board = Arc::new(Switchboard::new());
         let trackers = Arc::new(TrackingBoard::new());
@@ -47,9 +51,9 @@ impl Subscriptions {
     }
 
     /// Listens to a key, once the server has confirmed. Dropping the future takes the wish back.
-    pub async fn subscribe(&self, key: &Key) -> Result<Listener, BackendError> {
+    pub(crate) async fn subscribe(&self, key: &Key) -> Result<Listener, BackendError> {
         if let Some(Err(fault)) = self.link.now() {
-            // It took no time: see `Commands::send`.
+            // It took no time: whoever tries again in a loop must not keep the link from being mended.
             tokio::task::yield_now().await;
             return Err(fault.on(Operation::Subscribe, key));
         }
@@ -67,8 +71,7 @@ impl Subscriptions {
     }
 
     /// Follows the changes of a keyspace, from when the server has confirmed.
-    #[must_use]
-    pub fn track(&self, space: &Keyspace) -> Tracker {
+    pub(crate) fn track(&self, space: &Keyspace) -> Tracker {
         self.trackers.track(space)
     }
 
@@ -86,19 +89,17 @@ impl Subscriptions {
     }
 
     /// How many keys are listened to, or still being unsubscribed.
-    #[must_use]
-    pub fn keys(&self) -> usize {
+    pub(crate) fn keys(&self) -> usize {
         self.board.len()
     }
 
     /// What dials, and tells of the connection.
-    #[must_use]
-    pub fn link(&self) -> &Link<()> {
+    pub(crate) fn link(&self) -> &Link<()> {
         &self.link
     }
 
     /// Ends every listener and the connection.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.link.close();
         self.board.close();
         self.trackers.close();

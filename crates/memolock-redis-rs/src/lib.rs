@@ -67,14 +67,12 @@ mod builder;
 mod command;
 mod dial;
 mod error;
-mod node;
 mod opening;
 #[cfg(feature = "deadpool")]
 mod pooled;
 mod pushes;
 mod reply;
 mod road;
-mod server;
 mod session;
 mod shards;
 mod stream;

@@ -1,22 +1,16 @@
 //! From options to a backend: what goes together, and the links opened.
 
-use std::sync::Arc;
-
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, ClientName, Endpoint, Fault, Topology};
-use memolock_redis_common::cluster::Cluster;
 #[cfg(feature = "deadpool")]
 use memolock_redis_common::{Dialer, Purpose};
-use memolock_redis_common::{Names, Site, Trunk};
+use memolock_redis_common::{Names, Road as _, Store};
 
 use crate::backend::RedisBackend;
 use crate::builder::RedisBackendBuilder;
-use crate::command::Commands;
-use crate::node::Nodes;
 #[cfg(feature = "deadpool")]
 use crate::pooled::Pooled;
 use crate::road::Road;
-use crate::server::Server;
 use crate::tls::Tls;
 
 impl RedisBackendBuilder {
@@ -56,22 +50,15 @@ impl RedisBackendBuilder {
         let mut way = self.way;
         way.client.tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
         way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
-        if *address.topology() == Topology::Cluster {
-            let bound = options.command_timeout;
-            let nodes = Nodes::new(options, way);
-            return Ok(Cluster::open(nodes, &address, bound).into());
-        }
-        let site = Site::open(address, options, way);
-        let counters = Arc::default();
-        let server = Server::open(site, counters, |site, counters, doubt| {
+        let store = Store::open(address, options, way, |site, counters, doubt| {
             #[cfg(feature = "deadpool")]
             if let Some(pool) = self.pool {
-                let (dialer, options) = (Dialer::new(site, Purpose::Commands), &site.options);
-                let pooled = Pooled::new(pool, dialer, options, counters, doubt);
+                let dialer = Dialer::new(site, Purpose::Commands);
+                let pooled = Pooled::new(pool, dialer, &site.options, counters, doubt);
                 return Road::Pooled(Box::new(pooled));
             }
-            Road::Own(Commands::new(Trunk::open(site, counters, doubt)))
+            Road::pave(site, counters, doubt)
         });
-        Ok(server.into())
+        Ok(RedisBackend(store))
     }
 }

@@ -12,110 +12,124 @@ use memolock_core::{
     Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Tag,
     Timed, Token, Tracking, async_trait,
 };
-use memolock_redis_common::{Counters, Doubt, Site, Subscriptions, Trunk};
 
-use crate::command::Commands;
-use crate::dial::Fred;
+use crate::cluster::Request;
+use crate::counters::Counters;
+use crate::link::Doubt;
+use crate::road::Road;
+use crate::site::Site;
+use crate::subscriptions::Subscriptions;
 
 /// A Redis or Valkey server as a [`Backend`], or as a node of a cluster. Dropping it ends two connections and
 /// their tasks.
-pub(crate) struct Server {
-    pub(crate) commands: Commands,
+pub(crate) struct Server<R: Road> {
+    pub(crate) road: R,
     pub(crate) subscriptions: Subscriptions,
     counters: Arc<Counters>,
-    site: Arc<Site<Fred>>,
+    site: Arc<Site<R::Client>>,
 }
 
-impl Server {
-    /// Opens both links. Within a tokio runtime only.
-    pub(crate) fn open(site: Site<Fred>, counters: Arc<Counters>) -> Self {
+impl<R: Road> Server<R> {
+    /// Opens the subscription link, and paves the road for commands. Within a tokio runtime only.
+    pub(crate) fn open(
+        site: Site<R::Client>,
+        counters: Arc<Counters>,
+        pave: impl FnOnce(&Arc<Site<R::Client>>, &Arc<Counters>, Doubt) -> R,
+    ) -> Self {
         let site = Arc::new(site);
         let doubt = Doubt::default();
-        let commands = Commands::new(Trunk::open(&site, &counters, doubt.clone()));
+        let road = pave(&site, &counters, doubt.clone());
         let subscriptions = Subscriptions::open(&site, &counters, doubt);
         Self {
-            commands,
+            road,
             subscriptions,
             counters,
             site,
         }
     }
 
+    /// Waits until the first attempt to connect has ended, which is bounded by itself, and sees whether the server
+    /// is of use.
+    pub(crate) async fn ready(&self) -> Result<(), BackendError> {
+        if let Some(trunk) = self.road.trunk() {
+            let first = trunk.link().first_attempt().await;
+            first.map_err(|fault| fault.outward(Operation::Connect))?;
+        }
+        let usable = self.road.is_of_use().await;
+        usable.map_err(|fault| fault.outward(Operation::Connect))
+    }
+
+    async fn run(&self, key: &Key, call: Call) -> Result<Reply, Fault> {
+        self.run_some(&[key], call).await
+    }
+
+    async fn run_some(&self, keys: &[&Key], call: Call) -> Result<Reply, Fault> {
+        let call = call.in_database(self.site.address.database(), keys);
+        self.road.run(keys, &call).await
+    }
+
     /// Ends connections, tasks and subscriptions, without waiting for them.
     pub(crate) fn shut(&self) {
-        self.commands.trunk().link().close();
+        self.road.close();
         self.subscriptions.close();
         self.site.close();
     }
 
     /// Waits until tasks have ended, after [`shut`](Self::shut).
     pub(crate) async fn over(&self) {
-        self.commands.trunk().link().ended().await;
+        self.road.ended().await;
         self.subscriptions.link().ended().await;
         self.site.ended().await;
     }
 
-    /// Waits until the first attempt to connect has ended, which is bounded by itself, and sees whether the server
-    /// is of use.
-    pub(crate) async fn ready(&self) -> Result<(), BackendError> {
-        let ready = async {
-            self.commands.trunk().link().first_attempt().await?;
-            self.commands.knows_scripts().await
-        };
-        ready
-            .await
-            .map_err(|fault: Fault| fault.outward(Operation::Connect))
-    }
-
-    async fn run(&self, call: Call) -> Result<Reply, Fault> {
-        self.commands.run(&call).await
-    }
-
-    /// Runs what publishes: on the channels of the database.
-    async fn run_on(&self, keys: &[&Key], call: Call) -> Result<Reply, Fault> {
-        let database = self.site.address.database();
-        self.run(call.in_database(database, keys)).await
+    /// A word for `Debug`.
+    pub(crate) fn condition(&self) -> &'static str {
+        self.road
+            .trunk()
+            .map_or("pooled", |trunk| trunk.link().condition())
     }
 
     /// Renewals that travel together.
     async fn renew_some(&self, renewals: &[Renewal]) -> Result<Vec<bool>, Fault> {
-        let answer = self.run(calls::renew(renewals)).await?;
+        let answer = self.road.run(&[], &calls::renew(renewals)).await?;
         reply::renewed(answer, renewals.len())
     }
 
     async fn get_some(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
-        let names: Vec<String> = keys.iter().map(Key::value_name).collect();
         let keys: Vec<&Key> = keys.iter().collect();
-        let answer = self.commands.get_many(names).await;
+        let answer = self.road.get_many(&keys).await;
         let answers = answer.and_then(|answer| reply::values(answer, keys.len()));
         reply::on_each(answers, Operation::Get, &keys)
     }
 
     async fn acquire_some(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
         let keys: Vec<&Key> = tries.iter().map(|t| &t.key).collect();
-        let answer = self.run(calls::acquire_many(tries)).await;
+        let answer = self.road.run(&keys, &calls::acquire_many(tries)).await;
         let answers = answer.and_then(|answer| reply::acquired_many(answer, keys.len()));
         reply::on_each(answers, Operation::Acquire, &keys)
     }
 
     async fn fulfil_some(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
         let keys: Vec<&Key> = values.iter().map(|v| &v.key).collect();
-        let answer = self.run_on(&keys, calls::fulfil_many(values)).await;
+        let answer = self.run_some(&keys, calls::fulfil_many(values)).await;
         let answers = answer.and_then(|answer| reply::fulfilled_many(answer, keys.len()));
         reply::on_each(answers, Operation::Fulfil, &keys)
     }
 
     /// Values and their times that travel together.
     async fn some_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, Fault> {
-        let answer = self.run(calls::timed(keys)).await?;
+        let answer = self
+            .road
+            .run(&keys.iter().collect::<Vec<_>>(), &calls::timed(keys))
+            .await?;
         reply::timed(answer, keys.len())
     }
 }
 
 #[async_trait]
-impl Backend for Server {
+impl<R: Road> Backend for Server<R> {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("fred")
+        Capabilities::new(self.road.name())
     }
 
     async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {
@@ -123,7 +137,7 @@ impl Backend for Server {
             return Ok(());
         }
         let words = ["PUBSUB", "SHARDNUMSUB"].map(Bytes::from);
-        match self.commands.words(&words, false).await {
+        match self.road.ask(Request::Words(&words), false).await {
             Err(fault) if fault.kind() == ErrorKind::Unsupported => {
                 Err(fault.outward(Operation::Connect))
             }
@@ -132,7 +146,7 @@ impl Backend for Server {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
-        let answer = self.commands.get(key.value_name()).await;
+        let answer = self.road.get(key).await;
         answer
             .and_then(reply::value)
             .map_err(|fault| fault.on(Operation::Get, key))
@@ -144,7 +158,7 @@ impl Backend for Server {
         token: Token,
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
-        let answer = self.run(calls::acquire(key, token, lease)).await;
+        let answer = self.run(key, calls::acquire(key, token, lease)).await;
         answer
             .and_then(reply::acquired)
             .map_err(|fault| fault.on(Operation::Acquire, key))
@@ -158,7 +172,7 @@ impl Backend for Server {
         stale: &Bytes,
     ) -> Result<Acquired, BackendError> {
         let answer = self
-            .run(calls::acquire_over(key, token, lease, stale))
+            .run(key, calls::acquire_over(key, token, lease, stale))
             .await;
         answer
             .and_then(reply::acquired)
@@ -172,9 +186,7 @@ impl Backend for Server {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
-        let answer = self
-            .run_on(&[key], calls::fulfil(key, token, value, ttl))
-            .await;
+        let answer = self.run(key, calls::fulfil(key, token, value, ttl)).await;
         answer
             .and_then(reply::fulfilled)
             .map_err(|fault| fault.on(Operation::Fulfil, key))
@@ -241,7 +253,7 @@ impl Backend for Server {
         notice: Option<Notice>,
     ) -> Result<bool, BackendError> {
         let answer = self
-            .run_on(&[key], calls::release(key, token, notice.as_ref()))
+            .run(key, calls::release(key, token, notice.as_ref()))
             .await;
         answer
             .and_then(reply::flag)
@@ -255,21 +267,21 @@ impl Backend for Server {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
-        let answer = self.run_on(&[key], calls::put(key, value, ttl, mode)).await;
+        let answer = self.run(key, calls::put(key, value, ttl, mode)).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Put, key))
     }
 
     async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
-        let answer = self.run_on(&[key], calls::invalidate(key)).await;
+        let answer = self.run(key, calls::invalidate(key)).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Invalidate, key))
     }
 
     async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
-        let answer = self.run(calls::inspect(key)).await;
+        let answer = self.run(key, calls::inspect(key)).await;
         answer
             .and_then(reply::inspection)
             .map_err(|fault| fault.on(Operation::Inspect, key))
@@ -298,11 +310,11 @@ impl Backend for Server {
 }
 
 /// The address and the state of the links; never user or password.
-impl fmt::Debug for Server {
+impl<R: Road> fmt::Debug for Server<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FredBackend")
+        f.debug_struct(R::BACKEND)
             .field("address", &format_args!("{}", self.site.address))
-            .field("commands", &self.commands.trunk().link().condition())
+            .field("commands", &self.condition())
             .field("subscriptions", &self.subscriptions.link().condition())
             .finish_non_exhaustive()
     }

@@ -4,21 +4,23 @@ use std::sync::Arc;
 
 use memolock_core::redis::{Address, Fault, Options, Reply};
 use memolock_core::{BackendError, BackendStats, Key, Keyspace, Listener, Tag, Tracker};
-use memolock_redis_common::cluster::{Node, Opener, Request};
-use memolock_redis_common::{Counters, Site, Way};
 
-use crate::dial::Fred;
+use crate::cluster::{Node, Opener, Request};
+use crate::counters::Counters;
+use crate::road::Road;
 use crate::server::Server;
+use crate::site::{Site, Way};
+use crate::trunk::Trunk;
 
 /// Opens the nodes of one cluster.
-pub(crate) struct Nodes {
+pub(crate) struct Nodes<R: Road> {
     options: Options,
-    way: Way<Fred>,
+    way: Way<R::Client>,
     counters: Arc<Counters>,
 }
 
-impl Nodes {
-    pub(crate) fn new(options: Options, way: Way<Fred>) -> Self {
+impl<R: Road> Nodes<R> {
+    pub(crate) fn new(options: Options, way: Way<R::Client>) -> Self {
         Self {
             options,
             way,
@@ -27,15 +29,14 @@ impl Nodes {
     }
 }
 
-impl Opener for Nodes {
-    type Node = Server;
-    const NAME: &'static str = "fred-cluster";
-    // fred drops the word that says so, unread.
-    const TELLS_OF_SLOTS: bool = false;
+impl<R: Road> Opener for Nodes<R> {
+    type Node = Server<R>;
+    const NAME: &'static str = R::CLUSTER;
+    const TELLS_OF_SLOTS: bool = R::TELLS_OF_SLOTS;
 
-    fn open(&self, address: &Address) -> Result<Server, Fault> {
+    fn open(&self, address: &Address) -> Result<Server<R>, Fault> {
         let site = Site::open(address.clone(), self.options.clone(), self.way.clone());
-        Ok(Server::open(site, Arc::clone(&self.counters)))
+        Ok(Server::open(site, Arc::clone(&self.counters), R::pave))
     }
 
     fn introduce(&self, tag: &Tag) {
@@ -47,22 +48,13 @@ impl Opener for Nodes {
     }
 }
 
-impl Node for Server {
+impl<R: Road> Node for Server<R> {
     async fn ask(&self, request: Request<'_>, asking: bool) -> Result<Reply, Fault> {
-        match request {
-            // fred's own, which may share a write with its neighbours.
-            Request::Words([verb, name]) if &**verb == b"GET" && !asking => {
-                let name = String::from_utf8_lossy(name).into_owned();
-                self.commands.get(name).await
-            }
-            Request::Words(words) => self.commands.words(words, asking).await,
-            Request::Call(call) if asking => self.commands.run_asking(call).await,
-            Request::Call(call) => self.commands.run(call).await,
-        }
+        self.road.ask(request, asking).await
     }
 
     async fn knows_scripts(&self) -> Result<(), Fault> {
-        self.commands.knows_scripts().await
+        self.road.is_of_use().await
     }
 
     async fn listen(&self, key: &Key) -> Result<Listener, BackendError> {
@@ -74,15 +66,19 @@ impl Node for Server {
     }
 
     fn is_down(&self) -> bool {
-        matches!(self.commands.trunk().link().now(), Some(Err(_)))
+        let link = self.road.trunk().map(Trunk::link);
+        link.is_some_and(|link| matches!(link.now(), Some(Err(_))))
     }
 
     async fn down(&self) {
-        self.commands.trunk().link().hopeless().await;
+        match self.road.trunk() {
+            Some(trunk) => drop(trunk.link().hopeless().await),
+            None => std::future::pending().await,
+        }
     }
 
     fn condition(&self) -> &'static str {
-        self.commands.trunk().link().condition()
+        Server::condition(self)
     }
 
     fn subscriptions(&self) -> usize {
