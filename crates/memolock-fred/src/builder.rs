@@ -7,12 +7,11 @@ use memolock_core::redis::{
     Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
 };
 use memolock_core::{BackendError, ErrorKind, Operation};
-use memolock_redis_common::{Names, Road, Store, Way};
+use memolock_redis_common::{Names, Road, Store, Way, client_config};
 
 use crate::backend::FredBackend;
 use crate::command::Commands;
 use crate::dial::Fred;
-use crate::tls::Tls;
 use crate::url::config;
 
 /// Makes a [`FredBackend`] with other than the default options.
@@ -196,7 +195,10 @@ impl FredBackendBuilder {
         }
         let options = self.options;
         let mut way = self.way;
-        way.client.tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
+        way.client.tls = encrypted
+            .then(|| client_config(&self.tls))
+            .transpose()?
+            .map(Into::into);
         way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
         // Whatever fred cannot do at this address is told here, and not at every attempt.
         config(&address, way.client.tls.as_ref())?;

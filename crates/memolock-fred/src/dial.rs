@@ -4,7 +4,7 @@ use bytes::Bytes;
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, TcpConfig,
+    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, TcpConfig, TlsConnector,
 };
 use fred::types::{ConnectHandle, CustomCommand, Message, RespVersion, Value};
 use memolock_core::ErrorKind;
@@ -17,7 +17,6 @@ use crate::error::fault;
 use crate::fence::{Fence, Outcome};
 use crate::reply;
 use crate::session::Session;
-use crate::tls::Tls;
 use crate::url::config;
 
 /// Longer than any process lives: the delay before fred would connect again by itself.
@@ -27,7 +26,7 @@ const NEVER_MILLIS: u32 = u32::MAX;
 #[derive(Clone, Default)]
 pub(crate) struct Fred {
     /// Some if the URL says so.
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<TlsConnector>,
 }
 
 /// One connection: the end that sends, its messages, and its end.

@@ -71,7 +71,6 @@ mod request;
 mod road;
 mod session;
 mod shards;
-mod tls;
 mod tracking;
 mod url;
 

@@ -20,6 +20,7 @@ mod server;
 mod site;
 mod store;
 mod subscriptions;
+mod tls;
 mod trunk;
 
 pub use client::{Client, Ends, Purpose};
@@ -31,6 +32,7 @@ pub use road::Road;
 pub use site::{NameWatch, Names, Site, Way};
 pub use store::Store;
 pub use subscriptions::Owner;
+pub use tls::client_config;
 pub use trunk::{SenderOf, Trunk, Wire};
 
 #[doc(hidden)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use fred::types::config::TlsConnector;
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Fault, TlsOptions};
 use rustls::crypto::{CryptoProvider, ring};
@@ -10,23 +9,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-/// Makes streams that nobody else can read. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Tls(TlsConnector);
-
-impl Tls {
-    pub(crate) fn new(options: &TlsOptions) -> Result<Self, Fault> {
-        config(options).map(|config| Self(config.into()))
-    }
-
-    /// For fred, which makes the streams.
-    pub(crate) fn connector(&self) -> TlsConnector {
-        self.0.clone()
-    }
-}
-
-/// What rustls is told. The provider is the application's, or ring if it has chosen none.
-fn config(options: &TlsOptions) -> Result<ClientConfig, Fault> {
+/// What rustls is told: whom to trust and whom to be. The provider is the application's, or ring if it has chosen none.
+/// The public authorities are Mozilla's, whatever the client would trust by itself.
+///
+/// # Errors
+/// [`Config`](ErrorKind::Config) for what cannot be used. It is named, and nothing of it is shown.
+pub fn client_config(options: &TlsOptions) -> Result<ClientConfig, Fault> {
     let provider = CryptoProvider::get_default().cloned();
     let provider = provider.unwrap_or_else(|| Arc::new(ring::default_provider()));
     let builder = ClientConfig::builder_with_provider(provider)
@@ -79,7 +67,7 @@ mod tests {
     use super::*;
 
     fn refused(options: &TlsOptions) -> Fault {
-        match Tls::new(options) {
+        match client_config(options) {
             Ok(_) => panic!("{options:?} was taken"),
             Err(fault) => fault,
         }
@@ -87,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_named_and_not_shown() {
-        assert!(Tls::new(&TlsOptions::new()).is_ok());
+        assert!(client_config(&TlsOptions::new()).is_ok());
         for options in [
             TlsOptions::new().authority(""),
             TlsOptions::new().authority("hunter2"),
