@@ -60,6 +60,7 @@
 //! `redis-cluster://host:port,host:port`, or `?node=host:port`, names some nodes of a cluster: the README says what it
 //! does there.
 
+mod answer;
 mod backend;
 mod builder;
 mod command;
@@ -67,7 +68,6 @@ mod dial;
 mod error;
 mod fence;
 mod reply;
-mod request;
 mod road;
 mod session;
 mod shards;

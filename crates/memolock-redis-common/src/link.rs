@@ -28,7 +28,7 @@ enum State<H> {
 }
 
 /// What a connection is for.
-pub trait Tenant<C: Client>: Send + 'static {
+pub(crate) trait Tenant<C: Client>: Send + 'static {
     /// What users of the link get while it is up.
     type Handle: Clone + Send + Sync + 'static;
 
@@ -51,7 +51,7 @@ pub struct Link<H> {
 
 impl<H: Clone + Send + Sync + 'static> Link<H> {
     /// Starts the task. Needs a tokio runtime.
-    pub fn open<C: Client>(
+    pub(crate) fn open<C: Client>(
         site: &Arc<Site<C>>,
         purpose: Purpose,
         tenant: impl Tenant<C, Handle = H>,
