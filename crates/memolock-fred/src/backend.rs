@@ -1,26 +1,17 @@
 //! The backend: one server, or the nodes of a cluster.
 
 use std::fmt;
-use std::pin::Pin;
-use std::sync::Arc;
 
-use memolock_cluster::Cluster;
 use memolock_core::{Backend, BackendError};
+use memolock_redis_common::Store;
 
 use crate::builder::FredBackendBuilder;
-use crate::node::Nodes;
-use crate::server::Server;
+use crate::command::Commands;
 
 /// A Redis or Valkey server, or a cluster of them, as a [`Backend`]. Cheap to clone; the clones share their
 /// connections, two for each server, and with the last of them the connections and their tasks end.
 #[derive(Clone)]
-pub struct FredBackend(Shape);
-
-#[derive(Clone)]
-enum Shape {
-    Server(Arc<Server>),
-    Cluster(Cluster<Nodes>),
-}
+pub struct FredBackend(pub(crate) Store<Commands>);
 
 impl FredBackend {
     /// Connects with the default options, and fails fast if that is not possible: within about a
@@ -50,47 +41,19 @@ impl FredBackend {
 
     /// Waits until the first attempt to connect has ended, which is bounded by itself.
     pub(crate) async fn ready(&self) -> Result<(), BackendError> {
-        // Behind a pointer: else all that a connection is made of is nested in the types of users' futures, more
-        // deeply than their compiler looks by itself.
-        let ready: Pin<Box<dyn Future<Output = _> + Send + '_>> = match &self.0 {
-            Shape::Server(server) => Box::pin(server.ready()),
-            Shape::Cluster(cluster) => Box::pin(cluster.ready()),
-        };
-        ready.await
+        self.0.ready().await
     }
 
-    // Not as the `Arc`, which is a backend too and would box each call again.
     fn backend(&self) -> &dyn Backend {
-        match &self.0 {
-            Shape::Server(server) => &**server,
-            Shape::Cluster(cluster) => cluster,
-        }
+        self.0.backend()
     }
 }
 
-impl From<Server> for FredBackend {
-    fn from(server: Server) -> Self {
-        Self(Shape::Server(Arc::new(server)))
-    }
-}
-
-impl From<Cluster<Nodes>> for FredBackend {
-    fn from(cluster: Cluster<Nodes>) -> Self {
-        Self(Shape::Cluster(cluster))
-    }
-}
-
-memolock_cluster::forward_backend!(FredBackend);
+memolock_redis_common::forward_backend!(FredBackend);
 
 /// The addresses and the state of the links; never user or password.
 impl fmt::Debug for FredBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Shape::Server(server) => server.fmt(f),
-            Shape::Cluster(cluster) => f
-                .debug_struct("FredBackend")
-                .field("nodes", cluster)
-                .finish_non_exhaustive(),
-        }
+        self.0.fmt(f)
     }
 }

@@ -1,22 +1,17 @@
 //! Options of the backend, their defaults and why.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use memolock_cluster::Cluster;
 use memolock_core::redis::{
     Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
-    Topology,
 };
 use memolock_core::{BackendError, ErrorKind, Operation};
+use memolock_redis_common::{Names, Road, Store, Way, client_config};
 
 use crate::backend::FredBackend;
-use crate::node::Nodes;
-use crate::sentinels::{MAX_DELAY, Sentinels};
-use crate::server::Server;
-use crate::site::{Names, Site, Way};
-use crate::tls::Tls;
+use crate::command::Commands;
+use crate::dial::Fred;
 use crate::url::config;
 
 /// Makes a [`FredBackend`] with other than the default options.
@@ -42,7 +37,7 @@ pub struct FredBackendBuilder {
     named: bool,
     tls: TlsOptions,
     /// Without TLS and names, which depend on the rest.
-    way: Way,
+    way: Way<Fred>,
 }
 
 impl FredBackendBuilder {
@@ -198,31 +193,17 @@ impl FredBackendBuilder {
         if tokio::runtime::Handle::try_current().is_err() {
             return refuse("there is no tokio runtime here");
         }
-        let mut options = self.options;
+        let options = self.options;
         let mut way = self.way;
-        way.tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
+        way.client.tls = encrypted
+            .then(|| client_config(&self.tls))
+            .transpose()?
+            .map(Into::into);
         way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
         // Whatever fred cannot do at this address is told here, and not at every attempt.
-        config(&address, way.tls.as_ref())?;
-        if *address.topology() == Topology::Cluster {
-            let bound = options.command_timeout;
-            let nodes = Nodes::new(options, way);
-            return Ok(Cluster::open(nodes, &address, bound).into());
-        }
-        let sentinels = match address.topology() {
-            Topology::Sentinel { service } => {
-                options.reconnect_max_delay = options.reconnect_max_delay.min(MAX_DELAY);
-                Some(Sentinels::open(&address, service, &options, &way))
-            }
-            Topology::Single | Topology::Cluster => None,
-        };
-        let site = Site {
-            address,
-            options,
-            way,
-            sentinels,
-        };
-        Ok(Server::open(site, Arc::default()).into())
+        config(&address, way.client.tls.as_ref())?;
+        let store = Store::open(address, options, way, Commands::pave);
+        Ok(FredBackend(store))
     }
 }
 

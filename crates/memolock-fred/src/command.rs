@@ -1,7 +1,6 @@
 //! Sending commands and scripts over the command connection.
 
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use fred::clients::Client;
@@ -9,37 +8,19 @@ use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::{CustomCommand, Value};
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Call, Fault, Reply, Script};
-use tokio::time::Instant;
+use memolock_redis_common::{Trunk, Wire};
 
-use crate::counters::Counters;
-use crate::dial::{Dialer, Line, ask, knows_scripts, set_name, sign_of_life};
+use crate::dial::{Fred, ask, knows_scripts};
 use crate::error::fault;
-use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply;
-use crate::site::Site;
 
-/// How long a command that met a dead connection waits for the link's task to notice. It takes
-/// microseconds; the bound is for a process that is short of processor time.
-const NOTICING: Duration = Duration::from_millis(100);
-
-/// A connection, and the how many-th it is: a dead one is told from its successor by that.
-#[derive(Clone)]
-pub(crate) struct Wire {
-    client: Client,
-    nth: u64,
-}
-
-/// The command connection.
+/// The command connection, and what is sent over it.
 pub(crate) struct Commands {
-    link: Link<Wire>,
-    counters: Arc<Counters>,
-    doubts: [Doubt; 2],
-    site: Arc<Site>,
-    bound: Duration,
+    trunk: Trunk<Fred>,
 }
 
 /// What is sent.
-enum Command<'a> {
+pub(crate) enum Command<'a> {
     /// fred's own `GET`: it alone may share a write with its neighbours.
     Get(String),
     GetMany(Vec<String>),
@@ -50,56 +31,30 @@ enum Command<'a> {
 }
 
 impl Commands {
-    /// Opens the link. `other` is the doubt of the subscription connection: a server that does not
-    /// answer here may not answer there.
-    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, other: Doubt) -> Self {
-        let options = &site.options;
-        let doubt = Doubt::default();
-        let tenant = Keeper {
-            counters: Arc::clone(counters),
-            doubt: doubt.clone(),
-            interval: options.heartbeat,
-            made: 0,
-        };
-        Self {
-            link: Link::open(Dialer::new(site, "", 1), tenant, options, counters),
-            counters: Arc::clone(counters),
-            doubts: [doubt, other],
-            site: Arc::clone(site),
-            bound: options.command_timeout,
-        }
+    pub(crate) fn new(trunk: Trunk<Fred>) -> Self {
+        Self { trunk }
     }
 
-    pub(crate) fn link(&self) -> &Link<Wire> {
-        &self.link
+    pub(crate) fn trunk(&self) -> &Trunk<Fred> {
+        &self.trunk
     }
 
     /// Whether the server runs scripts, once the first attempt to connect has ended. What it fails with, commands
     /// will meet.
     pub(crate) async fn knows_scripts(&self) -> Result<(), Fault> {
-        match self.link.settled().await {
+        match self.trunk.link().settled().await {
             Ok(wire) => {
-                let known = knows_scripts(&wire.client).await;
-                known.map_err(|fault| fault.at(&self.site.address))
+                let known = knows_scripts(&wire.sender).await;
+                known.map_err(|fault| fault.at(self.trunk.address()))
             }
             Err(_) => Ok(()),
         }
     }
 
-    /// `GET`.
-    pub(crate) async fn get(&self, name: String) -> Result<Reply, Fault> {
-        self.send(Command::Get(name)).await
-    }
-
-    /// `MGET`.
-    pub(crate) async fn get_many(&self, names: Vec<String>) -> Result<Reply, Fault> {
-        self.send(Command::GetMany(names)).await
-    }
-
     /// Runs a script: by its digest, and by its text if the server has forgotten it, as it does
     /// after a restart or a `SCRIPT FLUSH`. The one command that is ever sent again: the server said
     /// that it did nothing.
-    pub(crate) async fn run(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(crate) async fn script(&self, call: &Call) -> Result<Reply, Fault> {
         match self.send(Command::Known(call)).await {
             Err(fault) if fault.is_noscript() => self.send(Command::Whole(call)).await,
             outcome => outcome,
@@ -122,8 +77,8 @@ impl Commands {
         }
     }
 
-    /// As [`run`](Self::run), behind an `ASKING`.
-    pub(crate) async fn run_asking(&self, call: &Call) -> Result<Reply, Fault> {
+    /// As [`script`](Self::script), behind an `ASKING`.
+    pub(crate) async fn script_asking(&self, call: &Call) -> Result<Reply, Fault> {
         let digest = DIGESTS[call.script as usize].as_str();
         let known = Command::Words("EVALSHA", words(digest, call), true);
         match self.send(known).await {
@@ -136,8 +91,8 @@ impl Commands {
     }
 
     /// Sends one command and waits for its reply, within the bound. An error reply is an error.
-    async fn send(&self, command: Command<'_>) -> Result<Reply, Fault> {
-        match self.link.now() {
+    pub(crate) async fn send(&self, command: Command<'_>) -> Result<Reply, Fault> {
+        match self.trunk.link().now() {
             Some(Ok(wire)) => self.send_over(&wire, command).await,
             Some(Err(fault)) => {
                 // It took no time. Who tries again in a loop must not keep the task that mends the
@@ -149,112 +104,39 @@ impl Commands {
         }
     }
 
-    /// The first attempt to connect is under way: part of the bound goes by, the rest is the command's.
+    /// The first attempt to connect is under way.
     async fn send_later(&self, command: Command<'_>) -> Result<Reply, Fault> {
-        let since = Instant::now();
-        let settled = tokio::time::timeout(self.bound, self.link.settled()).await;
-        let wire = settled.map_err(|_| Fault::still_connecting())??;
-        let rest = self.bound.saturating_sub(since.elapsed());
-        let rest = rest.max(Duration::from_millis(1));
+        let (wire, rest) = self.trunk.wait().await?;
         match tokio::time::timeout(rest, self.send_over(&wire, command)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.late()),
+            Err(_) => Err(self.trunk.late()),
         }
     }
 
-    async fn send_over(&self, wire: &Wire, command: Command<'_>) -> Result<Reply, Fault> {
-        self.counters.command();
+    async fn send_over(&self, wire: &Wire<Client>, command: Command<'_>) -> Result<Reply, Fault> {
+        self.trunk.count();
         let outcome = match command {
-            Command::Get(name) => match wire.client.get::<Value, _>(name).await {
+            Command::Get(name) => match wire.sender.get::<Value, _>(name).await {
                 Ok(value) => Ok(reply::of_value(value)),
                 Err(error) => Err(fault(error)),
             },
             Command::GetMany(names) => {
                 let names = names.into_iter().map(Value::from).collect();
-                ask(&wire.client, "MGET", names).await
+                ask(&wire.sender, "MGET", names).await
             }
             Command::Known(call) => {
                 let digest = DIGESTS[call.script as usize].as_str();
-                ask(&wire.client, "EVALSHA", words(digest, call)).await
+                ask(&wire.sender, "EVALSHA", words(digest, call)).await
             }
             Command::Whole(call) => {
-                ask(&wire.client, "EVAL", words(call.script.text(), call)).await
+                ask(&wire.sender, "EVAL", words(call.script.text(), call)).await
             }
-            Command::Words(verb, words, false) => ask(&wire.client, verb, words).await,
-            Command::Words(verb, words, true) => asking(&wire.client, verb, words).await,
+            Command::Words(verb, words, false) => ask(&wire.sender, verb, words).await,
+            Command::Words(verb, words, true) => asking(&wire.sender, verb, words).await,
         };
         match outcome {
             Ok(reply) => Ok(reply),
-            Err(fault) => Err(self.failed(wire.nth, fault).await),
-        }
-    }
-
-    async fn failed(&self, nth: u64, fault: Fault) -> Fault {
-        match fault.kind() {
-            ErrorKind::Timeout => self.late(),
-            ErrorKind::Unavailable => {
-                // The next command shall find the link connecting and wait, rather than fail on the
-                // same dead connection.
-                let noticed = self.link.noticed(|wire| wire.nth == nth);
-                let _ = tokio::time::timeout(NOTICING, noticed).await;
-                fault
-            }
-            _ => {
-                if let (true, Some(sentinels)) = (fault.is_readonly(), &self.site.sentinels) {
-                    // A master that has been demoted: both connections ask for its role, and part.
-                    sentinels.ask();
-                    self.doubts.iter().for_each(Doubt::raise);
-                }
-                fault
-            }
-        }
-    }
-
-    fn late(&self) -> Fault {
-        self.doubts.iter().for_each(Doubt::raise);
-        Fault::late(self.bound)
-    }
-}
-
-/// Keeps the command connection honest: it is in use elsewhere, and is checked here.
-struct Keeper {
-    counters: Arc<Counters>,
-    doubt: Doubt,
-    interval: Duration,
-    made: u64,
-}
-
-impl Tenant for Keeper {
-    type Handle = Wire;
-    const PURPOSE: &'static str = "commands";
-
-    fn handle(&mut self, line: &Line) -> Wire {
-        self.made += 1;
-        Wire {
-            client: line.client.clone(),
-            nth: self.made,
-        }
-    }
-
-    async fn serve(&mut self, mut line: Line) -> Fault {
-        let mut beat = heartbeat(self.interval);
-        loop {
-            tokio::select! {
-                () = line.life.ended() => return Fault::lost(),
-                name = line.names.changed() => {
-                    // Whoever will not be told serves us all the same.
-                    let _ = set_name(&line.client, name).await;
-                    continue;
-                }
-                _ = beat.tick() => {}
-                () = self.doubt.raised() => {}
-            }
-            self.counters.command();
-            // If the connection breaks meanwhile, the ping fails.
-            let is_master = line.place.is_some();
-            if let Err(fault) = sign_of_life(&line.client, is_master).await {
-                return fault;
-            }
+            Err(fault) => Err(self.trunk.failed(wire.nth, fault).await),
         }
     }
 }

@@ -1,47 +1,43 @@
 //! Making one connection.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, TcpConfig,
+    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, TcpConfig, TlsConnector,
 };
 use fred::types::{ConnectHandle, CustomCommand, Message, RespVersion, Value};
 use memolock_core::ErrorKind;
-use memolock_core::redis::sentinel::{self, Place};
-use memolock_core::redis::{Address, Fault, Reply};
+use memolock_core::redis::{Address, Fault, Options, Reply, sentinel};
+use memolock_redis_common::{Owner, Purpose};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::fault;
 use crate::fence::{Fence, Outcome};
 use crate::reply;
-use crate::site::{NameWatch, Site};
+use crate::session::Session;
 use crate::url::config;
 
 /// Longer than any process lives: the delay before fred would connect again by itself.
 const NEVER_MILLIS: u32 = u32::MAX;
 
-/// Makes connections for one purpose.
-pub(crate) struct Dialer {
-    site: Arc<Site>,
-    suffix: &'static str,
-    backlog: usize,
-    version: RespVersion,
+/// The client, and what it must be told.
+#[derive(Clone, Default)]
+pub(crate) struct Fred {
+    /// Some if the URL says so.
+    pub(crate) tls: Option<TlsConnector>,
 }
 
 /// One connection: the end that sends, its messages, and its end.
-pub(crate) struct Line {
+pub(crate) struct Ends {
     pub(crate) client: Client,
     pub(crate) messages: Receiver<Message>,
     pub(crate) life: Life,
-    /// What it is to be called.
-    pub(crate) names: NameWatch,
-    /// Where sentinels said that the master is, if they were asked.
-    pub(crate) place: Option<Place>,
 }
+
+/// A connection of this client's.
+pub(crate) type Line = memolock_redis_common::Line<Fred>;
 
 /// A connection's life. Dropping it ends the connection, fails what is in flight, and everything
 /// that is sent later fails at once.
@@ -73,96 +69,21 @@ impl Drop for Life {
     }
 }
 
-impl Dialer {
-    /// `suffix` tells this connection from the backend's other ones in `CLIENT LIST`; `backlog` is how
-    /// many messages may wait to be read.
-    pub(crate) fn new(site: &Arc<Site>, suffix: &'static str, backlog: usize) -> Self {
-        Self {
-            site: Arc::clone(site),
-            suffix,
-            backlog,
-            version: RespVersion::RESP3,
+impl memolock_redis_common::Client for Fred {
+    type Ends = Ends;
+
+    async fn connect(
+        &self,
+        address: &Address,
+        options: &Options,
+        purpose: Purpose,
+    ) -> Result<Ends, Fault> {
+        let mut config = config(address, self.tls.as_ref())?;
+        if purpose == Purpose::Changes {
+            // See `tracking`.
+            config.version = RespVersion::RESP2;
         }
-    }
-
-    /// Connects what only hears, and speaks the older protocol: see `tracking`.
-    pub(crate) fn for_receiving(mut self) -> Self {
-        self.version = RespVersion::RESP2;
-        self
-    }
-
-    pub(crate) fn address(&self) -> &Address {
-        &self.site.address
-    }
-
-    /// Finds the server, connects, authenticates, selects the database and says its name, all within
-    /// the bound.
-    pub(crate) async fn dial(&self) -> Result<Line, Fault> {
-        let bound = self.site.options.connect_timeout;
-        match tokio::time::timeout(bound, self.find()).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let detail = format!("not connected after {bound:?}");
-                Err(Fault::new(ErrorKind::Timeout, detail).at(self.address()))
-            }
-        }
-    }
-
-    /// Connects to where another connection goes, which sentinels have named.
-    pub(crate) async fn dial_to(&self, place: Option<&Place>) -> Result<Line, Fault> {
-        let Some(place) = place else {
-            return self.dial().await;
-        };
-        let bound = self.site.options.connect_timeout;
-        let address = self.address().at_host(place.host(), place.port());
-        match tokio::time::timeout(bound, self.connect(&address, Some(place))).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let detail = format!("not connected after {bound:?}");
-                Err(Fault::new(ErrorKind::Timeout, detail).at(&address))
-            }
-        }
-    }
-
-    /// Waits until a server is no more the one to be connected to.
-    pub(crate) async fn deposed(&self, place: Option<&Place>) -> Fault {
-        match (&self.site.sentinels, place) {
-            (Some(sentinels), Some(place)) => sentinels.moved_from(place).await,
-            _ => std::future::pending().await,
-        }
-    }
-
-    /// Waits until there is a reason to try again at once.
-    pub(crate) async fn news(&self) {
-        match &self.site.sentinels {
-            Some(sentinels) => sentinels.news().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn find(&self) -> Result<Line, Fault> {
-        let Some(sentinels) = &self.site.sentinels else {
-            return self.connect(self.address(), None).await;
-        };
-        let place = sentinels.resolve().await?;
-        let address = self.address().at_host(place.host(), place.port());
-        tokio::select! {
-            biased;
-            fault = sentinels.moved_from(&place) => Err(fault.at(&address)),
-            line = self.connect(&address, Some(&place)) => line,
-        }
-    }
-
-    async fn connect(&self, address: &Address, place: Option<&Place>) -> Result<Line, Fault> {
-        let address = self.site.identify(address).await?;
-        let line = self.open(&address, place).await;
-        line.map_err(|fault| fault.at(&address))
-    }
-
-    async fn open(&self, address: &Address, place: Option<&Place>) -> Result<Line, Fault> {
-        let mut config = config(address, self.site.way.tls.as_ref())?;
-        config.version = self.version.clone();
-        let client = self.client(config);
+        let client = client(config, options, backlog(purpose));
         let messages = client.message_rx();
         let mut connected = client.reconnect_rx();
         let errors = client.error_rx();
@@ -177,47 +98,49 @@ impl Dialer {
                 Ok(Ok(())) | Err(_) => Fault::lost(),
             }),
         }
-        let mut names = self.site.way.names.of(self.suffix);
-        if place.is_some() {
-            sign_of_life(&client, true).await?;
-        }
-        introduce(&client, names.now()).await?;
-        Ok(Line {
+        Ok(Ends {
             client,
             messages,
             life,
-            names,
-            place: place.cloned(),
         })
     }
 
-    fn client(&self, config: Config) -> Client {
-        let options = &self.site.options;
-        let performance = PerformanceConfig {
-            // The one bound of every command.
-            default_command_timeout: options.command_timeout,
-            broadcast_channel_capacity: self.backlog,
-            ..PerformanceConfig::default()
-        };
-        let connection = ConnectionConfig {
-            connection_timeout: options.connect_timeout,
-            internal_command_timeout: options.connect_timeout,
-            // By default a command in flight is sent again, twice, over the next connection.
-            max_command_attempts: 1,
-            tcp: TcpConfig {
-                nodelay: Some(true),
-                ..TcpConfig::default()
-            },
-            ..ConnectionConfig::default()
-        };
-        let policy = ReconnectPolicy::new_constant(0, NEVER_MILLIS);
-        Client::new(config, Some(performance), Some(connection), Some(policy))
+    async fn attend(owner: &Owner<Self>, line: Line) -> Fault {
+        Session::new(owner, line).run().await
+    }
+
+    fn for_sentinels(&self) -> Self {
+        self.clone()
     }
 }
 
-/// What sentinels are asked over.
-impl Line {
-    pub(crate) async fn subscribe(&mut self, channels: &[&str]) -> Result<(), Fault> {
+impl memolock_redis_common::Ends for Ends {
+    type Sender = Client;
+
+    fn sender(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// fred takes a connection that was closed in the middle of its greeting for a good one, so it is asked.
+    async fn greet(&mut self, name: Option<String>) -> Result<(), Fault> {
+        introduce(&self.client, name).await
+    }
+
+    async fn rename(&mut self, name: String) {
+        // Whoever will not be told serves us all the same.
+        let _ = set_name(&self.client, name).await;
+    }
+
+    async fn sign_of_life(&mut self, is_master: bool) -> Result<(), Fault> {
+        sign_of_life(&self.client, is_master).await
+    }
+
+    async fn ended(&mut self) -> Fault {
+        self.life.ended().await;
+        Fault::lost()
+    }
+
+    async fn subscribe(&mut self, channels: &[&str]) -> Result<(), Fault> {
         let channels: Vec<String> = channels.iter().map(ToString::to_string).collect();
         match Fence::default().subscribe(&self.client, channels).await? {
             Outcome::Done => Ok(()),
@@ -225,8 +148,7 @@ impl Line {
         }
     }
 
-    /// The next message on any channel. Cancel-safe.
-    pub(crate) async fn message(&mut self) -> Result<Bytes, Fault> {
+    async fn message(&mut self) -> Result<Bytes, Fault> {
         loop {
             let message = tokio::select! {
                 biased;
@@ -246,7 +168,7 @@ impl Line {
         }
     }
 
-    pub(crate) async fn ask(&mut self, words: &[&str]) -> Result<Reply, Fault> {
+    async fn ask(&mut self, words: &[&str]) -> Result<Reply, Fault> {
         let [command, args @ ..] = words else {
             return Ok(Reply::Nil);
         };
@@ -255,6 +177,39 @@ impl Line {
         let frame = self.client.custom_raw(command, args).await.map_err(fault)?;
         reply::of_frame(frame)
     }
+}
+
+/// How many messages may wait to be read. fred keeps a slot for each, in each of its eight channels; who falls further
+/// behind starts over with a new connection.
+fn backlog(purpose: Purpose) -> usize {
+    match purpose {
+        Purpose::Commands => 1,
+        Purpose::Subscriptions | Purpose::Changes => 1024,
+        // Announcements.
+        Purpose::Sentinel => 64,
+    }
+}
+
+fn client(config: Config, options: &Options, backlog: usize) -> Client {
+    let performance = PerformanceConfig {
+        // The one bound of every command.
+        default_command_timeout: options.command_timeout,
+        broadcast_channel_capacity: backlog,
+        ..PerformanceConfig::default()
+    };
+    let connection = ConnectionConfig {
+        connection_timeout: options.connect_timeout,
+        internal_command_timeout: options.connect_timeout,
+        // By default a command in flight is sent again, twice, over the next connection.
+        max_command_attempts: 1,
+        tcp: TcpConfig {
+            nodelay: Some(true),
+            ..TcpConfig::default()
+        },
+        ..ConnectionConfig::default()
+    };
+    let policy = ReconnectPolicy::new_constant(0, NEVER_MILLIS);
+    Client::new(config, Some(performance), Some(connection), Some(policy))
 }
 
 /// Says its name and asks for a sign of life: fred takes a connection that was closed in the

@@ -60,24 +60,17 @@
 //! `redis-cluster://host:port,host:port`, or `?node=host:port`, names some nodes of a cluster: the README says what it
 //! does there.
 
+mod answer;
 mod backend;
 mod builder;
 mod command;
-mod counters;
 mod dial;
 mod error;
 mod fence;
-mod link;
-mod node;
 mod reply;
-mod request;
-mod sentinels;
-mod server;
+mod road;
 mod session;
 mod shards;
-mod site;
-mod subscriptions;
-mod tls;
 mod tracking;
 mod url;
 

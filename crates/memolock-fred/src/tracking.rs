@@ -11,9 +11,10 @@ use fred::types::{Message, Value};
 use memolock_core::redis::sentinel::Place;
 use memolock_core::redis::{Fault, Reply};
 use memolock_core::{ErrorKind, TrackingBoard, Wish};
+use memolock_redis_common::Dialer;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::dial::{Dialer, Line, ask, sign_of_life};
+use crate::dial::{Fred, Line, ask, sign_of_life};
 use crate::error::fault;
 use crate::reply::of_value;
 use crate::session::behind;
@@ -30,16 +31,16 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Connects and subscribes. Where sentinels named a place, to the same as the one that asks: redirections
     /// are within one server.
-    pub(crate) async fn open(dialer: &Dialer, place: Option<&Place>) -> Result<Self, Fault> {
+    pub(crate) async fn open(dialer: &Dialer<Fred>, place: Option<&Place>) -> Result<Self, Fault> {
         let line = dialer.dial_to(place).await?;
-        let Reply::Int(id) = ask(&line.client, "CLIENT", vec!["ID".into()]).await? else {
+        let Reply::Int(id) = ask(&line.ends.client, "CLIENT", vec!["ID".into()]).await? else {
             let detail = "the id of a client is no number";
             return Err(Fault::new(ErrorKind::Protocol, detail));
         };
         // fred says when it has written and no more. The server answers in order: a refusal comes in the place
         // of what is asked next.
-        line.client.subscribe(CHANNEL).await.map_err(fault)?;
-        ask(&line.client, "PING", Vec::new()).await?;
+        line.ends.client.subscribe(CHANNEL).await.map_err(fault)?;
+        ask(&line.ends.client, "PING", Vec::new()).await?;
         Ok(Self { line, id })
     }
 
@@ -50,19 +51,19 @@ impl Receiver {
     pub(crate) async fn recv(&mut self) -> Result<Message, Fault> {
         tokio::select! {
             biased;
-            message = self.line.messages.recv() => match message {
+            message = self.line.ends.messages.recv() => match message {
                 Ok(message) => Ok(message),
                 Err(RecvError::Lagged(missed)) => Err(behind(missed)),
                 Err(RecvError::Closed) => Err(Fault::lost()),
             },
-            () = self.line.life.ended() => Err(Fault::lost()),
+            () = self.line.ends.life.ended() => Err(Fault::lost()),
         }
     }
 
     /// What a heartbeat asks, and what pushes are redirected to.
     pub(crate) fn handle(&self) -> Handle {
         Handle {
-            client: self.line.client.clone(),
+            client: self.line.ends.client.clone(),
             id: self.id,
         }
     }

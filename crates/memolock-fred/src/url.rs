@@ -1,20 +1,18 @@
 //! fred's form of an address.
 
 use fred::types::RespVersion;
-use fred::types::config::{Config, Server, ServerConfig};
+use fred::types::config::{Config, Server, ServerConfig, TlsConnector};
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, Endpoint, Fault};
 
-use crate::tls::Tls;
-
 /// What fred must know to connect there, over TLS if the address says so.
-pub(crate) fn config(address: &Address, tls: Option<&Tls>) -> Result<Config, Fault> {
+pub(crate) fn config(address: &Address, tls: Option<&TlsConnector>) -> Result<Config, Fault> {
     let (server, tls) = match address.endpoint().clone() {
         Endpoint::Tcp { host, port } => (centralized(host, port), None),
         Endpoint::Tls { host, port } => {
-            // `Site` has it for such an address. Without it nothing may go out.
+            // The builder sees to it for such an address. Without it nothing may go out.
             let tls = tls.ok_or_else(|| Fault::new(ErrorKind::Config, "there is no TLS here"))?;
-            (centralized(host, port), Some(tls.connector().into()))
+            (centralized(host, port), Some(tls.clone().into()))
         }
         Endpoint::Unix(path) => (ServerConfig::Unix { path }, None),
     };
@@ -52,9 +50,10 @@ fn database(number: u32) -> Result<Option<u8>, Fault> {
 mod tests {
     use super::*;
     use memolock_core::redis::TlsOptions;
+    use memolock_redis_common::client_config;
 
     fn of(url: &str) -> Result<Config, Fault> {
-        let tls = Tls::new(&TlsOptions::new()).unwrap();
+        let tls = TlsConnector::from(client_config(&TlsOptions::new()).unwrap());
         config(&Address::parse(url).unwrap(), Some(&tls))
     }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use memolock_core::redis::{Credentials, CredentialsProvider, Fault, Options, TlsOptions};
 use memolock_core::{BackendError, Entropy, Operation};
+use memolock_redis_common::{Dice, Way};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::backend::RedisBackend;
-use crate::dice::Dice;
-use crate::site::Way;
+use crate::dial::Redis;
 use crate::stream::Connector;
 
 /// Makes a [`RedisBackend`] with other than the default options.
@@ -36,7 +36,7 @@ pub struct RedisBackendBuilder {
     pub(crate) named: bool,
     pub(crate) tls: TlsOptions,
     /// Without TLS and names, which depend on the rest.
-    pub(crate) way: Way,
+    pub(crate) way: Way<Redis>,
     #[cfg(feature = "deadpool")]
     pub(crate) pool: Option<deadpool_redis::Pool>,
 }
@@ -202,7 +202,7 @@ impl RedisBackendBuilder {
         Fut: Future<Output = io::Result<S>> + Send + 'static,
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.way.connector = Some(Connector::new(connect));
+        self.way.client.connector = Some(Connector::new(connect));
         self
     }
 

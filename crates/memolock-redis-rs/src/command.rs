@@ -1,74 +1,37 @@
 //! Sending commands and scripts over the command connection.
 
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::LazyLock;
 
-use memolock_core::ErrorKind;
 use memolock_core::redis::{Call, Fault, Reply, Script};
+use memolock_redis_common::{Trunk, Wire};
 use redis::{Cmd, Value};
-use tokio::time::Instant;
 
-use crate::counters::Counters;
-use crate::dial::{Dialer, Line, knows_scripts, set_name, sign_of_life};
+use crate::dial::{Redis, knows_scripts};
 use crate::error::fault;
-use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::reply::neutral;
-use crate::site::Site;
 use crate::stream::Connection;
 
-/// How long a command that met a dead connection waits for the link's task to notice. It takes
-/// microseconds; the bound is for a process that is short of processor time.
-const NOTICING: Duration = Duration::from_millis(100);
-
-/// A connection, and the how many-th it is: a dead one is told from its successor by that.
-#[derive(Clone)]
-pub(crate) struct Wire {
-    connection: Connection,
-    nth: u64,
-}
-
-/// The command connection.
+/// The command connection, and what is sent over it.
 pub(crate) struct Commands {
-    link: Link<Wire>,
-    counters: Arc<Counters>,
-    doubts: [Doubt; 2],
-    site: Arc<Site>,
-    bound: Duration,
+    trunk: Trunk<Redis>,
 }
 
 impl Commands {
-    /// Opens the link. `other` is the doubt of the subscription connection: a server that does not
-    /// answer here may not answer there.
-    pub(crate) fn open(site: &Arc<Site>, counters: &Arc<Counters>, other: Doubt) -> Self {
-        let options = &site.options;
-        let dice = site.way.dice.clone();
-        let doubt = Doubt::default();
-        let tenant = Keeper {
-            counters: Arc::clone(counters),
-            doubt: doubt.clone(),
-            interval: options.heartbeat,
-            made: 0,
-        };
-        Self {
-            link: Link::open(Dialer::new(site, ""), tenant, options, dice, counters),
-            counters: Arc::clone(counters),
-            doubts: [doubt, other],
-            site: Arc::clone(site),
-            bound: options.command_timeout,
-        }
+    pub(crate) fn new(trunk: Trunk<Redis>) -> Self {
+        Self { trunk }
     }
 
-    pub(crate) fn link(&self) -> &Link<Wire> {
-        &self.link
+    pub(crate) fn trunk(&self) -> &Trunk<Redis> {
+        &self.trunk
     }
 
     /// Whether the server runs scripts, once the first attempt to connect has ended. What it fails with, commands
     /// will meet.
     pub(crate) async fn knows_scripts(&self) -> Result<(), Fault> {
-        match self.link.settled().await {
+        match self.trunk.link().settled().await {
             Ok(mut wire) => {
-                let known = knows_scripts(&mut wire.connection).await;
-                known.map_err(|fault| fault.at(&self.site.address))
+                let known = knows_scripts(&mut wire.sender).await;
+                known.map_err(|fault| fault.at(self.trunk.address()))
             }
             Err(_) => Ok(()),
         }
@@ -76,7 +39,7 @@ impl Commands {
 
     /// Sends one command and waits for its reply, within the bound. An error reply is an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Reply, Fault> {
-        let wire = match self.link.now() {
+        let wire = match self.trunk.link().now() {
             Some(verdict) => verdict,
             None => self.wait().await,
         };
@@ -103,19 +66,19 @@ impl Commands {
 
     /// As [`send`](Self::send), behind an `ASKING` in the same write: nothing comes between them.
     pub(crate) async fn send_asking(&self, command: Cmd) -> Result<Reply, Fault> {
-        let mut wire = match self.link.now() {
+        let mut wire = match self.trunk.link().now() {
             Some(verdict) => verdict?,
             None => self.wait().await?,
         };
         let mut pair = redis::Pipeline::with_capacity(2);
         pair.cmd("ASKING").ignore().add_command(command);
-        self.counters.command();
+        self.trunk.count();
         // The first answer is that to `ASKING`.
-        let outcome = wire.connection.send_packed_commands(&pair, 1, 1).await;
+        let outcome = wire.sender.send_packed_commands(&pair, 1, 1).await;
         let answer = outcome.map(|mut answers| answers.pop().unwrap_or(Value::Nil));
         match answer.and_then(Value::extract_error) {
             Ok(value) => Ok(neutral(value)),
-            Err(error) => Err(self.failed(wire.nth, fault(error)).await),
+            Err(error) => Err(self.trunk.failed(wire.nth, fault(error)).await),
         }
     }
 
@@ -127,95 +90,19 @@ impl Commands {
         }
     }
 
-    /// The first attempt to connect is under way: part of the bound goes by, the rest is the command's.
-    async fn wait(&self) -> Result<Wire, Fault> {
-        let since = Instant::now();
-        let settled = tokio::time::timeout(self.bound, self.link.settled()).await;
-        let mut wire = settled.map_err(|_| Fault::still_connecting())??;
-        let rest = self.bound.saturating_sub(since.elapsed());
-        let rest = rest.max(Duration::from_millis(1));
-        wire.connection.set_response_timeout(rest);
+    /// The first attempt to connect is under way.
+    async fn wait(&self) -> Result<Wire<Connection>, Fault> {
+        let (mut wire, rest) = self.trunk.wait().await?;
+        wire.sender.set_response_timeout(rest);
         Ok(wire)
     }
 
-    async fn send_over(&self, mut wire: Wire, command: &Cmd) -> Result<Reply, Fault> {
-        self.counters.command();
-        let outcome = wire.connection.send_packed_command(command).await;
+    async fn send_over(&self, mut wire: Wire<Connection>, command: &Cmd) -> Result<Reply, Fault> {
+        self.trunk.count();
+        let outcome = wire.sender.send_packed_command(command).await;
         match outcome.and_then(Value::extract_error) {
             Ok(value) => Ok(neutral(value)),
-            Err(error) => Err(self.failed(wire.nth, fault(error)).await),
-        }
-    }
-
-    async fn failed(&self, nth: u64, fault: Fault) -> Fault {
-        match fault.kind() {
-            ErrorKind::Timeout => {
-                self.doubts.iter().for_each(Doubt::raise);
-                Fault::late(self.bound)
-            }
-            ErrorKind::Unavailable => {
-                // The next command shall find the link connecting and wait, rather than fail on the
-                // same dead connection.
-                let noticed = self.link.noticed(|wire| wire.nth == nth);
-                let _ = tokio::time::timeout(NOTICING, noticed).await;
-                fault
-            }
-            _ => {
-                if let (true, Some(sentinels)) = (fault.is_readonly(), &self.site.sentinels) {
-                    // A master that has been demoted: both connections ask for its role, and part.
-                    sentinels.ask();
-                    self.doubts.iter().for_each(Doubt::raise);
-                }
-                fault
-            }
-        }
-    }
-}
-
-/// Keeps the command connection honest: it is in use elsewhere, and is checked here.
-struct Keeper {
-    counters: Arc<Counters>,
-    doubt: Doubt,
-    interval: Duration,
-    made: u64,
-}
-
-impl Tenant for Keeper {
-    type Handle = Wire;
-    const PURPOSE: &'static str = "commands";
-
-    fn handle(&mut self, line: &Line) -> Wire {
-        self.made += 1;
-        Wire {
-            connection: line.connection.clone(),
-            nth: self.made,
-        }
-    }
-
-    async fn serve(&mut self, mut line: Line) -> Fault {
-        let mut beat = heartbeat(self.interval);
-        loop {
-            tokio::select! {
-                // In the same order in every run, for simulations.
-                biased;
-                push = line.pushes.recv() => match push {
-                    Err(fault) => return fault,
-                    Ok(_) => continue,
-                },
-                name = line.names.changed() => {
-                    // Whoever will not be told serves us all the same.
-                    let _ = line.connection.send_packed_command(&set_name(&name)).await;
-                    continue;
-                }
-                _ = beat.tick() => {}
-                () = self.doubt.raised() => {}
-            }
-            self.counters.command();
-            // If the connection breaks meanwhile, the ping fails.
-            let is_master = line.place.is_some();
-            if let Err(fault) = sign_of_life(&mut line.connection, is_master).await {
-                return fault;
-            }
+            Err(error) => Err(self.trunk.failed(wire.nth, fault(error)).await),
         }
     }
 }

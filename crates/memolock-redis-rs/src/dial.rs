@@ -1,19 +1,18 @@
 //! Making one connection.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use memolock_core::ErrorKind;
-use memolock_core::redis::sentinel::{self, Place};
-use memolock_core::redis::{Address, Endpoint, Fault, Reply};
+use memolock_core::redis::{Address, Endpoint, Fault, Options, Reply, sentinel};
+use memolock_redis_common::{Client, Owner, Purpose};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, PushKind, Value};
 
 use crate::error::fault;
 use crate::pushes::{self, Pushes};
 use crate::reply;
-use crate::site::{NameWatch, Site};
-use crate::stream::Connection;
+use crate::session::Session;
+use crate::stream::{Connection, Connector};
+use crate::tls::Tls;
 use crate::url::{client, settings};
 
 /// Commands that may queue for the socket before callers wait for room. The library's default of 50
@@ -24,120 +23,71 @@ const QUEUED_COMMANDS: usize = 1024;
 /// commands cost several system calls.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Makes connections for one purpose.
-pub(crate) struct Dialer {
-    site: Arc<Site>,
-    suffix: &'static str,
+/// The client, and how its streams are made.
+#[derive(Clone, Default)]
+pub(crate) struct Redis {
+    /// None: over TCP, or whatever the URL says.
+    pub(crate) connector: Option<Connector>,
+    /// Some if the URL says so.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// One connection: the end that sends, and the pushes that come back.
-pub(crate) struct Line {
+pub(crate) struct Ends {
     pub(crate) connection: Connection,
     pub(crate) pushes: Pushes,
-    /// What it is to be called.
-    pub(crate) names: NameWatch,
-    /// Where sentinels said that the master is, if they were asked.
-    pub(crate) place: Option<Place>,
 }
 
-impl Dialer {
-    /// `suffix` tells this connection from the backend's other one in `CLIENT LIST`.
-    pub(crate) fn new(site: &Arc<Site>, suffix: &'static str) -> Self {
-        let site = Arc::clone(site);
-        Self { site, suffix }
-    }
+/// A connection of this client's.
+pub(crate) type Line = memolock_redis_common::Line<Redis>;
 
-    pub(crate) fn address(&self) -> &Address {
-        &self.site.address
-    }
+impl Client for Redis {
+    type Ends = Ends;
 
-    /// Finds the server, connects, authenticates, selects the database and says its name, all within
-    /// the bound.
-    pub(crate) async fn dial(&self) -> Result<Line, Fault> {
-        let bound = self.site.options.connect_timeout;
-        match tokio::time::timeout(bound, self.find()).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let detail = format!("not connected after {bound:?}");
-                Err(Fault::new(ErrorKind::Timeout, detail).at(self.address()))
-            }
-        }
-    }
-
-    /// Waits until a server is no more the one to be connected to.
-    pub(crate) async fn deposed(&self, place: Option<&Place>) -> Fault {
-        match (&self.site.sentinels, place) {
-            (Some(sentinels), Some(place)) => sentinels.moved_from(place).await,
-            _ => std::future::pending().await,
-        }
-    }
-
-    /// Waits until there is a reason to try again at once.
-    pub(crate) async fn news(&self) {
-        match &self.site.sentinels {
-            Some(sentinels) => sentinels.news().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn find(&self) -> Result<Line, Fault> {
-        let Some(sentinels) = &self.site.sentinels else {
-            return self.connect(self.address(), None).await;
-        };
-        let place = sentinels.resolve().await?;
-        let address = self.address().at_host(place.host(), place.port());
-        tokio::select! {
-            biased;
-            fault = sentinels.moved_from(&place) => Err(fault.at(&address)),
-            line = self.connect(&address, Some(&place)) => line,
-        }
-    }
-
-    async fn connect(&self, address: &Address, place: Option<&Place>) -> Result<Line, Fault> {
-        let address = self.site.identify(address).await?;
-        let line = self.open(&address, place).await;
-        line.map_err(|fault| fault.at(&address))
-    }
-
-    async fn open(&self, address: &Address, place: Option<&Place>) -> Result<Line, Fault> {
+    async fn connect(
+        &self,
+        address: &Address,
+        options: &Options,
+        _purpose: Purpose,
+    ) -> Result<Ends, Fault> {
         let (sender, pushes) = pushes::channel();
-        // The one bound of every command. That of connecting is `dial`'s, for it covers the name too.
+        // The one bound of every command. That of connecting is the dialer's, for it covers the name too.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
-            .set_response_timeout(Some(self.site.options.command_timeout))
+            .set_response_timeout(Some(options.command_timeout))
             .set_pipeline_buffer_size(QUEUED_COMMANDS)
             .set_write_backpressure_boundary(WRITE_BYTES)
             .set_push_sender(sender);
         // The configuration holds a push sender: as long as it lives, the end of `pushes` tells nothing.
-        let mut line = Line {
-            connection: self.over(address, config).await?,
-            pushes,
-            names: self.site.way.names.of(self.suffix),
-            place: place.cloned(),
-        };
-        if place.is_some() {
-            sign_of_life(&mut line.connection, true).await?;
-        }
-        if let Some(name) = line.names.now() {
-            // A server that will not be told our name (an ACL, a proxy) serves us all the same.
-            let answer = line.connection.send_packed_command(&set_name(&name)).await;
-            answer.map_err(fault)?;
-        }
-        Ok(line)
+        let connection = self.over(address, config).await?;
+        Ok(Ends { connection, pushes })
     }
 
+    async fn attend(owner: &Owner<Self>, line: Line) -> Fault {
+        Session::new(owner, line).run().await
+    }
+
+    fn for_sentinels(&self) -> Self {
+        Self {
+            // Its streams are the master's.
+            connector: None,
+            ..self.clone()
+        }
+    }
+}
+
+impl Redis {
     async fn over(
         &self,
         address: &Address,
         config: AsyncConnectionConfig,
     ) -> Result<Connection, Fault> {
-        if let Some(connector) = &self.site.way.connector {
+        if let Some(connector) = &self.connector {
             let settings = settings(address);
             let connecting = connector.connect(&settings, config);
             return connecting.await.map_err(fault);
         }
-        if let (Endpoint::Tls { host, port }, Some(tls)) = (address.endpoint(), &self.site.way.tls)
-        {
+        if let (Endpoint::Tls { host, port }, Some(tls)) = (address.endpoint(), &self.tls) {
             let stream = tls.connect(host, *port).await?;
             let settings = settings(address);
             let connecting = Connection::over(stream, &settings, config);
@@ -149,15 +99,44 @@ impl Dialer {
     }
 }
 
-/// What sentinels are asked over.
-impl Line {
-    pub(crate) async fn subscribe(&mut self, channels: &[&str]) -> Result<(), Fault> {
+impl memolock_redis_common::Ends for Ends {
+    type Sender = Connection;
+
+    fn sender(&self) -> Connection {
+        self.connection.clone()
+    }
+
+    async fn greet(&mut self, name: Option<String>) -> Result<(), Fault> {
+        if let Some(name) = name {
+            let answer = self.connection.send_packed_command(&set_name(&name)).await;
+            answer.map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    async fn rename(&mut self, name: String) {
+        // Whoever will not be told serves us all the same.
+        let _ = self.connection.send_packed_command(&set_name(&name)).await;
+    }
+
+    async fn sign_of_life(&mut self, is_master: bool) -> Result<(), Fault> {
+        sign_of_life(&mut self.connection, is_master).await
+    }
+
+    async fn ended(&mut self) -> Fault {
+        loop {
+            if let Err(fault) = self.pushes.recv().await {
+                return fault;
+            }
+        }
+    }
+
+    async fn subscribe(&mut self, channels: &[&str]) -> Result<(), Fault> {
         let outcome = self.connection.subscribe(channels).await;
         outcome.map_err(fault)
     }
 
-    /// The next message on any channel. Cancel-safe.
-    pub(crate) async fn message(&mut self) -> Result<Bytes, Fault> {
+    async fn message(&mut self) -> Result<Bytes, Fault> {
         loop {
             let push = self.pushes.recv().await?;
             let payload = push.data.into_iter().nth(1).and_then(reply::bytes);
@@ -167,7 +146,7 @@ impl Line {
         }
     }
 
-    pub(crate) async fn ask(&mut self, words: &[&str]) -> Result<Reply, Fault> {
+    async fn ask(&mut self, words: &[&str]) -> Result<Reply, Fault> {
         let mut command = Cmd::new();
         command.arg(words);
         let answer = self.connection.send_packed_command(&command).await;

@@ -65,25 +65,17 @@
 mod backend;
 mod builder;
 mod command;
-mod counters;
 mod dial;
-mod dice;
 mod error;
-mod link;
-mod node;
 mod opening;
 #[cfg(feature = "deadpool")]
 mod pooled;
 mod pushes;
 mod reply;
 mod road;
-mod sentinels;
-mod server;
 mod session;
 mod shards;
-mod site;
 mod stream;
-mod subscriptions;
 mod tls;
 mod tracking;
 mod url;

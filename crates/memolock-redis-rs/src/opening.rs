@@ -1,23 +1,16 @@
 //! From options to a backend: what goes together, and the links opened.
 
-use std::sync::Arc;
-
-use memolock_cluster::Cluster;
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, ClientName, Endpoint, Fault, Topology};
+#[cfg(feature = "deadpool")]
+use memolock_redis_common::{Dialer, Purpose};
+use memolock_redis_common::{Names, Road as _, Store};
 
 use crate::backend::RedisBackend;
 use crate::builder::RedisBackendBuilder;
-use crate::command::Commands;
-#[cfg(feature = "deadpool")]
-use crate::dial::Dialer;
-use crate::node::Nodes;
 #[cfg(feature = "deadpool")]
 use crate::pooled::Pooled;
 use crate::road::Road;
-use crate::sentinels::{MAX_DELAY, Sentinels};
-use crate::server::Server;
-use crate::site::{Names, Site};
 use crate::tls::Tls;
 
 impl RedisBackendBuilder {
@@ -27,17 +20,17 @@ impl RedisBackendBuilder {
         self.options.check()?;
         let encrypted = matches!(address.endpoint(), Endpoint::Tls { .. });
         let refused = match address.topology() {
-            _ if self.way.connector.is_some() && encrypted => {
+            _ if self.way.client.connector.is_some() && encrypted => {
                 "over a connector's stream TLS is the stream's affair: use redis://"
             }
-            Topology::Cluster if self.way.connector.is_some() => {
+            Topology::Cluster if self.way.client.connector.is_some() => {
                 "a connector's streams lead to one server: not with redis-cluster://"
             }
             #[cfg(feature = "deadpool")]
             Topology::Cluster if self.pool.is_some() => {
                 "a pool leads to one server: not with redis-cluster://"
             }
-            Topology::Sentinel { .. } if self.way.connector.is_some() => {
+            Topology::Sentinel { .. } if self.way.client.connector.is_some() => {
                 "a connector leads to one server: use redis://, or no connector"
             }
             #[cfg(feature = "deadpool")]
@@ -53,38 +46,19 @@ impl RedisBackendBuilder {
         if !refused.is_empty() {
             return Err(Fault::new(ErrorKind::Config, refused));
         }
-        let mut options = self.options;
+        let options = self.options;
         let mut way = self.way;
-        way.tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
+        way.client.tls = encrypted.then(|| Tls::new(&self.tls)).transpose()?;
         way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
-        if *address.topology() == Topology::Cluster {
-            let bound = options.command_timeout;
-            let nodes = Nodes::new(options, way);
-            return Ok(Cluster::open(nodes, &address, bound).into());
-        }
-        let sentinels = match address.topology() {
-            Topology::Sentinel { service } => {
-                options.reconnect_max_delay = options.reconnect_max_delay.min(MAX_DELAY);
-                Some(Sentinels::open(&address, service, &options, &way))
-            }
-            Topology::Single | Topology::Cluster => None,
-        };
-        let site = Site {
-            address,
-            options,
-            way,
-            sentinels,
-        };
-        let counters = Arc::default();
-        let server = Server::open(site, counters, |site, counters, doubt| {
+        let store = Store::open(address, options, way, |site, counters, doubt| {
             #[cfg(feature = "deadpool")]
             if let Some(pool) = self.pool {
-                let (dialer, options) = (Dialer::new(site, ""), &site.options);
-                let pooled = Pooled::new(pool, dialer, options, counters, doubt);
+                let dialer = Dialer::new(site, Purpose::Commands);
+                let pooled = Pooled::new(pool, dialer, &site.options, counters, doubt);
                 return Road::Pooled(Box::new(pooled));
             }
-            Road::Own(Commands::open(site, counters, doubt))
+            Road::pave(site, counters, doubt)
         });
-        Ok(server.into())
+        Ok(RedisBackend(store))
     }
 }

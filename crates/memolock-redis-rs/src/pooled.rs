@@ -18,6 +18,7 @@ use std::time::Duration;
 use deadpool_redis::{Connection, Pool, PoolError};
 use memolock_core::redis::{Call, Fault, Options, Reply};
 use memolock_core::{ErrorKind, Key};
+use memolock_redis_common::{Counters, Dialer, Doubt};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Value};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -25,10 +26,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::command::{by_digest, by_text};
-use crate::counters::Counters;
-use crate::dial::{Dialer, knows_scripts};
+use crate::dial::{Redis, knows_scripts};
 use crate::error::fault;
-use crate::link::Doubt;
 use crate::reply::neutral;
 use crate::url::provide_crypto;
 
@@ -40,7 +39,7 @@ const LANES: usize = 256;
 pub(crate) struct Pooled {
     pool: Pool,
     /// To see whether the pool leads to the same place.
-    dialer: Dialer,
+    dialer: Dialer<Redis>,
     lanes: Box<[Arc<Mutex<()>>]>,
     hasher: RandomState,
     counters: Arc<Counters>,
@@ -54,7 +53,7 @@ pub(crate) struct Pooled {
 impl Pooled {
     pub(crate) fn new(
         pool: Pool,
-        dialer: Dialer,
+        dialer: Dialer<Redis>,
         options: &Options,
         counters: &Arc<Counters>,
         doubt: Doubt,
@@ -99,7 +98,7 @@ impl Pooled {
         let mut ours = self.dialer.dial().await?;
         let asked = async {
             let theirs = run_id(&mut *theirs).await?;
-            Ok::<_, Fault>((theirs, run_id(&mut *ours.connection).await?))
+            Ok::<_, Fault>((theirs, run_id(&mut *ours.ends.connection).await?))
         };
         let (theirs, ours_id) = match timeout_at(deadline, asked).await {
             Ok(asked) => asked?,
@@ -112,7 +111,7 @@ impl Pooled {
                 format!("the pool leads to another server than {address}"),
             ));
         }
-        let known = knows_scripts(&mut ours.connection).await;
+        let known = knows_scripts(&mut ours.ends.connection).await;
         known.map_err(|fault| fault.at(address))
     }
 

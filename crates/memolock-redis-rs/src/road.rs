@@ -1,10 +1,16 @@
 //! The road that commands take: a connection of our own, or an application's pool.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use memolock_core::Key;
 use memolock_core::redis::{Call, Fault, Reply};
+use memolock_redis_common::cluster::Request;
+use memolock_redis_common::{Counters, Doubt, Site, Trunk};
 use redis::Cmd;
 
 use crate::command::Commands;
+use crate::dial::Redis;
 #[cfg(feature = "deadpool")]
 use crate::pooled::Pooled;
 
@@ -15,9 +21,17 @@ pub(crate) enum Road {
     Pooled(Box<Pooled>),
 }
 
-impl Road {
-    /// The backend's name in reports.
-    pub(crate) fn name(&self) -> &'static str {
+impl memolock_redis_common::Road for Road {
+    type Client = Redis;
+    const BACKEND: &'static str = "RedisBackend";
+    const CLUSTER: &'static str = "redis-rs-cluster";
+    const TELLS_OF_SLOTS: bool = true;
+
+    fn pave(site: &Arc<Site<Redis>>, counters: &Arc<Counters>, other: Doubt) -> Self {
+        Self::Own(Commands::new(Trunk::open(site, counters, other)))
+    }
+
+    fn name(&self) -> &'static str {
         match self {
             Self::Own(_) => "redis-rs",
             #[cfg(feature = "deadpool")]
@@ -25,31 +39,39 @@ impl Road {
         }
     }
 
-    /// How the first attempt to connect ends, and whether the server is of use.
-    pub(crate) async fn first_attempt(&self) -> Result<(), Fault> {
+    fn trunk(&self) -> Option<&Trunk<Redis>> {
         match self {
-            Self::Own(commands) => {
-                commands.link().first_attempt().await?;
-                commands.knows_scripts().await
-            }
+            Self::Own(commands) => Some(commands.trunk()),
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(_) => None,
+        }
+    }
+
+    async fn is_of_use(&self) -> Result<(), Fault> {
+        match self {
+            Self::Own(commands) => commands.knows_scripts().await,
             #[cfg(feature = "deadpool")]
             Self::Pooled(pooled) => pooled.ready().await,
         }
     }
 
-    /// Sends one command on `keys` and waits for its reply. An error reply is an error.
-    #[cfg_attr(not(feature = "deadpool"), allow(unused_variables))]
-    pub(crate) async fn send(&self, keys: &[&Key], command: Cmd) -> Result<Reply, Fault> {
-        match self {
-            Self::Own(commands) => commands.send(&command).await,
-            #[cfg(feature = "deadpool")]
-            Self::Pooled(pooled) => pooled.send(keys, command).await,
-        }
+    async fn get(&self, key: &Key) -> Result<Reply, Fault> {
+        let name = key.value_name();
+        let mut command = Cmd::with_capacity(2, 3 + name.len());
+        command.arg("GET").arg(name);
+        self.send(&[key], command).await
     }
 
-    /// Runs a script, in the order of calls on `keys`; in any if there are none.
+    async fn get_many(&self, keys: &[&Key]) -> Result<Reply, Fault> {
+        let names: Vec<String> = keys.iter().map(|key| key.value_name()).collect();
+        let bytes: usize = names.iter().map(String::len).sum();
+        let mut command = Cmd::with_capacity(1 + names.len(), 4 + bytes);
+        command.arg("MGET").arg(names);
+        self.send(keys, command).await
+    }
+
     #[cfg_attr(not(feature = "deadpool"), allow(unused_variables))]
-    pub(crate) async fn run(&self, keys: &[&Key], call: &Call) -> Result<Reply, Fault> {
+    async fn run(&self, keys: &[&Key], call: &Call) -> Result<Reply, Fault> {
         match self {
             Self::Own(commands) => commands.run(call).await,
             #[cfg(feature = "deadpool")]
@@ -57,50 +79,52 @@ impl Road {
         }
     }
 
-    /// Whether the last attempt to connect has failed.
-    pub(crate) fn is_down(&self) -> bool {
-        match self {
-            Self::Own(commands) => matches!(commands.link().now(), Some(Err(_))),
-            #[cfg(feature = "deadpool")]
-            Self::Pooled(_) => false,
-        }
-    }
-
-    /// Waits until that is so.
-    pub(crate) async fn down(&self) {
-        match self {
-            Self::Own(commands) => {
-                commands.link().hopeless().await;
+    async fn ask(&self, request: Request<'_>, asking: bool) -> Result<Reply, Fault> {
+        match (self, request) {
+            (Self::Own(commands), Request::Words(words)) if asking => {
+                commands.send_asking(command(words)).await
             }
-            #[cfg(feature = "deadpool")]
-            Self::Pooled(_) => std::future::pending().await,
+            (Self::Own(commands), Request::Call(call)) if asking => commands.run_asking(call).await,
+            // Without `asking`: pools are refused with clusters, for they lead to one server.
+            (_, Request::Words(words)) => self.send(&[], command(words)).await,
+            (_, Request::Call(call)) => self.run(&[], call).await,
         }
     }
 
-    /// A word for `Debug`.
-    pub(crate) fn condition(&self) -> &'static str {
+    #[cfg(feature = "deadpool")]
+    fn close(&self) {
         match self {
-            Self::Own(commands) => commands.link().condition(),
-            #[cfg(feature = "deadpool")]
-            Self::Pooled(_) => "pooled",
-        }
-    }
-
-    /// Ends what is ours of it, for good.
-    pub(crate) fn close(&self) {
-        match self {
-            Self::Own(commands) => commands.link().close(),
-            #[cfg(feature = "deadpool")]
+            Self::Own(commands) => commands.trunk().link().close(),
             Self::Pooled(pooled) => pooled.close(),
         }
     }
 
-    /// Waits until tasks have ended, after [`close`](Self::close).
-    pub(crate) async fn ended(&self) {
+    #[cfg(feature = "deadpool")]
+    async fn ended(&self) {
         match self {
-            Self::Own(commands) => commands.link().ended().await,
-            #[cfg(feature = "deadpool")]
+            Self::Own(commands) => commands.trunk().link().ended().await,
             Self::Pooled(pooled) => pooled.ended().await,
         }
     }
+}
+
+impl Road {
+    /// Sends one command on `keys` and waits for its reply.
+    #[cfg_attr(not(feature = "deadpool"), allow(unused_variables))]
+    async fn send(&self, keys: &[&Key], command: Cmd) -> Result<Reply, Fault> {
+        match self {
+            Self::Own(commands) => commands.send(&command).await,
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(pooled) => pooled.send(keys, command).await,
+        }
+    }
+}
+
+fn command(words: &[Bytes]) -> Cmd {
+    let bytes: usize = words.iter().map(Bytes::len).sum();
+    let mut command = Cmd::with_capacity(words.len(), bytes);
+    for word in words {
+        command.arg(word.as_ref());
+    }
+    command
 }

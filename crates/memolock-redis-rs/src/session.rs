@@ -3,78 +3,61 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 
-use memolock_core::redis::{Fault, KEYS_PER_COMMAND, Routes};
-use memolock_core::{ErrorKind, Key, Notifications, Operation, Wish};
+use memolock_core::redis::{Fault, Routes};
+use memolock_core::{ErrorKind, Key, Operation};
+use memolock_redis_common::{Owner, Plan, Step, heartbeat};
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind};
 use tracing::debug;
 
-use crate::dial::{Line, set_name, sign_of_life};
+use crate::dial::{Line, Redis, set_name, sign_of_life};
 use crate::error::fault;
-use crate::link::heartbeat;
 use crate::reply;
 use crate::shards::{self, Shards};
-use crate::subscriptions::Owner;
 use crate::tracking::{changed, is_outage, track};
 
-/// What the server is asked, one thing at a time, so that answers are never mistaken. Meanwhile
-/// other wishes gather in the switchboard and go together in the next command.
-#[derive(Debug)]
-enum Request {
-    Subscribe(Vec<Key>),
-    Unsubscribe(Vec<String>),
-    /// Sharded channels; of keys that listen to both, the classic ones are there already.
-    Join(Vec<Key>),
-    Leave(Vec<String>),
-    Track(Wish),
-    Ping,
-    /// Ask whether it is a master.
-    Role,
-    Name(String),
-}
-
-/// What came of it; of sharded channels, of each key.
+/// What came of a step; of sharded channels, of each key.
 struct Answer {
-    request: Request,
+    step: Step,
     outcome: Result<(), Fault>,
     refused: Vec<(Key, Fault)>,
 }
 
 /// One connection's life.
 pub(crate) struct Session<'a> {
-    owner: &'a Owner,
+    owner: &'a Owner<Redis>,
     line: Line,
     routes: Routes,
     shards: Shards,
-    queue: VecDeque<Request>,
+    plan: Plan,
     /// The fail channels whose confirmation is outstanding. They are confirmed in the order asked,
     /// each after its notif channel: so it confirms the key.
     awaited: VecDeque<(String, Key)>,
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(owner: &'a Owner, line: Line) -> Self {
+    pub(crate) fn new(owner: &'a Owner<Redis>, line: Line) -> Self {
         Self {
             owner,
             line,
-            routes: Routes::in_database(owner.database),
-            shards: Shards::in_database(owner.database),
-            queue: VecDeque::new(),
+            routes: Routes::in_database(owner.site.address.database()),
+            shards: Shards::in_database(owner.site.address.database()),
+            plan: Plan::default(),
             awaited: VecDeque::new(),
         }
     }
 
     /// Until the connection is lost.
     pub(crate) async fn run(mut self) -> Fault {
-        let mut beat = heartbeat(self.owner.interval);
+        let mut beat = heartbeat(self.owner.site.options.heartbeat);
         let mut asking: Option<Pin<Box<dyn Future<Output = Answer> + Send>>> = None;
         loop {
             if asking.is_none() {
-                asking = self.queue.pop_front().map(|request| self.ask(request));
+                asking = self.plan.pop().map(|step| self.ask(step));
             }
             tokio::select! {
                 biased;
-                push = self.line.pushes.recv() => match push {
+                push = self.line.ends.pushes.recv() => match push {
                     Ok(push) => if let Err(fault) = self.hear(push, asking.is_some()) {
                         return fault;
                     },
@@ -87,108 +70,87 @@ impl<'a> Session<'a> {
                     }
                 }
                 changes = self.owner.board.changes(), if asking.is_none() => {
-                    self.plan(&changes.subscribe, &changes.unsubscribe);
+                    self.wished(&changes.subscribe, &changes.unsubscribe);
                 }
                 wish = self.owner.trackers.wishes(), if asking.is_none() => {
-                    self.queue.push_back(Request::Track(wish));
+                    self.plan.push(Step::Track(wish));
                 }
                 // While something is asked, its answer is as good as a ping's.
-                _ = beat.tick(), if asking.is_none() => self.queue.push_back(self.check()),
+                _ = beat.tick(), if asking.is_none() => self.plan.push(Step::Check),
                 () = self.owner.doubt.raised(), if asking.is_none() => {
-                    self.queue.push_back(self.check());
+                    self.plan.push(Step::Check);
                 }
                 name = self.line.names.changed(), if asking.is_none() => {
-                    self.queue.push_back(Request::Name(name));
+                    self.plan.push(Step::Name(name));
                 }
             }
         }
     }
 
-    fn check(&self) -> Request {
-        match self.line.place {
-            Some(_) => Request::Role,
-            None => Request::Ping,
-        }
+    /// What is given up, and what is wished for.
+    fn wished(&mut self, subscribe: &[Key], unsubscribe: &[Key]) {
+        let silent = unsubscribe.iter().flat_map(|key| self.routes.remove(key));
+        let silent: Vec<String> = silent.collect();
+        let left = self.shards.remove(unsubscribe);
+        self.plan.wished(subscribe, &silent, &left);
     }
 
-    /// Turns wishes into commands: first what is given up, for a channel may be asked for again in
-    /// the same breath under another key of the same name.
-    fn plan(&mut self, subscribe: &[Key], unsubscribe: &[Key]) {
-        let silent: Vec<String> = unsubscribe
-            .iter()
-            .flat_map(|key| self.routes.remove(key))
-            .collect();
-        for channels in silent.chunks(2 * KEYS_PER_COMMAND) {
-            self.queue
-                .push_back(Request::Unsubscribe(channels.to_vec()));
-        }
-        let silent = self.shards.remove(unsubscribe);
-        for channels in silent.chunks(2 * KEYS_PER_COMMAND) {
-            self.queue.push_back(Request::Leave(channels.to_vec()));
-        }
-        let classic = wanted(subscribe, Notifications::is_classic);
-        for keys in classic.chunks(KEYS_PER_COMMAND) {
-            self.queue.push_back(Request::Subscribe(keys.to_vec()));
-        }
-        // Those that listen to both follow once their classic channels stand.
-        let sharded = wanted(subscribe, |way| !way.is_classic());
-        for keys in sharded.chunks(KEYS_PER_COMMAND) {
-            self.queue.push_back(Request::Join(keys.to_vec()));
-        }
-    }
-
-    fn ask(&mut self, request: Request) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        if let Request::Subscribe(keys) = &request {
+    fn ask(&mut self, step: Step) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        if let Step::Subscribe(keys) = &step {
             let fails = keys.iter().map(|key| {
                 let [_, fail] = self.routes.channels(key);
                 (fail, key.clone())
             });
             self.awaited.extend(fails);
         }
-        if let Request::Join(keys) = &request {
+        if let Step::Join(keys) = &step {
             self.shards.asked(keys);
         }
         // A name is part of setting a connection up.
-        if !matches!(request, Request::Name(_)) {
+        if !matches!(step, Step::Name(_)) {
             self.owner.counters.command();
         }
-        let mut connection = self.line.connection.clone();
-        let channels = match &request {
-            Request::Subscribe(keys) | Request::Join(keys) => {
+        let mut connection = self.line.ends.connection.clone();
+        let is_master = self.line.place.is_some();
+        let channels = match &step {
+            Step::Subscribe(keys) | Step::Join(keys) => {
                 keys.iter().flat_map(|k| self.routes.channels(k)).collect()
             }
             _ => Vec::new(),
         };
         Box::pin(async move {
-            let (outcome, refused) = match &request {
-                Request::Join(keys) => match shards::join(&mut connection, keys, channels).await {
+            let (outcome, refused) = match &step {
+                Step::Join(keys) => match shards::join(&mut connection, keys, channels).await {
                     Ok(refused) => (Ok(()), refused),
                     Err(fault) => (Err(fault), Vec::new()),
                 },
-                request => (request.send(&mut connection, channels).await, Vec::new()),
+                step => (
+                    send(step, &mut connection, channels, is_master).await,
+                    Vec::new(),
+                ),
             };
             Answer {
-                request,
+                step,
                 outcome,
                 refused,
             }
         })
     }
 
-    /// The server has answered a request. An error ends the session if it may pass.
+    /// The server has answered what was asked. An error ends the session if it may pass.
     fn answered(&mut self, answer: Answer) -> Result<(), Fault> {
         let Answer {
-            request,
+            step,
             outcome,
             refused,
         } = answer;
         // Confirmations come as pushes, and were put in the channel before the answer was.
-        while let Some(push) = self.line.pushes.try_recv()? {
+        while let Some(push) = self.line.ends.pushes.try_recv()? {
             self.hear(push, true)?;
         }
-        match (request, outcome) {
+        match (step, outcome) {
             // What an old server says of a command that it does not know is no reason to part.
-            (Request::Track(_), Err(fault)) if !is_outage(&fault) => {
+            (Step::Track(_), Err(fault)) if !is_outage(&fault) => {
                 debug!(reason = fault.detail(), "refused to track");
                 let error = fault.outward(Operation::Subscribe);
                 self.owner.trackers.refuse(&error);
@@ -196,13 +158,16 @@ impl<'a> Session<'a> {
             }
             // A cluster's node is asked for each slot by itself, and says of each what it can.
             (_, Err(fault)) if fault.is_passing() && fault.redirect().is_none() => Err(fault),
-            (Request::Join(_), Ok(())) => self.joined(refused),
-            (Request::Subscribe(keys), Err(fault)) => {
+            (Step::Join(_), Ok(())) => self.joined(refused),
+            (Step::Subscribe(keys), Err(fault)) => {
                 self.awaited.clear();
-                self.refused(keys, fault);
+                if let Some(key) = self.plan.refused(keys) {
+                    let error = fault.on(Operation::Subscribe, &key);
+                    self.owner.board.refuse(&key, &error);
+                }
                 Ok(())
             }
-            (Request::Track(_), Ok(())) => {
+            (Step::Track(_), Ok(())) => {
                 self.owner.trackers.confirm();
                 Ok(())
             }
@@ -211,12 +176,8 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             (_, Ok(())) if !self.awaited.is_empty() => Err(unconfirmed()),
-            (Request::Subscribe(keys), Ok(())) => {
-                // Before anything else is asked of them.
-                let both = wanted(&keys, Notifications::is_sharded);
-                if !both.is_empty() {
-                    self.queue.push_front(Request::Join(both));
-                }
+            (Step::Subscribe(keys), Ok(())) => {
+                self.plan.stand(&keys);
                 Ok(())
             }
             (_, Ok(())) => Ok(()),
@@ -238,26 +199,12 @@ impl<'a> Session<'a> {
             // Of one that listens to both, the classic channels stand.
             let silent = self.routes.remove(&key);
             if !silent.is_empty() {
-                self.queue.push_back(Request::Unsubscribe(silent));
+                self.plan.push(Step::Unsubscribe(silent));
             }
             let error = fault.on(Operation::Subscribe, &key);
             self.owner.board.refuse(&key, &error);
         }
         Ok(())
-    }
-
-    /// One forbidden channel has the server refuse the whole command: ask for each key by itself.
-    fn refused(&mut self, keys: Vec<Key>, fault: Fault) {
-        match keys.as_slice() {
-            [key] => {
-                let error = fault.on(Operation::Subscribe, key);
-                self.owner.board.refuse(key, &error);
-            }
-            _ => {
-                let singles = keys.into_iter().map(|key| Request::Subscribe(vec![key]));
-                self.queue.extend(singles);
-            }
-        }
     }
 
     /// `asking`: an answer is outstanding. An error ends the session.
@@ -331,37 +278,29 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The keys whose listeners are told in such a way.
-fn wanted(keys: &[Key], way: impl Fn(Notifications) -> bool) -> Vec<Key> {
-    let keys = keys.iter().filter(|key| way(key.space().notifications()));
-    keys.cloned().collect()
-}
-
 fn unconfirmed() -> Fault {
     Fault::new(ErrorKind::Protocol, "a subscription was not confirmed")
 }
 
-impl Request {
-    /// `channels` are those to subscribe.
-    async fn send(
-        &self,
-        connection: &mut MultiplexedConnection,
-        channels: Vec<String>,
-    ) -> Result<(), Fault> {
-        match self {
-            Self::Subscribe(_) => connection.subscribe(channels).await.map_err(fault),
-            // `ask` does it, for its answer says more.
-            Self::Join(_) => Ok(()),
-            Self::Leave(channels) => shards::leave(connection, channels).await,
-            Self::Unsubscribe(channels) => connection.unsubscribe(channels).await.map_err(fault),
-            Self::Track(wish) => track(connection, wish).await,
-            Self::Ping => sign_of_life(connection, false).await,
-            Self::Role => sign_of_life(connection, true).await,
-            Self::Name(name) => {
-                // Whoever will not be told serves us all the same.
-                let _ = connection.send_packed_command(&set_name(name)).await;
-                Ok(())
-            }
+/// `channels` are those to subscribe.
+async fn send(
+    step: &Step,
+    connection: &mut MultiplexedConnection,
+    channels: Vec<String>,
+    is_master: bool,
+) -> Result<(), Fault> {
+    match step {
+        Step::Subscribe(_) => connection.subscribe(channels).await.map_err(fault),
+        // `ask` does it, for its answer says more.
+        Step::Join(_) => Ok(()),
+        Step::Leave(channels) => shards::leave(connection, channels).await,
+        Step::Unsubscribe(channels) => connection.unsubscribe(channels).await.map_err(fault),
+        Step::Track(wish) => track(connection, wish).await,
+        Step::Check => sign_of_life(connection, is_master).await,
+        Step::Name(name) => {
+            // Whoever will not be told serves us all the same.
+            let _ = connection.send_packed_command(&set_name(name)).await;
+            Ok(())
         }
     }
 }

@@ -15,7 +15,7 @@ struct Rule {
 }
 
 const CORE: &str = "memolock-core";
-const CLUSTER: &str = "memolock-cluster";
+const REDIS: &str = "memolock-redis-common";
 const ADAPTERS: &[&str] = &[
     "memolock-memory",
     "memolock-redis-rs",
@@ -27,7 +27,7 @@ const KIT: &[&str] = &["memolock-testkit"];
 const EVERYTHING: &[&str] = &[
     "memolock",
     CORE,
-    CLUSTER,
+    REDIS,
     "memolock-codec",
     "memolock-memory",
     "memolock-redis-rs",
@@ -49,9 +49,9 @@ const RULES: [Rule; 16] = [
         chooses: &[],
         tests_use: &[],
     },
-    // What adapters for Redis share where there are many servers: it has timers and tasks, which the core has not.
+    // What adapters for Redis share above their clients: it has timers and tasks, which the core has not.
     Rule {
-        name: CLUSTER,
+        name: REDIS,
         uses: &[CORE],
         chooses: &[],
         tests_use: &[],
@@ -64,13 +64,13 @@ const RULES: [Rule; 16] = [
     },
     Rule {
         name: "memolock-redis-rs",
-        uses: &[CORE, CLUSTER],
+        uses: &[CORE, REDIS],
         chooses: &[],
         tests_use: KIT,
     },
     Rule {
         name: "memolock-fred",
-        uses: &[CORE, CLUSTER],
+        uses: &[CORE, REDIS],
         chooses: &[],
         tests_use: KIT,
     },
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "crates/memolock-fred/Cargo.toml:1: memolock-fred may not depend on memolock, only on memolock-core, memolock-cluster"
+                "crates/memolock-fred/Cargo.toml:1: memolock-fred may not depend on memolock, only on memolock-core, memolock-redis-common"
             ]
         );
         assert!(

@@ -1,0 +1,33 @@
+//! What the backend counts.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use memolock_core::BackendStats;
+
+/// Counters since the backend was made. They order nothing, so they are relaxed.
+#[derive(Debug, Default)]
+pub struct Counters {
+    commands: AtomicU64,
+    reconnects: AtomicU64,
+}
+
+impl Counters {
+    /// A command was sent.
+    pub fn command(&self) {
+        self.commands.fetch_add(1, Relaxed);
+    }
+
+    /// A connection that was lost has been replaced.
+    pub fn reconnect(&self) {
+        self.reconnects.fetch_add(1, Relaxed);
+    }
+
+    /// What there is to say of all that share them; subscriptions are not counted here.
+    #[must_use]
+    pub fn stats(&self) -> BackendStats {
+        let mut stats = BackendStats::default();
+        stats.commands = self.commands.load(Relaxed);
+        stats.reconnects = self.reconnects.load(Relaxed);
+        stats
+    }
+}

@@ -1,0 +1,132 @@
+//! Making one connection: where to, as whom, and all of it within one bound.
+
+use std::sync::Arc;
+
+use memolock_core::ErrorKind;
+use memolock_core::redis::sentinel::Place;
+use memolock_core::redis::{Address, Fault};
+
+use crate::client::{Client, Ends, Purpose};
+use crate::site::{NameWatch, Site};
+
+/// Makes connections for one purpose.
+pub struct Dialer<C: Client> {
+    site: Arc<Site<C>>,
+    purpose: Purpose,
+}
+
+/// One connection, and what it is to its backend.
+pub struct Line<C: Client> {
+    /// What sends and what hears.
+    pub ends: C::Ends,
+    /// What it is to be called.
+    pub names: NameWatch,
+    /// Where sentinels said that the master is, if they were asked.
+    pub place: Option<Place>,
+}
+
+impl<C: Client> Dialer<C> {
+    /// Makes connections of the site.
+    #[must_use]
+    pub fn new(site: &Arc<Site<C>>, purpose: Purpose) -> Self {
+        let site = Arc::clone(site);
+        Self { site, purpose }
+    }
+
+    /// Where it connects to, or which sentinels know.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.site.address
+    }
+
+    /// Finds the server, connects, authenticates, selects the database and says its name, all within
+    /// the bound of one attempt. Dropping the future ends the attempt.
+    ///
+    /// # Errors
+    /// Why there is no connection, and where.
+    pub async fn dial(&self) -> Result<Line<C>, Fault> {
+        self.bounded(self.address(), self.find()).await
+    }
+
+    /// The same, to where another connection goes, which sentinels have named.
+    ///
+    /// # Errors
+    /// As [`dial`](Self::dial).
+    pub async fn dial_to(&self, place: Option<&Place>) -> Result<Line<C>, Fault> {
+        let Some(place) = place else {
+            return self.dial().await;
+        };
+        let address = self.address().at_host(place.host(), place.port());
+        let connecting = self.connect(&address, Some(place));
+        self.bounded(&address, connecting).await
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// Waits until a server is no more the one to be connected to.
+    pub(crate) async fn deposed(&self, place: Option<&Place>) -> Fault {
+        match (&self.site.sentinels, place) {
+            (Some(sentinels), Some(place)) => sentinels.moved_from(place).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Waits until there is a reason to try again at once.
+    pub(crate) async fn news(&self) {
+        match &self.site.sentinels {
+            Some(sentinels) => sentinels.news().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn bounded(
+        &self,
+        address: &Address,
+        connecting: impl Future<Output = Result<Line<C>, Fault>>,
+    ) -> Result<Line<C>, Fault> {
+        let bound = self.site.options.connect_timeout;
+        match tokio::time::timeout(bound, connecting).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let detail = format!("not connected after {bound:?}");
+                Err(Fault::new(ErrorKind::Timeout, detail).at(address))
+            }
+        }
+    }
+
+    async fn find(&self) -> Result<Line<C>, Fault> {
+        let Some(sentinels) = &self.site.sentinels else {
+            return self.connect(self.address(), None).await;
+        };
+        let place = sentinels.resolve().await?;
+        let address = self.address().at_host(place.host(), place.port());
+        tokio::select! {
+            biased;
+            fault = sentinels.moved_from(&place) => Err(fault.at(&address)),
+            line = self.connect(&address, Some(&place)) => line,
+        }
+    }
+
+    async fn connect(&self, address: &Address, place: Option<&Place>) -> Result<Line<C>, Fault> {
+        let address = self.site.identify(address).await?;
+        let line = self.open(&address, place).await;
+        line.map_err(|fault| fault.at(&address))
+    }
+
+    async fn open(&self, address: &Address, place: Option<&Place>) -> Result<Line<C>, Fault> {
+        let Site { options, way, .. } = &*self.site;
+        let mut ends = way.client.connect(address, options, self.purpose).await?;
+        let mut names = way.names.of(self.purpose.suffix());
+        if place.is_some() {
+            ends.sign_of_life(true).await?;
+        }
+        ends.greet(names.now()).await?;
+        Ok(Line {
+            ends,
+            names,
+            place: place.cloned(),
+        })
+    }
+}

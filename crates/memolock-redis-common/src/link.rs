@@ -1,0 +1,282 @@
+//! The self-healing connection: one task dials, serves, and dials again.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memolock_core::redis::{Backoff, Fault};
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::client::{Client, Purpose};
+use crate::counters::Counters;
+use crate::dial::{Dialer, Line};
+use crate::dice::Dice;
+use crate::site::Site;
+
+/// What is known of a link.
+#[derive(Debug, Clone)]
+enum State<H> {
+    /// The first attempt, at the start or after a break, has not ended yet.
+    Connecting,
+    Up(H),
+    /// The last attempt failed; others follow.
+    Down(Fault),
+    Closed,
+}
+
+/// What a connection is for.
+pub(crate) trait Tenant<C: Client>: Send + 'static {
+    /// What users of the link get while it is up.
+    type Handle: Clone + Send + Sync + 'static;
+
+    /// What users get for this line.
+    fn handle(&mut self, line: &Line<C>) -> Self::Handle;
+
+    /// Uses the connection until it is lost, and says why it was. It may be dropped before.
+    fn serve(&mut self, line: Line<C>) -> impl Future<Output = Fault> + Send;
+
+    /// The connection is no more, whichever way it went.
+    fn lost(&mut self) {}
+}
+
+/// A link, seen by its users. Dropping it ends the task and the connection.
+pub struct Link<H> {
+    state: Arc<watch::Sender<State<H>>>,
+    abort: AbortHandle,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl<H: Clone + Send + Sync + 'static> Link<H> {
+    /// Starts the task. Needs a tokio runtime.
+    pub(crate) fn open<C: Client>(
+        site: &Arc<Site<C>>,
+        purpose: Purpose,
+        tenant: impl Tenant<C, Handle = H>,
+        counters: &Arc<Counters>,
+    ) -> Self {
+        let options = &site.options;
+        let state = Arc::new(watch::Sender::new(State::Connecting));
+        let supervisor = Supervisor {
+            dialer: Dialer::new(site, purpose),
+            tenant,
+            state: Arc::clone(&state),
+            backoff: Backoff::new(options.reconnect_min_delay, options.reconnect_max_delay),
+            dice: site.way.dice.clone(),
+            counters: Arc::clone(counters),
+        };
+        let task = tokio::spawn(supervisor.run());
+        Self {
+            state,
+            abort: task.abort_handle(),
+            task: Mutex::new(Some(task)),
+        }
+    }
+
+    /// The handle, or why there is none. `None` while the first attempt is under way.
+    #[must_use]
+    pub fn now(&self) -> Option<Result<H, Fault>> {
+        verdict(&self.state.borrow())
+    }
+
+    /// The handle, or why there is none, once the first attempt has ended.
+    pub async fn settled(&self) -> Result<H, Fault> {
+        let mut states = self.state.subscribe();
+        let settled = states.wait_for(|state| !matches!(state, State::Connecting));
+        match settled.await {
+            Ok(state) => verdict(&state).unwrap_or_else(|| Err(Fault::closed())),
+            // Cannot be: we hold the sender ourselves.
+            Err(_) => Err(Fault::closed()),
+        }
+    }
+
+    /// How the first attempt to connect ends, told as it was.
+    pub async fn first_attempt(&self) -> Result<(), Fault> {
+        let mut states = self.state.subscribe();
+        let settled = states.wait_for(|state| !matches!(state, State::Connecting));
+        match settled.await.as_deref() {
+            Ok(State::Up(_)) => Ok(()),
+            Ok(State::Down(fault)) => Err(fault.clone()),
+            _ => Err(Fault::closed()),
+        }
+    }
+
+    /// Waits until there is no use in waiting: an attempt has failed, or the link was closed.
+    pub async fn hopeless(&self) -> Fault {
+        let mut states = self.state.subscribe();
+        let gone = states.wait_for(|state| matches!(state, State::Down(_) | State::Closed));
+        match gone.await.as_deref() {
+            Ok(State::Down(fault)) => fault.while_down(),
+            _ => Fault::closed(),
+        }
+    }
+
+    /// Waits until the link's task has put away a handle that a user found dead.
+    pub async fn noticed(&self, is_it: impl Fn(&H) -> bool) {
+        let mut states = self.state.subscribe();
+        // It only ends early with the sender, which we hold ourselves.
+        let _ = states
+            .wait_for(|state| !matches!(state, State::Up(handle) if is_it(handle)))
+            .await;
+    }
+
+    /// A word for `Debug`.
+    #[must_use]
+    pub fn condition(&self) -> &'static str {
+        match &*self.state.borrow() {
+            State::Connecting => "connecting",
+            State::Up(_) => "up",
+            State::Down(_) => "down",
+            State::Closed => "closed",
+        }
+    }
+
+    /// Ends the task and the connection, for good.
+    pub fn close(&self) {
+        self.state.send_replace(State::Closed);
+        self.abort.abort();
+    }
+
+    /// Waits until the task has ended, after [`close`](Self::close).
+    pub async fn ended(&self) {
+        if let Some(task) = self.task.lock().await.take() {
+            // An error only says that it was aborted, as we wished.
+            let _ = task.await;
+        }
+    }
+}
+
+impl<H> Drop for Link<H> {
+    fn drop(&mut self) {
+        self.state.send_replace(State::Closed);
+        self.abort.abort();
+    }
+}
+
+fn verdict<H: Clone>(state: &State<H>) -> Option<Result<H, Fault>> {
+    match state {
+        State::Connecting => None,
+        State::Up(handle) => Some(Ok(handle.clone())),
+        State::Down(fault) => Some(Err(fault.while_down())),
+        State::Closed => Some(Err(Fault::closed())),
+    }
+}
+
+struct Supervisor<C: Client, T: Tenant<C>> {
+    dialer: Dialer<C>,
+    tenant: T,
+    state: Arc<watch::Sender<State<T::Handle>>>,
+    backoff: Backoff,
+    dice: Dice,
+    counters: Arc<Counters>,
+}
+
+impl<C: Client, T: Tenant<C>> Supervisor<C, T> {
+    /// Never returns; it is aborted.
+    async fn run(mut self) {
+        let mut line = self.redial().await;
+        loop {
+            let handle = self.tenant.handle(&line);
+            self.publish(State::Up(handle));
+            let since = Instant::now();
+            let place = line.place.clone();
+            let fault = tokio::select! {
+                biased;
+                fault = self.tenant.serve(line) => fault,
+                fault = self.dialer.deposed(place.as_ref()) => fault,
+            };
+            self.tenant.lost();
+            // From here on commands wait: it may have been one killed connection.
+            self.publish(State::Connecting);
+            self.backoff.lived(since.elapsed());
+            warn!(
+                address = %self.dialer.address(),
+                purpose = self.dialer.purpose().name(),
+                reason = fault.detail(),
+                "connection lost, reconnecting"
+            );
+            line = self.redial().await;
+            self.counters.reconnect();
+        }
+    }
+
+    async fn redial(&mut self) -> Line<C> {
+        let mut failures = 0_u64;
+        loop {
+            let delay = self.backoff.next(self.dice.roll());
+            if !delay.is_zero() {
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(delay) => {}
+                    () = self.dialer.news() => {}
+                }
+            }
+            match self.dialer.dial().await {
+                Ok(line) => {
+                    debug!(
+                        address = %self.dialer.address(),
+                        purpose = self.dialer.purpose().name(),
+                        failures,
+                        "connected"
+                    );
+                    return line;
+                }
+                Err(fault) => {
+                    failures += 1;
+                    match failures {
+                        1 => warn!(
+                            purpose = self.dialer.purpose().name(),
+                            reason = fault.detail(),
+                            "cannot connect"
+                        ),
+                        _ => debug!(
+                            purpose = self.dialer.purpose().name(),
+                            reason = fault.detail(),
+                            failures,
+                            "still cannot connect"
+                        ),
+                    }
+                    self.publish(State::Down(fault));
+                }
+            }
+        }
+    }
+
+    fn publish(&self, new: State<T::Handle>) {
+        self.state.send_if_modified(|state| {
+            // Closed is for good, even if the task is late to notice.
+            let open = !matches!(state, State::Closed);
+            if open {
+                *state = new;
+            }
+            open
+        });
+    }
+}
+
+/// A wish to have a link's connection checked now, rather than at its next heartbeat.
+#[derive(Debug, Default, Clone)]
+pub struct Doubt(Arc<Notify>);
+
+impl Doubt {
+    /// Many doubts before the check are one check.
+    pub fn raise(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits until it is raised, or was since the last check. Cancel-safe.
+    pub async fn raised(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// The heartbeat of a connection: the first beat comes one interval after it was made.
+#[must_use]
+pub fn heartbeat(interval: Duration) -> tokio::time::Interval {
+    let mut beat = tokio::time::interval_at(Instant::now() + interval, interval);
+    // After a pause of the process one beat is enough.
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    beat
+}
