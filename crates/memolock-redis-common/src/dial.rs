@@ -73,10 +73,15 @@ impl<C: Client> Dialer<C> {
         }
     }
 
-    /// Waits until there is a reason to try again at once.
-    pub(crate) async fn news(&self) {
+    /// The master that sentinels name now, if that is how the server is found.
+    pub(crate) fn master(&self) -> Option<Place> {
+        self.site.sentinels.as_ref()?.master()
+    }
+
+    /// Waits until there is a reason to try again at once: sentinels name another master than the one that was `known`.
+    pub(crate) async fn news(&self, known: Option<&Place>) {
         match &self.site.sentinels {
-            Some(sentinels) => sentinels.news().await,
+            Some(sentinels) => sentinels.news(known).await,
             None => std::future::pending().await,
         }
     }

@@ -204,15 +204,18 @@ impl<C: Client, T: Tenant<C>> Supervisor<C, T> {
 
     async fn redial(&mut self) -> Line<C> {
         let mut failures = 0_u64;
+        // As it was before the attempt: what is announced in its course is news after it.
+        let mut known = self.dialer.master();
         loop {
             let delay = self.backoff.next(self.dice.roll());
             if !delay.is_zero() {
                 tokio::select! {
                     biased;
                     () = tokio::time::sleep(delay) => {}
-                    () = self.dialer.news() => {}
+                    () = self.dialer.news(known.as_ref()) => {}
                 }
             }
+            known = self.dialer.master();
             match self.dialer.dial().await {
                 Ok(line) => {
                     debug!(

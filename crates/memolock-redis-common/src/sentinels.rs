@@ -118,14 +118,16 @@ impl Sentinels {
         }
     }
 
-    /// Waits until the sentinels say something else than they do.
-    pub(crate) async fn news(&self) {
-        let before = self.council.borrow().master().cloned();
+    /// The master that they name now.
+    pub(crate) fn master(&self) -> Option<Place> {
+        self.council.borrow().master().cloned()
+    }
+
+    /// Waits until they name another one than was `known`.
+    pub(crate) async fn news(&self, known: Option<&Place>) {
         let mut council = self.council.subscribe();
         // It only ends early with the sender, which we hold ourselves.
-        let _ = council
-            .wait_for(|council| council.master() != before.as_ref())
-            .await;
+        let _ = council.wait_for(|council| council.master() != known).await;
     }
 
     /// Ends the tasks and their connections, for good.
