@@ -26,6 +26,20 @@ pub enum Step {
 }
 
 /// Steps in the order in which they are to be sent.
+///
+/// ```
+/// use memolock_core::{Keyspace, Layout, Tag};
+/// use memolock_redis_common::{Plan, Step};
+///
+/// let likes = Keyspace::new(Tag::new("likes")?, Layout::Classic)?;
+/// let mut plan = Plan::default();
+/// plan.wished(&[likes.key("kristoff")?, likes.key("anna")?], &["likes/notif:olaf".to_owned()], &[]);
+/// // Room first; then both keys in one command.
+/// assert!(matches!(plan.pop(), Some(Step::Unsubscribe(_))));
+/// assert!(matches!(plan.pop(), Some(Step::Subscribe(keys)) if keys.len() == 2));
+/// assert!(plan.pop().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Plan(VecDeque<Step>);
 
