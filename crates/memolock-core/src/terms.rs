@@ -16,6 +16,9 @@ pub struct Capabilities {
     pub shared: bool,
     /// The layout in which its operations are atomic. Default: [`Layout::Classic`].
     pub layout: Layout,
+    /// Within which time every command ends, by an error if need be, the time that it waits for a connection included.
+    /// Callers whose patience is longer need no timer of their own for it. Default: nothing is promised.
+    pub bound: Option<Duration>,
 }
 
 impl Capabilities {
@@ -26,6 +29,7 @@ impl Capabilities {
             name,
             shared: true,
             layout: Layout::Classic,
+            bound: None,
         }
     }
 
@@ -33,6 +37,13 @@ impl Capabilities {
     #[must_use]
     pub const fn private(mut self) -> Self {
         self.shared = false;
+        self
+    }
+
+    /// Every command ends within this time.
+    #[must_use]
+    pub const fn bound(mut self, bound: Duration) -> Self {
+        self.bound = Some(bound);
         self
     }
 

@@ -129,7 +129,8 @@ impl<R: Road> Server<R> {
 #[async_trait]
 impl<R: Road> Backend for Server<R> {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(self.road.name())
+        // Waiting for the first connection is part of the bound, but for a moment.
+        Capabilities::new(self.road.name()).bound(2 * self.site.options.command_timeout)
     }
 
     async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {

@@ -259,19 +259,21 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
             let deadline = far(Instant::now(), terms.wait_timeout);
             let shared = &self.shared;
             let store = &*shared.hub.store;
-            let tracker = &shared.hub.tracker;
-            let boarding = match shared.table(lane).board(id, || self.key(id), tracker) {
+            let boarding = match shared.table(lane).board(id, || self.key(id)) {
                 Ok(boarding) => boarding,
                 Err(error) => return Called::Refused(error),
             };
             let (led, mut passenger);
             let (flight, passage) = match boarding {
                 Boarding::Closed => return Called::Closed,
-                Boarding::Lead(flight, aboard) => {
-                    let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE, aboard);
+                Boarding::Lead(flight) => {
+                    let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE);
                     led = flight;
+                    // A timer less, where the store has one of its own.
+                    let bounded = store.ends_within(terms.wait_timeout);
+                    let until = (!bounded).then_some(deadline);
                     // Boxed, because most callers join: their futures stay small.
-                    (&led, Box::pin(glance(pilot, store, deadline)).await)
+                    (&led, Box::pin(glance(pilot, store, until)).await)
                 }
                 Boarding::Join(flight, nth) => {
                     shared.hub.counters.joins.add();

@@ -25,8 +25,8 @@ pub(crate) struct Pilot<'s, T: Send + Sync + 'static, C> {
     lane: Lane,
     flight: Arc<Flight<T>>,
     cockpit: Cockpit<T>,
-    /// A close waits for it, so that leases are released when the close returns.
-    _aboard: TaskTrackerToken,
+    /// A close waits for it, so that leases are released when the close returns. Who is looking only has none yet.
+    aboard: Option<TaskTrackerToken>,
 }
 
 /// What a pilot has to drive with.
@@ -58,22 +58,28 @@ pub(crate) enum Ride<'s, T: Send + Sync + 'static, C> {
 }
 
 impl<'s, T: Send + Sync + 'static, C> Pilot<'s, T, C> {
-    /// Begins a flight. `aboard` was had before the flight was in the table, so that no close overlooks
-    /// this caller.
+    /// Begins a flight, with a look.
     pub(crate) fn new(
         shared: &'s Shared<T, C>,
         lane: Lane,
         flight: Arc<Flight<T>>,
         mode: Mode,
-        aboard: TaskTrackerToken,
     ) -> Self {
         Self {
             cockpit: Cockpit::Looking(mode),
             shared,
             lane,
             flight,
-            _aboard: aboard,
+            aboard: None,
         }
+    }
+
+    /// Before anything is done that a close must wait for. False if the flight was closed: it is over then.
+    #[must_use]
+    pub(crate) fn embark(&mut self) -> bool {
+        let tracker = &self.shared.hub.tracker;
+        self.aboard = self.flight.unless_over(|| tracker.token());
+        self.aboard.is_some()
     }
 
     /// What the first look needs, which has no engine yet.
@@ -190,12 +196,13 @@ impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
                 self.aboard = false;
                 return Ride::Settled(outcome.for_joiner());
             }
-            if let Some(engine) = flight.take_seat() {
+            let tracker = &self.shared.hub.tracker;
+            if let Some((engine, token)) = flight.take_seat(|| tracker.token()) {
                 self.aboard = false;
                 self.shared.hub.counters.handovers.add();
                 tracing::debug!(key = %flight.key(), "a joined caller takes over");
                 return Ride::Seat(Pilot {
-                    _aboard: self.shared.hub.tracker.token(),
+                    aboard: Some(token),
                     shared: self.shared,
                     lane: self.lane,
                     flight: Arc::clone(flight),

@@ -126,9 +126,16 @@ impl<T> Flight<T> {
         self.notify.notify_waiters();
     }
 
+    /// What the one in the seat needs to go on, unless the flight is over by now: a close that ended it first has told
+    /// him, and one that comes after finds what `made` did.
+    pub(crate) fn unless_over<R>(&self, made: impl FnOnce() -> R) -> Option<R> {
+        let _seat = self.lock();
+        self.outcome.get().is_none().then(made)
+    }
+
     /// Takes a vacant seat; the joiner becomes the leader. Who asks has registered for notifications: if the seat
     /// is vacated after the look, somebody is woken.
-    pub(crate) fn take_seat(&self) -> Option<Box<Engine<T>>> {
+    pub(crate) fn take_seat<R>(&self, made: impl FnOnce() -> R) -> Option<(Box<Engine<T>>, R)> {
         if !self.vacant.load(Acquire) {
             return None;
         }
@@ -137,7 +144,8 @@ impl<T> Flight<T> {
             SeatState::Vacant(engine) => {
                 self.vacant.store(false, Release);
                 seat.joiners -= 1;
-                Some(engine)
+                // Under the lock, as in `unless_over`.
+                Some((engine, made()))
             }
             other => {
                 seat.state = other;

@@ -27,11 +27,11 @@ pub(crate) enum Glance<'s, T: Send + Sync + 'static, C> {
 }
 
 /// Looks at what is stored. Without a result the caller's time ran out; the flight goes on under another caller,
-/// who looks again.
+/// who looks again. Without a deadline the look ends by itself before any caller's time does.
 pub(crate) async fn glance<'s, T, C, R>(
     mut pilot: Pilot<'s, T, C>,
     commands: &R,
-    deadline: Instant,
+    deadline: Option<Instant>,
 ) -> Result<Glance<'s, T, C>, Phase>
 where
     T: Send + Sync + 'static,
@@ -44,7 +44,7 @@ where
         biased;
         found = ask(commands, flight.key(), ticket.is_some()) => found,
         () = flight.ended() => return Ok(Glance::Over(Settled::Closed)),
-        () = until(Some(deadline)) => return Err(Phase::Probing),
+        () = until(deadline) => return Err(Phase::Probing),
     };
     let missed = match found {
         Ok(Some((bytes, remaining))) => {
@@ -57,6 +57,9 @@ where
         Ok(None) => Ok(None),
         Err(error) => Err(error),
     };
+    if !pilot.embark() {
+        return Ok(Glance::Over(Settled::Closed));
+    }
     driver::begin(&mut pilot, missed);
     Ok(Glance::Goes(pilot))
 }

@@ -62,6 +62,7 @@ mod shared;
 mod sieve;
 mod stats;
 mod store;
+mod striped;
 mod sync;
 mod table;
 mod watch;

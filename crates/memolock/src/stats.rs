@@ -6,9 +6,10 @@ use memolock_core::BackendStats;
 
 use crate::near::NearStats;
 use crate::store::Store;
+use crate::striped::Striped;
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[$doc:meta])* $name:ident: $kind:ty,)*) => {
         /// Counters since the memolock was built. They are read one by one, so a snapshot taken under
         /// load need not add up exactly.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,7 +28,7 @@ macro_rules! counters {
 
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
-            $(pub(crate) $name: Counter,)*
+            $(pub(crate) $name: $kind,)*
         }
 
         impl Counters {
@@ -46,31 +47,31 @@ macro_rules! counters {
 
 counters! {
     /// Values found in the store by a flight's first look.
-    hits,
+    hits: Striped,
     /// Flights whose first look found nothing.
-    misses,
+    misses: Counter,
     /// Values found that are of another version of the type, and were taken for none.
-    stale,
+    stale: Counter,
     /// Computes and triggers started.
-    computes,
+    computes: Counter,
     /// Computes and triggers that failed or panicked.
-    failures,
+    failures: Counter,
     /// Calls that joined a flight of this process and cost no command.
-    joins,
+    joins: Striped,
     /// Flights that waited for a holder elsewhere and got its value.
-    awaited,
+    awaited: Counter,
     /// Flights handed from a dropped caller to a joined one.
-    handovers,
+    handovers: Counter,
     /// Leases lost before the work was done.
-    lost_leases,
+    lost_leases: Counter,
     /// Computes run without a lease because the store was failing.
-    degraded,
+    degraded: Counter,
     /// Flights that ended with the last value that this process saw, because the store was failing.
-    served_stale,
+    served_stale: Counter,
     /// Computed values that could not be stored. Their callers have them all the same.
-    unstored,
+    unstored: Counter,
     /// Calls that ended with a time-out.
-    timeouts,
+    timeouts: Counter,
 }
 
 /// One counter.

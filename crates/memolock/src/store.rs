@@ -19,6 +19,8 @@ use crate::stats::Counter;
 pub(crate) struct Store {
     backend: Arc<dyn Backend>,
     breaker: Breaker,
+    /// Within which time the backend ends every command, if it says so.
+    bound: Option<Duration>,
     /// Commands that were not sent.
     spared: Counter,
 }
@@ -26,6 +28,7 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(backend: Arc<dyn Backend>, breaker: CircuitBreaker) -> Self {
         Self {
+            bound: backend.capabilities().bound,
             backend,
             breaker: Breaker::new(breaker),
             spared: Counter::default(),
@@ -39,6 +42,11 @@ impl Store {
 
     pub(crate) fn stats(&self) -> BackendStats {
         self.backend().stats()
+    }
+
+    /// Whether a command ends within this time by itself.
+    pub(crate) fn ends_within(&self, patience: Duration) -> bool {
+        self.bound.is_some_and(|bound| bound <= patience)
     }
 
     /// Whether commands are refused because the store did not answer.

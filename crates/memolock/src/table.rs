@@ -6,8 +6,6 @@ use std::sync::{Arc, PoisonError, Weak};
 use hashbrown::DefaultHashBuilder;
 use hashbrown::hash_table::{HashTable, OccupiedEntry};
 use memolock_core::{Key, KeyError};
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::flight::Flight;
 use crate::sync::{Mutex, MutexGuard};
@@ -35,8 +33,8 @@ struct Shard<T> {
 
 /// How a caller came aboard.
 pub(crate) enum Boarding<T> {
-    /// First: it drives, and has what it needs for that.
-    Lead(Arc<Flight<T>>, TaskTrackerToken),
+    /// First: it drives.
+    Lead(Arc<Flight<T>>),
     /// It shares what another caller is doing, and is the how-many-th to do so.
     Join(Arc<Flight<T>>, usize),
     /// The table is closed.
@@ -59,12 +57,11 @@ impl<T> Table<T> {
         }
     }
 
-    /// Joins the flight to `id`, or begins one. A close that does not find the new flight finds its token.
+    /// Joins the flight to `id`, or begins one.
     pub(crate) fn board(
         &self,
         id: &str,
         key: impl FnOnce() -> Result<Key, KeyError>,
-        tracker: &TaskTracker,
     ) -> Result<Boarding<T>, KeyError> {
         let hash = self.hash(id);
         let mut shard = self.shard(hash);
@@ -79,13 +76,11 @@ impl<T> Table<T> {
             found.remove();
         }
         let flight = Arc::new(Flight::new(key()?));
-        // Under the lock that a close takes: it waits for whoever leads.
-        let aboard = tracker.token();
         let hasher = &self.hasher;
         shard
             .flights
             .insert_unique(hash, Arc::clone(&flight), |f| hasher.hash_one(f.key().id()));
-        Ok(Boarding::Lead(flight, aboard))
+        Ok(Boarding::Lead(flight))
     }
 
     /// Removes a flight that has ended; whether it was still there. One that has been replaced is left alone.

@@ -102,7 +102,10 @@ impl<O: Opener> Cluster<O> {
 #[async_trait]
 impl<O: Opener> Backend for Cluster<O> {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(O::NAME).layout(Layout::HashTagged)
+        // For the map, for an answer, and for those to which that leads.
+        Capabilities::new(O::NAME)
+            .layout(Layout::HashTagged)
+            .bound(4 * self.shared().bound)
     }
 
     async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {

@@ -42,12 +42,14 @@ where
     T: Send + Sync + 'static,
     C: Codec<T>,
 {
-    let tracker = &shared.hub.tracker;
-    match shared.computes.board(key.id(), || Ok(key.clone()), tracker) {
+    match shared.computes.board(key.id(), || Ok(key.clone())) {
         Err(error) => Ticket::Refused(error),
         Ok(Boarding::Closed) => Ticket::Closed,
-        Ok(Boarding::Lead(flight, aboard)) => {
-            let mut pilot = Pilot::new(shared, Lane::Compute, flight, Mode::Compute, aboard);
+        Ok(Boarding::Lead(flight)) => {
+            let mut pilot = Pilot::new(shared, Lane::Compute, flight, Mode::Compute);
+            if !pilot.embark() {
+                return Ticket::Closed;
+            }
             driver::begin(&mut pilot, looked);
             Ticket::Lead(pilot)
         }

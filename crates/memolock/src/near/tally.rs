@@ -1,10 +1,8 @@
 //! What a near cache counts.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Enough that the threads of a machine rarely share one.
-const SLOTS: usize = 32;
+use crate::striped::Striped;
 
 /// How a near cache learns of changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -48,7 +46,7 @@ pub struct NearStats {
 /// The counters.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) hits: Hits,
+    pub(crate) hits: Striped,
     pub(crate) inserts: AtomicU64,
     pub(crate) invalidations: AtomicU64,
     pub(crate) flushes: AtomicU64,
@@ -58,37 +56,4 @@ pub(crate) struct Tally {
 /// One more.
 pub(crate) fn add(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
-}
-
-/// A counter that threads do not fight for: each adds to a line of memory of its own.
-#[derive(Debug, Default)]
-pub(crate) struct Hits([Slot; SLOTS]);
-
-/// Two lines, since processors fetch them in pairs.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Slot(AtomicU64);
-
-impl Hits {
-    pub(crate) fn add(&self) {
-        self.0[slot()].0.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.iter().map(|slot| slot.0.load(Relaxed)).sum()
-    }
-}
-
-/// The slot of this thread.
-fn slot() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static SLOT: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    SLOT.with(|slot| {
-        if slot.get() == usize::MAX {
-            slot.set(NEXT.fetch_add(1, Relaxed) % SLOTS);
-        }
-        slot.get()
-    })
 }
