@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use memolock_core::{Backend, Capabilities, ErrorKind, PutMode, Renewal};
+use memolock_core::{Backend, ErrorKind, Layout, PutMode, Renewal};
 
 use crate::server::{PATIENCE, Server, eventually, key, secs, token};
 use crate::subject::{NAME, Subject};
@@ -25,7 +25,10 @@ async fn alone(server: &Server) {
 async fn it_says_what_it_is() {
     let server = Server::start();
     let backend = server.backend().await;
-    assert_eq!(backend.capabilities(), Capabilities::new(NAME));
+    let capabilities = backend.capabilities();
+    assert_eq!((capabilities.name, capabilities.shared), (NAME, true));
+    assert_eq!(capabilities.layout, Layout::Classic);
+    assert!(capabilities.bound.is_some());
 }
 
 #[tokio::test]
