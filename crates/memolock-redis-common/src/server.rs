@@ -129,8 +129,9 @@ impl<R: Road> Server<R> {
 #[async_trait]
 impl<R: Road> Backend for Server<R> {
     fn capabilities(&self) -> Capabilities {
-        // Waiting for the first connection is part of the bound, but for a moment.
-        Capabilities::new(self.road.name()).bound(2 * self.site.options.command_timeout)
+        // A script that the server has forgotten is sent twice, and a dead connection takes a moment to be noticed.
+        let bound = self.site.options.command_timeout.saturating_mul(4);
+        Capabilities::new(self.road.name()).bound(bound)
     }
 
     async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {

@@ -102,10 +102,10 @@ impl<O: Opener> Cluster<O> {
 #[async_trait]
 impl<O: Opener> Backend for Cluster<O> {
     fn capabilities(&self) -> Capabilities {
-        // For the map, for an answer, and for those to which that leads.
+        // For the map, for a node's answer, and for those to which that leads.
         Capabilities::new(O::NAME)
             .layout(Layout::HashTagged)
-            .bound(4 * self.shared().bound)
+            .bound(self.shared().bound.saturating_mul(8))
     }
 
     async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {
