@@ -1,7 +1,7 @@
 //! Making one connection.
 
 use bytes::Bytes;
-use fred::clients::Client;
+use fred::clients::{Client, Pipeline};
 use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, TcpConfig, TlsConnector,
@@ -293,10 +293,25 @@ pub(crate) enum Echo {
 /// Has the server repeat a word. An error reply is an error.
 pub(crate) async fn echo(client: &Client, word: &str) -> Result<Echo, Fault> {
     let reply = ask(client, "PING", vec![word.into()]).await?;
-    Ok(
-        match reply == Reply::Bytes(Bytes::copy_from_slice(word.as_bytes())) {
-            true => Echo::Heard,
-            false => Echo::Other,
-        },
-    )
+    Ok(heard(&reply, word))
+}
+
+/// Sends what `queued` holds, and a word to repeat behind it. An error reply to that word is an error.
+pub(crate) async fn enclose(queued: &Pipeline<Client>, word: &str) -> Result<Echo, Fault> {
+    let ping = CustomCommand::new_static("PING", None::<u16>, false);
+    let _: Value = queued.custom(ping, vec![word]).await.map_err(fault)?;
+    let reply = queued.last().await.map_err(fault)?;
+    Ok(heard(&reply::of_value(reply), word))
+}
+
+/// Over RESP2, who has subscribed is told `pong` before the word.
+fn heard(reply: &Reply, word: &str) -> Echo {
+    let said = match reply {
+        Reply::Array(parts) => parts.last(),
+        other => Some(other),
+    };
+    match said {
+        Some(Reply::Bytes(said)) if *said == word => Echo::Heard,
+        _ => Echo::Other,
+    }
 }

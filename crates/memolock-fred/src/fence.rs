@@ -2,7 +2,9 @@
 //!
 //! fred's `subscribe` returns as soon as the command is written, it drops the server's confirmation
 //! unread, and it expects no reply, so that a refusal is taken for the answer to whatever was sent
-//! next. So a PING with a word of its own goes right behind, as a fence. A server answers in order:
+//! next, and is dropped if it finds nothing in flight. So a PING with a word of its own goes right
+//! behind, as a fence, in one pipeline: the task that writes one is the one that reads, and it reads
+//! no refusal before the PING is in flight to receive it. A server answers in order:
 //!
 //! * the word comes back: what was sent before it is done;
 //! * an error comes back: that was the refusal, and the word is still to come. fred drops it as an
@@ -16,13 +18,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use fred::clients::Client;
+use fred::clients::{Client, Pipeline};
 use fred::interfaces::PubsubInterface;
-use futures_util::future::join_all;
 use memolock_core::ErrorKind;
 use memolock_core::redis::Fault;
 
-use crate::dial::{Echo, echo};
+use crate::dial::{Echo, echo, enclose};
 use crate::error::fault;
 
 /// The pauses between words after a refusal: they double. The stray answer comes in the same packet as
@@ -51,15 +52,9 @@ impl Fence {
         client: &Client,
         channels: Vec<String>,
     ) -> Result<Outcome, Fault> {
-        let word = self.word();
-        // The first poll sends, in this order; both travel in one write.
-        let (written, answer) = tokio::join!(
-            biased;
-            client.subscribe(channels),
-            echo(client, &word),
-        );
-        written.map_err(fault)?;
-        self.judge(client, answer).await
+        let pipeline = client.pipeline();
+        pipeline.subscribe(channels).await.map_err(fault)?;
+        self.send(client, pipeline).await
     }
 
     /// Unsubscribes. One call at a time.
@@ -68,14 +63,9 @@ impl Fence {
         client: &Client,
         channels: Vec<String>,
     ) -> Result<Outcome, Fault> {
-        let word = self.word();
-        let (written, answer) = tokio::join!(
-            biased;
-            client.unsubscribe(channels),
-            echo(client, &word),
-        );
-        written.map_err(fault)?;
-        self.judge(client, answer).await
+        let pipeline = client.pipeline();
+        pipeline.unsubscribe(channels).await.map_err(fault)?;
+        self.send(client, pipeline).await
     }
 
     /// Unsubscribes sharded channels, each by a command of its own. One call at a time.
@@ -84,17 +74,16 @@ impl Fence {
         client: &Client,
         channels: Vec<String>,
     ) -> Result<Outcome, Fault> {
-        let word = self.word();
-        let left = channels.into_iter().map(|c| client.sunsubscribe(c));
-        let (written, answer) = tokio::join!(biased; join_all(left), echo(client, &word));
-        for written in written {
-            written.map_err(fault)?;
+        let pipeline = client.pipeline();
+        for channel in channels {
+            pipeline.sunsubscribe(channel).await.map_err(fault)?;
         }
-        self.judge(client, answer).await
+        self.send(client, pipeline).await
     }
 
-    async fn judge(&self, client: &Client, answer: Result<Echo, Fault>) -> Result<Outcome, Fault> {
-        match answer {
+    /// Sends what is queued, and the fence behind it.
+    async fn send(&self, client: &Client, pipeline: Pipeline<Client>) -> Result<Outcome, Fault> {
+        match enclose(&pipeline, &self.word()).await {
             Ok(Echo::Heard) => Ok(Outcome::Done),
             Ok(Echo::Other) => Err(confused()),
             Err(fault) => match fault.kind() {

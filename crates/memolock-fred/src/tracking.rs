@@ -6,7 +6,6 @@
 //! subscription connection does the asking. If the receiver is lost, so is what it was told: a gap, and both
 //! start over.
 
-use fred::interfaces::PubsubInterface;
 use fred::types::{Message, Value};
 use memolock_core::redis::sentinel::Place;
 use memolock_core::redis::{Fault, Reply};
@@ -15,7 +14,7 @@ use memolock_redis_common::Dialer;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::dial::{Fred, Line, ask, sign_of_life};
-use crate::error::fault;
+use crate::fence::{Fence, Outcome};
 use crate::reply::of_value;
 use crate::session::behind;
 
@@ -37,11 +36,12 @@ impl Receiver {
             let detail = "the id of a client is no number";
             return Err(Fault::new(ErrorKind::Protocol, detail));
         };
-        // fred says when it has written and no more. The server answers in order: a refusal comes in the place
-        // of what is asked next.
-        line.ends.client.subscribe(CHANNEL).await.map_err(fault)?;
-        ask(&line.ends.client, "PING", Vec::new()).await?;
-        Ok(Self { line, id })
+        let fence = Fence::default();
+        let channels = vec![CHANNEL.to_owned()];
+        match fence.subscribe(&line.ends.client, channels).await? {
+            Outcome::Done => Ok(Self { line, id }),
+            Outcome::Refused(fault) => Err(fault),
+        }
     }
 
     /// The next announcement. Cancel-safe.

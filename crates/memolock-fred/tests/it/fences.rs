@@ -77,6 +77,23 @@ async fn a_refusal_whose_stray_answer_comes_late_spoils_nothing() {
     assert_eq!(backend.stats().reconnects, 0);
 }
 
+/// fred drops a refusal that finds nothing in flight: the fence behind it said that the subscription stands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_is_never_taken_for_a_subscription() {
+    let server = Server::start();
+    ann(&server, &["&likes/*:ok*"]).await;
+    let url = format!("redis://ann:pw@127.0.0.1:{}", server.port());
+    let backend = Subject::connect(url).await.unwrap();
+    let _steady = backend.subscribe(&key("ok")).await.unwrap();
+    for round in 0..2000 {
+        match backend.subscribe(&key(&format!("no{round}"))).await {
+            Err(refused) => assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}"),
+            Ok(_) => panic!("round {round}: a refusal is taken for a subscription"),
+        }
+    }
+    assert_eq!(backend.stats().reconnects, 0);
+}
+
 #[tokio::test]
 async fn who_may_not_unsubscribe_can_go_on() {
     let server = Server::start();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use memolock_core::{Backend, Change, PutMode};
+use memolock_core::{Backend, Change, ErrorKind, PutMode};
 
 use crate::server::{PATIENCE, Server, eventually, heard, key, secs};
 use crate::subject::Subject;
@@ -42,4 +42,28 @@ async fn a_server_that_takes_no_more_clients_is_asked_again_and_subscriptions_go
     let _: () = admin.run(&["CONFIG", "SET", "maxclients", "100"]).await;
     let resumed = tokio::time::timeout(PATIENCE, tracking.next()).await;
     assert_eq!(resumed.unwrap(), Some(Change::Resumed));
+}
+
+/// fred drops a refusal that finds no command in flight. Whoever asked only then whether the subscription stands was
+/// told so, and near copies were trusted that nobody kept coherent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_may_not_hear_is_never_taken_for_one_that_does() {
+    let server = Server::start();
+    let mut admin = server.admin().await;
+    let user = [
+        "ACL", "SETUSER", "ann", "on", ">pw", "~*", "+@all", "&likes/*",
+    ];
+    let _: () = admin.run(&user).await;
+    let url = format!("redis://ann:pw@127.0.0.1:{}", server.port());
+    let space = key("a").space().clone();
+    for round in 0..300 {
+        let backend = Subject::connect(&url).await.unwrap();
+        let mut tracking = backend.track(&space).unwrap();
+        let change = tokio::time::timeout(PATIENCE, tracking.next()).await;
+        let Some(Change::Refused(error)) = change.unwrap() else {
+            panic!("round {round}: it is taken for one that hears");
+        };
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        backend.close().await;
+    }
 }

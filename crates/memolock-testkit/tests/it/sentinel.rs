@@ -48,7 +48,8 @@ async fn write(sentinel: &TestSentinel, key: &str) -> Outcome {
         .await?;
     writer.command(&["SET", key, "42"]).await?;
     let copies = writer.command(&["WAIT", "1", "10000"]).await?;
-    assert_eq!(copies.as_int(), Some(1));
+    // One is enough, since sentinels choose the replica that has most; by then more may have it.
+    assert!(copies.as_int() >= Some(1), "{copies}");
     Ok(())
 }
 
