@@ -64,8 +64,8 @@ impl TestCluster {
 
     async fn meet_all(&self, index: usize) -> Result<(), ServerError> {
         let mut connection = self.nodes()[index].connect().await?;
-        for (_, peer) in self.nodes().iter().enumerate().filter(|(i, _)| *i != index) {
-            let port = peer.port().to_string();
+        for (i, peer) in self.nodes().iter().enumerate().filter(|(i, _)| *i != index) {
+            let port = self.port(i).to_string();
             let command = ["CLUSTER", "MEET", peer.host(), &port];
             connection.command(&command).await?;
         }

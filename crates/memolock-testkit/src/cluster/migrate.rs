@@ -108,7 +108,7 @@ impl Migration<'_> {
     /// As [`TestServer::command`](crate::TestServer::command).
     pub async fn move_key(&self, key: impl AsRef<[u8]>) -> Result<bool, ServerError> {
         let to = &self.cluster.nodes()[self.to];
-        let port = to.port().to_string();
+        let port = self.cluster.port(self.to).to_string();
         let command = [
             b"MIGRATE",
             to.host().as_bytes(),

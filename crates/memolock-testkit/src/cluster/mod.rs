@@ -4,6 +4,8 @@ mod form;
 mod migrate;
 mod options;
 mod role;
+#[cfg(feature = "tls")]
+mod secure;
 mod slot;
 mod start;
 mod survey;
@@ -47,10 +49,13 @@ pub struct TestCluster {
     ground: Ground,
     arguments: Vec<String>,
     url: String,
+    #[cfg(feature = "tls")]
+    secure: Option<secure::Secure>,
 }
 
 impl TestCluster {
-    /// Its URL, with all that began as masters: `redis-cluster://127.0.0.1:1?node=127.0.0.1:2&node=…`.
+    /// Its URL, with all that began as masters: `redis-cluster://127.0.0.1:1?node=127.0.0.1:2&node=…`; with
+    /// `rediss-cluster://` if it was started with TLS.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -62,7 +67,8 @@ impl TestCluster {
     /// If there is no such node, or none is named.
     #[must_use]
     pub fn url_of(&self, indices: &[usize]) -> String {
-        url(indices.iter().map(|index| &self.nodes[*index]))
+        let seeds = indices.iter().map(|index| self.seed(*index));
+        url(self.scheme(), seeds)
     }
 
     /// Every node, in the order in which they were started: masters first. The second master is
@@ -118,6 +124,28 @@ impl TestCluster {
         Survey::of(&self.nodes).await
     }
 
+    /// The port by which clients and peers come to a node.
+    fn port(&self, index: usize) -> u16 {
+        #[cfg(feature = "tls")]
+        if let Some(secure) = &self.secure {
+            return secure.port(index);
+        }
+        self.nodes[index].port()
+    }
+
+    fn scheme(&self) -> &'static str {
+        #[cfg(feature = "tls")]
+        if self.secure.is_some() {
+            return "rediss-cluster";
+        }
+        "redis-cluster"
+    }
+
+    fn seed(&self, index: usize) -> String {
+        let node = &self.nodes[index];
+        format!("{}:{}", node.host(), self.port(index))
+    }
+
     /// Where a node is, for errors.
     fn place(&self, index: usize) -> String {
         self.nodes[index].address().place()
@@ -127,15 +155,15 @@ impl TestCluster {
 /// What is waited for, in errors.
 const WHAT: &str = "cluster";
 
-fn url<'a>(seeds: impl Iterator<Item = &'a TestServer>) -> String {
-    let mut url = String::from("redis-cluster://");
+fn url(scheme: &str, seeds: impl Iterator<Item = String>) -> String {
+    let mut url = format!("{scheme}://");
     for (i, seed) in seeds.enumerate() {
         url += match i {
             0 => "",
             1 => "?node=",
             _ => "&node=",
         };
-        url += &seed.address().place();
+        url += &seed;
     }
     url
 }

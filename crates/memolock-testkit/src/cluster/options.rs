@@ -46,6 +46,13 @@ impl ClusterOptions {
             .saturating_mul(self.replicas_per_master.saturating_add(1))
     }
 
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.masters {
+            0 => Err("a cluster without masters has no slots".into()),
+            _ => Ok(()),
+        }
+    }
+
     /// The command line of each node.
     pub(super) fn arguments(&self) -> Vec<String> {
         let timeout = self.node_timeout.as_millis().to_string();

@@ -2,7 +2,7 @@
 
 use futures_util::future::try_join_all;
 
-use super::{ClusterOptions, TestCluster, url};
+use super::{ClusterOptions, TestCluster};
 use crate::server::{Ground, Role, Search, Settings};
 use crate::{ServerError, TestServer};
 
@@ -70,7 +70,7 @@ impl TestCluster {
     /// [`ServerError::NoServer`] if it does not start; [`ServerError::Unsettled`] if the others do not
     /// accept it.
     pub async fn add_master(&mut self) -> Result<usize, ServerError> {
-        let node = start(&self.ground, &self.arguments).await;
+        let node = self.one_more().await;
         let node = node.map_err(|why| ServerError::NoServer { tried: why })?;
         self.nodes.push(node);
         let joined = async {
@@ -78,7 +78,7 @@ impl TestCluster {
             self.wait_stable().await
         };
         if let Err(error) = joined.await {
-            self.nodes.pop();
+            self.one_less();
             return Err(error);
         }
         Ok(self.nodes.len() - 1)
@@ -100,31 +100,56 @@ impl TestCluster {
     }
 
     async fn make(ground: Ground, options: &ClusterOptions) -> Result<Self, String> {
-        if options.masters == 0 {
-            return Err("a cluster without masters has no slots".into());
-        }
+        options.check()?;
         let arguments = options.arguments();
         let starting = (0..options.nodes()).map(|_| start(&ground, &arguments));
         let nodes = try_join_all(starting).await?;
-        let cluster = Self {
-            url: url(nodes.iter().take(options.masters)),
+        Self {
+            url: String::new(),
             nodes,
             ground,
             arguments,
-        };
-        let formed = cluster.form(options.masters).await;
+            #[cfg(feature = "tls")]
+            secure: None,
+        }
+        .formed(options.masters)
+        .await
+    }
+
+    /// Makes one cluster of nodes that have just started.
+    pub(super) async fn formed(mut self, masters: usize) -> Result<Self, String> {
+        let seeds: Vec<_> = (0..masters).collect();
+        self.url = self.url_of(&seeds);
+        let formed = self.form(masters).await;
         formed.map_err(|error| error.to_string())?;
-        Ok(cluster)
+        Ok(self)
+    }
+
+    async fn one_more(&mut self) -> Result<TestServer, String> {
+        #[cfg(feature = "tls")]
+        if let Some(secure) = &mut self.secure {
+            return secure.one_more(&self.ground, &self.arguments).await;
+        }
+        start(&self.ground, &self.arguments).await
+    }
+
+    /// Takes back the last one.
+    fn one_less(&mut self) {
+        self.nodes.pop();
+        #[cfg(feature = "tls")]
+        if let Some(secure) = &mut self.secure {
+            secure.one_less();
+        }
     }
 
     /// Test runners show it where a test fails.
-    fn announced(self) -> Self {
+    pub(super) fn announced(self) -> Self {
         eprintln!("test cluster: {} at {}", self.provider(), self.url);
         self
     }
 }
 
-async fn start(ground: &Ground, arguments: &[String]) -> Result<TestServer, String> {
+pub(super) async fn start(ground: &Ground, arguments: &[String]) -> Result<TestServer, String> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     ground.start(Role::Node, &arguments).await
 }

@@ -289,7 +289,7 @@ pub(crate) fn free_port() -> Result<u16, String> {
 }
 
 /// The same, with its bus port, which stays below those of outgoing connections too.
-fn free_pair() -> Result<u16, String> {
+pub(crate) fn free_pair() -> Result<u16, String> {
     free(PORT_COUNT - u64::from(BUS), |port| is_free(port + BUS))
 }
 

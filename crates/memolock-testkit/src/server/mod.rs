@@ -27,7 +27,7 @@ use engine::Engine;
 pub(crate) use ground::{Ground, Role};
 use local::Local;
 #[cfg(feature = "tls")]
-pub(crate) use local::free_port;
+pub(crate) use local::{free_pair, free_port};
 #[cfg(unix)]
 pub use postgres::PgServer;
 pub(crate) use search::{Search, Source};

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 
 pub use pki::Credentials;
-use pki::Pki;
+pub(crate) use pki::Pki;
 
 use crate::server::{Role, free_port};
 use crate::{ServerError, TestServer};

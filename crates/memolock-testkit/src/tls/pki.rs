@@ -19,8 +19,8 @@ pub struct Credentials {
 }
 
 /// All that a server and its clients need, also as files.
-pub(super) struct Pki {
-    pub(super) client: Credentials,
+pub(crate) struct Pki {
+    pub(crate) client: Credentials,
     pub(super) stranger: Credentials,
     dir: tempfile::TempDir,
     #[allow(dead_code)] // It is held for its drop.
@@ -55,7 +55,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Pki {
-    pub(super) fn make() -> Result<Self, String> {
+    pub(crate) fn make() -> Result<Self, String> {
         let dir =
             tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
         // No key outlives us.
@@ -81,11 +81,11 @@ impl Pki {
         })
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    pub(super) fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.dir().join(name).display().to_string()
     }
 }

@@ -13,6 +13,8 @@ mod restart;
 mod sentinel;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_cluster;
 mod unix;
 mod walkthrough;
 

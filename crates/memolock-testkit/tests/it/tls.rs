@@ -1,6 +1,6 @@
 //! A server with TLS: who trusts whom.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::Outcome;
 
 /// Trusts `ca`, and shows `own` if there is any.
-fn client(ca: &str, own: Option<(&str, &str)>) -> ClientConfig {
+pub(crate) fn client(ca: &str, own: Option<(&str, &str)>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(ca.as_bytes()).expect("a certificate");
     roots.add(ca).expect("an authority");
@@ -32,15 +32,30 @@ fn client(ca: &str, own: Option<(&str, &str)>) -> ClientConfig {
     }
 }
 
-/// What the server says to a PING.
+/// What the server at `host` says to a PING.
 fn ping(tls: &TlsServer, host: &str, config: ClientConfig) -> Result<String, std::io::Error> {
+    talk(tls.port(), host, config, "PING\r\nQUIT\r\n")
+        .map(|said| said.trim_end_matches("+OK\r\n").to_owned())
+}
+
+/// What a server says until it hangs up.
+pub(crate) fn talk(
+    port: u16,
+    host: &str,
+    config: ClientConfig,
+    words: &str,
+) -> Result<String, std::io::Error> {
     let name = host.to_owned().try_into().expect("a name");
     let session = ClientConnection::new(Arc::new(config), name).expect("a session");
-    let mut stream = StreamOwned::new(session, TcpStream::connect((host, tls.port()))?);
-    stream.write_all(b"PING\r\n")?;
-    let mut reply = [0; 7];
-    stream.read_exact(&mut reply)?;
-    Ok(String::from_utf8_lossy(&reply).into_owned())
+    let mut stream = StreamOwned::new(session, TcpStream::connect((host, port))?);
+    stream.write_all(words.as_bytes())?;
+    let mut said = Vec::new();
+    match stream.read_to_end(&mut said) {
+        // It hangs up without a word.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof && !said.is_empty() => {}
+        ended => drop(ended?),
+    }
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
 #[tokio::test]
