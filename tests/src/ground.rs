@@ -36,7 +36,8 @@ impl Ground {
     pub fn authority(&self) -> Option<PathBuf> {
         match self {
             Self::Tls(tls) => Some(tls.dir().join("ca.pem")),
-            _ => None,
+            Self::Cluster(cluster) => Some(cluster.tls_dir()?.join("ca.pem")),
+            Self::Server(_) | Self::Sentinel(_) => None,
         }
     }
 
@@ -162,7 +163,10 @@ impl Ground {
         let (what, provider) = match self {
             Self::Server(server) => ("", server.provider()),
             Self::Tls(tls) => (" with TLS", tls.server().provider()),
-            Self::Cluster(cluster) => (" in a cluster", cluster.provider()),
+            Self::Cluster(cluster) => match cluster.tls_dir() {
+                Some(_) => (" in a cluster with TLS", cluster.provider()),
+                None => (" in a cluster", cluster.provider()),
+            },
             Self::Sentinel(sentinel) => (" under Sentinel", sentinel.provider()),
         };
         format!("{version}{what}, {provider}")

@@ -76,6 +76,11 @@ async fn on_a_spawned_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_cluster_with_tls() {
+    played(TestCluster::start_tls(masters()).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_cluster_of_redis_8_0_in_containers() {
     let image = "memolock-test-redis:8.0";
     in_containers(TestCluster::start_image_with(image, masters()).await).await;
