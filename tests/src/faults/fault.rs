@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memolock_testkit::{ServerError, TestCluster, TestSentinel, TestServer};
+use memolock_testkit::{
+    ClusterOptions, ServerError, TestCluster, TestSentinel, TestServer, TlsServer,
+};
 
 use super::act::Act;
 use super::stage::Stage;
@@ -46,10 +48,14 @@ pub enum Place {
     Spawned,
     /// A container: needs Docker.
     Container,
+    /// A process behind TLS.
+    Tls,
     /// A cluster of processes: three masters with a replica each.
     Cluster,
     /// The same in containers.
     ClusterOfContainers,
+    /// A cluster of processes with TLS.
+    ClusterWithTls,
     /// Processes: a master and its replica, watched by three sentinels.
     Sentinel,
     /// The same in containers.
@@ -69,15 +75,15 @@ impl Place {
     /// Whether a replica can take a master's place.
     #[must_use]
     pub fn has_replicas(self) -> bool {
-        !matches!(self, Self::Spawned | Self::Container)
+        !matches!(self, Self::Spawned | Self::Container | Self::Tls)
     }
 
-    /// Who can connect: an application's pool leads to one server.
+    /// Who can connect: an application's pool leads to one server, and is the application's to secure.
     #[must_use]
     pub fn adapters(self) -> &'static [Adapter] {
-        match self.has_replicas() {
-            true => &[Adapter::RedisRs, Adapter::Fred],
-            false => &Adapter::ALL,
+        match self {
+            Self::Spawned | Self::Container => &Adapter::ALL,
+            _ => &[Adapter::RedisRs, Adapter::Fred],
         }
     }
 
@@ -86,7 +92,11 @@ impl Place {
         Ok(match self {
             Self::Spawned => TestServer::start_local().await?.into(),
             Self::Container => TestServer::start_docker().await?.into(),
+            Self::Tls => TlsServer::start().await?.into(),
             Self::Cluster => TestCluster::start_local().await?.into(),
+            Self::ClusterWithTls => TestCluster::start_tls(ClusterOptions::default())
+                .await?
+                .into(),
             Self::ClusterOfContainers => TestCluster::start_docker().await?.into(),
             Self::Sentinel => TestSentinel::start_local().await?.into(),
             Self::SentinelOfContainers => TestSentinel::start_docker().await?.into(),

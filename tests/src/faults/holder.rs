@@ -28,13 +28,13 @@ type Pending = (oneshot::Sender<Result<String, String>>, Call);
 impl Holder {
     /// It computes when this returns.
     pub(super) async fn start(fault: &Fault, stage: &Stage, program: &Path) -> Self {
-        let url = stage.ground.url();
         if fault.bytes > FOR_A_PIPE {
-            let backend = stage.adapter.connect_within(url, fault.bound).await;
+            let backend = stage.connect(fault).await;
             let ours = Ours::over(backend, TAG, settings(fault)).await;
             return Self::Task(Some(ours.hold(HELD).await));
         }
-        let mut member = Member::start_hasty(program, stage.adapter, url, TAG, fault.lease).await;
+        let (adapter, ground) = (stage.adapter, &stage.ground);
+        let mut member = Member::start_hasty(program, adapter, ground, TAG, fault.lease).await;
         let call = member.ask(HELD).await;
         member.computes(call).await;
         stage.holds(member.pid().expect("it was not waited for"));

@@ -37,13 +37,9 @@ const STORED: &str = "stored";
 /// If what came of it is not what must: the message has it.
 pub async fn play(fault: &Fault, adapter: Adapter, program: &Path) -> Result<Row, ServerError> {
     let stage = Arc::new(Stage::set(fault, adapter).await?);
-    let url = stage.ground.url();
     let mut holder = Holder::start(fault, &stage, program).await;
     let mut waiters = Waiters::start(fault, &stage).await;
-    let (probing, hitting) = tokio::join!(
-        adapter.connect_within(url, fault.bound),
-        adapter.connect_within(url, fault.bound)
-    );
+    let (probing, hitting) = tokio::join!(stage.connect(fault), stage.connect(fault));
     let (mut callers, mut clients) = (Vec::new(), Vec::new());
     for n in 0..PROBERS {
         let ours = Ours::over(Arc::clone(&probing), TAG, settings(fault)).await;

@@ -1,5 +1,8 @@
 //! Where a fault takes place: one adapter, a ground of its own, the holder's process.
 
+use std::sync::Arc;
+
+use memolock::Backend;
 use memolock::core::Key;
 use memolock_testkit::{Connection, ServerError, TestServer, Value};
 use rustix::process::{Pid, Signal, kill_process};
@@ -46,6 +49,15 @@ impl Stage {
             other: OnceCell::new(),
             holder: OnceCell::new(),
         })
+    }
+
+    /// One more of the fault's adapter, with connections of its own.
+    pub(super) async fn connect(&self, fault: &Fault) -> Arc<dyn Backend> {
+        let (url, authority) = (self.ground.url(), self.ground.authority());
+        let connecting = self
+            .adapter
+            .connect_trusting(url, fault.bound, authority.as_deref());
+        connecting.await
     }
 
     /// The server that is struck: the one, or the held id's master from before the fault.

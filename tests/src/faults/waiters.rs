@@ -35,10 +35,8 @@ impl Waiters {
     pub(super) async fn start(fault: &Fault, stage: &Stage) -> Self {
         let (mut ours, mut waiting) = (Vec::new(), Vec::new());
         for _ in 0..fault.waiters {
-            let connected = stage
-                .adapter
-                .connect_within(stage.ground.url(), fault.bound);
-            let one = Arc::new(Ours::over(connected.await, TAG, settings(fault)).await);
+            let connected = stage.connect(fault).await;
+            let one = Arc::new(Ours::over(connected, TAG, settings(fault)).await);
             waiting.push(ask(&one, HELD));
             ours.push(one);
         }

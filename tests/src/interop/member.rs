@@ -51,8 +51,7 @@ impl Member {
         tag: &str,
         lease: Duration,
     ) -> Self {
-        let trusts = ground.authority();
-        let trusts = trusts.map(|file| format!("trusts={}", file.display()));
+        let trusts = trusts(ground);
         let more: Vec<&str> = trusts.iter().map(String::as_str).collect();
         Self::start_with(program, adapter, ground.url(), tag, lease, &more).await
     }
@@ -64,11 +63,14 @@ impl Member {
     pub async fn start_hasty(
         program: &Path,
         adapter: Adapter,
-        url: &str,
+        ground: &Ground,
         tag: &str,
         lease: Duration,
     ) -> Self {
-        Self::start_with(program, adapter, url, tag, lease, &["default"]).await
+        let trusts = trusts(ground);
+        let trusts = trusts.iter().map(String::as_str);
+        let more: Vec<_> = trusts.chain(["default"]).collect();
+        Self::start_with(program, adapter, ground.url(), tag, lease, &more).await
     }
 
     async fn start_with(
@@ -247,4 +249,10 @@ impl Member {
             self.said.push_back(told);
         }
     }
+}
+
+/// What a member is told of the authority that it has to trust.
+fn trusts(ground: &Ground) -> Option<String> {
+    let file = ground.authority()?;
+    Some(format!("trusts={}", file.display()))
 }

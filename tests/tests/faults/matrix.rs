@@ -77,4 +77,10 @@ matrix! {
     a_watched_master_hands_over: "sentinel-handover",
     a_watched_container_is_paused_and_deposed: "sentinel-container-paused",
     a_watched_container_is_cut_off_and_deposed: "sentinel-container-unplugged",
+    a_server_with_tls_is_killed: "tls-server-killed",
+    a_server_with_tls_is_stopped: "tls-server-stopped",
+    connections_with_tls_are_killed: "tls-clients-killed",
+    a_certificate_is_rotated_in: "tls-certificate",
+    a_master_with_tls_is_killed: "tls-cluster-master-killed",
+    a_master_with_tls_hands_over: "tls-cluster-handover",
 }

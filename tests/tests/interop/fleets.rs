@@ -27,7 +27,7 @@ const CALLERS: usize = 10;
 async fn fleet(adapters: &[Adapter], ground: &Ground, tag: &str, lease: Duration) -> Vec<Member> {
     let members = adapters
         .iter()
-        .map(|adapter| Member::start_hasty(crate::program(), *adapter, ground.url(), tag, lease));
+        .map(|adapter| Member::start_hasty(crate::program(), *adapter, ground, tag, lease));
     join_all(members).await
 }
 

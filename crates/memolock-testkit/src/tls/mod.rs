@@ -139,6 +139,37 @@ impl TlsServer {
         &self.pki.stranger
     }
 
+    /// Has it show a certificate that [`stranger`](Self::stranger)s trust and its own clients do not, as after a
+    /// rotation that nobody was told of. Connections that stand are left alone.
+    ///
+    /// # Errors
+    /// As [`TestServer::command`]; servers before Redis 7 refuse.
+    pub async fn show_strange_certificate(&self) -> Result<(), ServerError> {
+        self.show("impostor").await
+    }
+
+    /// Has it show its own certificate again.
+    ///
+    /// # Errors
+    /// As [`show_strange_certificate`](Self::show_strange_certificate).
+    pub async fn show_own_certificate(&self) -> Result<(), ServerError> {
+        self.show("server").await
+    }
+
+    async fn show(&self, whose: &str) -> Result<(), ServerError> {
+        let file = |kind| self.pki.file(&format!("{whose}.{kind}"));
+        // Both at once: a key of another certificate is refused.
+        let words = [
+            "CONFIG",
+            "SET",
+            "tls-cert-file",
+            &file("pem"),
+            "tls-key-file",
+            &file("key"),
+        ];
+        self.server.command(&words).await.map(drop)
+    }
+
     /// Where `ca.pem`, `client.pem` and `client.key` are, for clients that read files. It goes with the
     /// server.
     #[must_use]

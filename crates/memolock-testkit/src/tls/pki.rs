@@ -61,13 +61,15 @@ impl Pki {
         // No key outlives us.
         let watcher = Watcher::spawn("rm -rf \"$1\"", &[dir.path().as_os_str()]);
         let (client, server) = family().map_err(|error| format!("no certificates: {error}"))?;
-        let (stranger, _) = family().map_err(|error| format!("no certificates: {error}"))?;
+        let (stranger, impostor) = family().map_err(|error| format!("no certificates: {error}"))?;
         for (name, pem) in [
             ("ca.pem", &client.ca),
             ("client.pem", &client.cert),
             ("client.key", &client.key),
             ("server.pem", &server.cert),
             ("server.key", &server.key),
+            ("impostor.pem", &impostor.cert),
+            ("impostor.key", &impostor.key),
         ] {
             // Nobody else reads the directory.
             std::fs::write(dir.path().join(name), pem)

@@ -84,6 +84,21 @@ async fn who_trusts_the_authority_is_let_in() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_certificate_can_be_exchanged_while_it_runs() -> Outcome {
+    let tls = TlsServer::start().await?;
+    let [own, strange] = [tls.ca_pem(), tls.stranger().ca_pem()];
+    for _ in 0..2 {
+        assert!(ping(&tls, "localhost", client(own, None)).is_ok());
+        assert!(ping(&tls, "localhost", client(strange, None)).is_err());
+        tls.show_strange_certificate().await?;
+        assert!(ping(&tls, "localhost", client(own, None)).is_err());
+        assert!(ping(&tls, "localhost", client(strange, None)).is_ok());
+        tls.show_own_certificate().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_certificate_can_be_asked_for_and_a_restart_changes_nothing() -> Outcome {
     let options = ["--tls-protocols", "TLSv1.3", "--maxmemory", "3mb"];
     let tls = TlsServer::start_with(ClientAuth::Required, &options).await?;

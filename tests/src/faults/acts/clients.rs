@@ -51,11 +51,7 @@ act!(
     /// A password that nobody was told, and everybody has to connect anew.
     rotate_in, |stage| {
         stage.inside(&["CONFIG", "SET", "requirepass", "rotated"]).await;
-        for class in CLASSES {
-            stage
-                .inside(&["CLIENT", "KILL", "TYPE", class, "SKIPME", "yes"])
-                .await;
-        }
+        everybody_out(&stage).await;
     }
 );
 
@@ -77,6 +73,14 @@ act!(
         }
     }
 );
+
+/// `CLIENT KILL` of all connections but our own.
+pub(super) async fn everybody_out(stage: &Stage) {
+    for class in CLASSES {
+        let words = ["CLIENT", "KILL", "TYPE", class, "SKIPME", "yes"];
+        stage.inside(&words).await;
+    }
+}
 
 async fn kill(stage: &Stage, class: &str) {
     for _ in 0..KILLS {

@@ -4,4 +4,5 @@ pub(super) mod clients;
 pub(super) mod memory;
 pub(super) mod processes;
 pub(super) mod roles;
+pub(super) mod secrecy;
 pub(super) mod succession;

@@ -71,7 +71,7 @@ pub(super) const FAULTS: [Fault; 7] = [
 ];
 
 /// Whoever goes on asking the old master is sent to the new one.
-const MOVED: Expected = Expected {
+pub(super) const MOVED: Expected = Expected {
     felt: Felt::Errors("MOVED"),
     ..NOTHING_LOST
 };

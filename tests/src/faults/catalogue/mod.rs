@@ -1,6 +1,7 @@
 //! Every fault, and what faults have in common.
 
 mod clusters;
+mod secure;
 mod sentinels;
 mod servers;
 
@@ -11,10 +12,12 @@ use super::fault::Maker::{Holder, Nobody, Waiter};
 use super::fault::{Ends, Expected, Fault, Felt, Place};
 use super::run::LEASE;
 
-/// All of them: those of one server, of clusters, and of masters that Sentinel watches.
+/// All of them: those of one server, of clusters, of masters that Sentinel watches, and of TLS.
 pub fn faults() -> impl Iterator<Item = &'static Fault> {
     let (servers, clusters) = (&servers::FAULTS, &clusters::FAULTS);
-    servers.iter().chain(clusters).chain(&sentinels::FAULTS)
+    let watched = &sentinels::FAULTS;
+    let plain = servers.iter().chain(clusters).chain(watched);
+    plain.chain(&secure::FAULTS)
 }
 
 /// Longer than the bound of a command and of a reconnect, and than a lease.

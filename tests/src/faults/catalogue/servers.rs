@@ -11,33 +11,39 @@ use crate::faults::fault::{Ends, Expected, Fault, Felt, Place};
 /// For what large values take, on a busy machine and without optimization.
 const FOR_LARGE: Duration = Duration::from_secs(2 * HANG.as_secs());
 
+/// It comes back empty.
+pub(super) const KILLED: Fault = Fault {
+    name: "server-killed",
+    what: "kill -9 of the server, started empty after 1 s",
+    strike: processes::kill_server,
+    lasts: SHORT,
+    mend: processes::start_server,
+    ends: Ends::During,
+    expected: Expected {
+        felt: Felt::Degraded,
+        waiter: &[Waiter],
+        stored: &[Waiter, Nobody],
+        keeps_listeners: false,
+    },
+    ..PLAIN
+};
+
+/// It answers nothing, and forgets nothing.
+pub(super) const STOPPED: Fault = Fault {
+    name: "server-stopped",
+    what: "SIGSTOP of the server for 2.5 s",
+    strike: processes::stop_server,
+    lasts: LONG,
+    mend: processes::continue_server,
+    ends: Ends::During,
+    expected: OPEN,
+    ..PLAIN
+};
+
 /// All of them.
 pub(super) const FAULTS: [Fault; 17] = [
-    Fault {
-        name: "server-killed",
-        what: "kill -9 of the server, started empty after 1 s",
-        strike: processes::kill_server,
-        lasts: SHORT,
-        mend: processes::start_server,
-        ends: Ends::During,
-        expected: Expected {
-            felt: Felt::Degraded,
-            waiter: &[Waiter],
-            stored: &[Waiter, Nobody],
-            keeps_listeners: false,
-        },
-        ..PLAIN
-    },
-    Fault {
-        name: "server-stopped",
-        what: "SIGSTOP of the server for 2.5 s",
-        strike: processes::stop_server,
-        lasts: LONG,
-        mend: processes::continue_server,
-        ends: Ends::During,
-        expected: OPEN,
-        ..PLAIN
-    },
+    KILLED,
+    STOPPED,
     Fault {
         name: "holder-killed",
         what: "kill -9 of the holder",
