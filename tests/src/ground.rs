@@ -138,7 +138,19 @@ impl Ground {
     /// # Panics
     /// If a server says nothing sensible.
     pub async fn listeners(&self, channel: &str) -> i64 {
-        let words = ["PUBSUB", "NUMSUB", channel];
+        self.numbers("NUMSUB", channel).await
+    }
+
+    /// The same of a sharded channel.
+    ///
+    /// # Panics
+    /// If a server says nothing sensible.
+    pub async fn sharded_listeners(&self, channel: &str) -> i64 {
+        self.numbers("SHARDNUMSUB", channel).await
+    }
+
+    async fn numbers(&self, verb: &str, channel: &str) -> i64 {
+        let words = ["PUBSUB", verb, channel];
         let count = |reply: &Value| reply.items()[1].as_int().expect("a number");
         let Self::Cluster(cluster) = self else {
             return count(&self.command(channel, &words).await);

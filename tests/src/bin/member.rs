@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use memolock::{Error, Memo};
+use memolock::{Error, Memo, Notifications};
 use memolock_tests::interop::{Order, Told};
 use memolock_tests::{Adapter, HANG, Ours};
 use tokio::sync::{mpsc, oneshot};
@@ -16,22 +16,28 @@ type Verdict = Result<String, String>;
 /// Computes that wait to be told what comes of them.
 type Computes = Arc<Mutex<HashMap<u64, oneshot::Sender<Verdict>>>>;
 
-/// `member ADAPTER URL TAG LEASE_MS [default] [trusts=FILE]`: with `default`, the adapter's own bounds for commands,
-/// in place of bounds that only a hang would miss; with `trusts`, the authority of a server with TLS.
+/// `member ADAPTER URL TAG LEASE_MS [default] [sharded] [trusts=FILE]`: with `default`, the adapter's own bounds for
+/// commands, in place of bounds that only a hang would miss; with `sharded`, notifications that stay in their shard;
+/// with `trusts`, the authority of a server with TLS.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [adapter, url, tag, lease, more @ ..] = &args[..] else {
-        panic!("member ADAPTER URL TAG LEASE_MS [default] [trusts=FILE]");
+        panic!("member ADAPTER URL TAG LEASE_MS [default] [sharded] [trusts=FILE]");
     };
     let adapter = Adapter::named(adapter).expect("the name of an adapter");
     let lease = Duration::from_millis(lease.parse().expect("milliseconds"));
-    let bound = (!more.iter().any(|word| word == "default")).then_some(HANG);
+    let is = |name| more.iter().any(|word| word == name);
+    let bound = (!is("default")).then_some(HANG);
+    let kind = match is("sharded") {
+        true => Notifications::Sharded,
+        false => Notifications::Classic,
+    };
     let trusts = more.iter().find_map(|word| word.strip_prefix("trusts="));
     let backend = adapter
         .connect_trusting(url, bound, trusts.map(Path::new))
         .await;
-    let ours = Ours::over(backend, tag, |builder| builder.lease(lease)).await;
+    let ours = Ours::over(backend, tag, |b| b.lease(lease).notifications(kind)).await;
     let (ours, computes) = (Arc::new(ours), Computes::default());
     say(&Told::Ready);
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use memolock::Notifications;
 use memolock_testkit::{
     ClusterOptions, ServerError, TestCluster, TestSentinel, TestServer, TlsServer,
 };
@@ -35,6 +36,8 @@ pub struct Fault {
     pub waiters: usize,
     /// The bound of commands, if not the adapters' own.
     pub bound: Option<Duration>,
+    /// How everybody is told.
+    pub notifications: Notifications,
     /// How long leases last.
     pub lease: Duration,
     /// What must come of it.

@@ -33,8 +33,9 @@ impl Holder {
             let ours = Ours::over(backend, TAG, settings(fault)).await;
             return Self::Task(Some(ours.hold(HELD).await));
         }
-        let (adapter, ground) = (stage.adapter, &stage.ground);
-        let mut member = Member::start_hasty(program, adapter, ground, TAG, fault.lease).await;
+        let (adapter, ground, lease) = (stage.adapter, &stage.ground, fault.lease);
+        let kind = fault.notifications;
+        let mut member = Member::start_hasty(program, adapter, ground, TAG, lease, kind).await;
         let call = member.ask(HELD).await;
         member.computes(call).await;
         stage.holds(member.pid().expect("it was not waited for"));

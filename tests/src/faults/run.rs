@@ -134,10 +134,10 @@ pub async fn play(fault: &Fault, adapter: Adapter, program: &Path) -> Result<Row
 pub(super) fn settings(
     fault: &Fault,
 ) -> impl FnOnce(Builder<String, Text>) -> Builder<String, Text> {
-    let lease = fault.lease;
+    let (lease, kind) = (fault.lease, fault.notifications);
     move |builder| {
         let builder = builder.lease(lease).ttl(600 * SECOND);
-        builder.wait_timeout(4 * HANG)
+        builder.notifications(kind).wait_timeout(4 * HANG)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use memolock::Backend;
 use memolock::core::Key;
+use memolock::{Backend, Notifications};
 use memolock_testkit::{Connection, ServerError, TestServer, Value};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{Mutex, OnceCell};
@@ -24,6 +24,8 @@ pub(super) struct Stage {
     pub(super) adapter: Adapter,
     /// Its servers.
     pub(super) ground: Ground,
+    /// How everybody is told.
+    notifications: Notifications,
     /// Who is struck, and who takes its place.
     pub(super) succession: Succession,
     /// A connection from before the fault, for what no new one may do.
@@ -44,6 +46,7 @@ impl Stage {
         Ok(Self {
             adapter,
             ground,
+            notifications: fault.notifications,
             succession,
             inside: Mutex::new(inside),
             other: OnceCell::new(),
@@ -143,7 +146,11 @@ impl Stage {
 
     /// How many connections listen for `id`.
     pub(super) async fn listeners(&self, id: &str) -> i64 {
-        self.ground.listeners(&self.key(id).notif_channel()).await
+        let channel = self.key(id).notif_channel();
+        match self.notifications.is_sharded() {
+            true => self.ground.sharded_listeners(&channel).await,
+            false => self.ground.listeners(&channel).await,
+        }
     }
 
     /// Waits until so many connections listen for `id`.
@@ -157,7 +164,11 @@ impl Stage {
     /// Says a value on the channel of `id`, and stores nothing: who has it was woken by push.
     pub(super) async fn publish(&self, id: &str, value: &str) {
         let channel = self.key(id).notif_channel();
-        let words = ["PUBLISH", &channel, value];
+        let verb = match self.notifications.is_sharded() {
+            true => "SPUBLISH",
+            false => "PUBLISH",
+        };
+        let words = [verb, &channel, value];
         self.ground.command(&channel, &words).await;
     }
 

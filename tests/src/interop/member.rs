@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use memolock::Notifications;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -66,10 +67,14 @@ impl Member {
         ground: &Ground,
         tag: &str,
         lease: Duration,
+        notifications: Notifications,
     ) -> Self {
         let trusts = trusts(ground);
-        let trusts = trusts.iter().map(String::as_str);
-        let more: Vec<_> = trusts.chain(["default"]).collect();
+        let mut more = vec!["default"];
+        if notifications.is_sharded() {
+            more.push("sharded");
+        }
+        more.extend(trusts.as_deref());
         Self::start_with(program, adapter, ground.url(), tag, lease, &more).await
     }
 

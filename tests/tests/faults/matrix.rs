@@ -69,6 +69,8 @@ matrix! {
     a_clusters_master_is_stopped_and_deposed: "cluster-master-stopped",
     a_clusters_master_hands_over: "cluster-handover",
     a_slot_moves_to_another_master: "cluster-slot-moved",
+    a_clusters_master_is_killed_and_sharded_listeners_follow: "cluster-sharded-master-killed",
+    a_slot_moves_and_sharded_listeners_follow: "cluster-sharded-slot-moved",
     connections_to_every_node_are_killed: "cluster-clients-killed",
     a_clusters_container_is_paused_and_deposed: "cluster-container-paused",
     a_clusters_container_is_cut_off_and_deposed: "cluster-container-unplugged",

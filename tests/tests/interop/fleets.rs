@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use memolock::Notifications;
 use memolock_testkit::{TestCluster, unique_tag};
 use memolock_tests::interop::Member;
 use memolock_tests::{Adapter, Ground, HANG, SECOND, eventually};
@@ -25,9 +26,16 @@ const CALLERS: usize = 10;
 
 /// Processes with the bounds for commands that an application has.
 async fn fleet(adapters: &[Adapter], ground: &Ground, tag: &str, lease: Duration) -> Vec<Member> {
-    let members = adapters
-        .iter()
-        .map(|adapter| Member::start_hasty(crate::program(), *adapter, ground, tag, lease));
+    let members = adapters.iter().map(|adapter| {
+        Member::start_hasty(
+            crate::program(),
+            *adapter,
+            ground,
+            tag,
+            lease,
+            Notifications::Classic,
+        )
+    });
     join_all(members).await
 }
 

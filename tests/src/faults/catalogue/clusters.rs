@@ -1,11 +1,13 @@
 //! Faults of clusters: the held id's master is struck, in which all actors have their ids.
 
+use memolock::Notifications;
+
 use super::{NOTHING_LOST, PATIENT, PLAIN, REPLACED, SHORT};
 use crate::faults::acts::{clients, processes, succession};
 use crate::faults::fault::{Expected, Fault, Felt, Place};
 
 /// All of them.
-pub(super) const FAULTS: [Fault; 7] = [
+pub(super) const FAULTS: [Fault; 9] = [
     Fault {
         name: "cluster-master-killed",
         what: "cluster: kill -9 of the master, until its replica is promoted",
@@ -38,6 +40,26 @@ pub(super) const FAULTS: [Fault; 7] = [
         place: Place::Cluster,
         strike: succession::move_slot,
         lease: PATIENT,
+        expected: MOVED,
+        ..PLAIN
+    },
+    Fault {
+        name: "cluster-sharded-master-killed",
+        what: "cluster, sharded notifications: kill -9 of the master, until its replica is promoted",
+        place: Place::Cluster,
+        strike: processes::kill_server,
+        lasts: SHORT,
+        mend: succession::replaced,
+        notifications: Notifications::Sharded,
+        ..REPLACED
+    },
+    Fault {
+        name: "cluster-sharded-slot-moved",
+        what: "cluster, sharded notifications: the slot moves to another master",
+        place: Place::Cluster,
+        strike: succession::move_slot,
+        lease: PATIENT,
+        notifications: Notifications::Sharded,
         expected: MOVED,
         ..PLAIN
     },

@@ -7,6 +7,8 @@ mod servers;
 
 use std::time::Duration;
 
+use memolock::Notifications;
+
 use super::act::nothing;
 use super::fault::Maker::{Holder, Nobody, Waiter};
 use super::fault::{Ends, Expected, Fault, Felt, Place};
@@ -38,6 +40,7 @@ const PLAIN: Fault = Fault {
     bytes: 0,
     waiters: 1,
     bound: None,
+    notifications: Notifications::Classic,
     lease: LEASE,
     expected: NOTHING_LOST,
 };
