@@ -10,7 +10,8 @@ use memolock::core::redis::TlsOptions;
 use memolock::core::{BackendError, Key};
 use memolock::fred::FredBackend;
 use memolock::redis_rs::RedisBackend;
-use memolock::redis_rs::deadpool_redis::{Config, Pool, PoolConfig, Runtime};
+use memolock::redis_rs::deadpool_redis::redis::AsyncConnectionConfig;
+use memolock::redis_rs::deadpool_redis::{Manager, Pool, Runtime};
 use memolock::{Backend, Builder, Error, Memo, Memolock};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -73,7 +74,7 @@ impl Adapter {
                     builder = builder.connect_timeout(bound).command_timeout(bound);
                 }
                 if self == Self::Pooled {
-                    builder = builder.pool(pool(url));
+                    builder = builder.pool(pool(url, bound));
                 }
                 Arc::new(builder.connect().await.unwrap_or_else(|e| panic!("{e}")))
             }
@@ -99,7 +100,7 @@ impl Adapter {
         let redis = RedisBackend::builder(url).command_timeout(command_timeout);
         Ok(match self {
             Self::RedisRs => Arc::new(redis.connect_lazy()?),
-            Self::Pooled => Arc::new(redis.pool(pool(url)).connect_lazy()?),
+            Self::Pooled => Arc::new(redis.pool(pool(url, None)).connect_lazy()?),
             Self::Fred => {
                 let fred = FredBackend::builder(url).command_timeout(command_timeout);
                 Arc::new(fred.connect_lazy()?)
@@ -124,11 +125,16 @@ impl fmt::Display for Adapter {
     }
 }
 
-/// A pool as an application has one.
-fn pool(url: &str) -> Pool {
-    let mut config = Config::from_url(url);
-    config.pool = Some(PoolConfig::new(POOL));
-    let pool = config.create_pool(Some(Runtime::Tokio1));
+/// A pool as an application has one: connecting is bounded by the client's second, unless told otherwise.
+fn pool(url: &str, bound: Option<Duration>) -> Pool {
+    let mut config = AsyncConnectionConfig::new();
+    if let Some(bound) = bound {
+        config = config.set_connection_timeout(Some(bound));
+        config = config.set_response_timeout(Some(bound));
+    }
+    let manager = Manager::new_with_config(url, config).unwrap_or_else(|e| panic!("{e}"));
+    let pool = Pool::builder(manager).max_size(POOL);
+    let pool = pool.runtime(Runtime::Tokio1).build();
     pool.unwrap_or_else(|e| panic!("{e}"))
 }
 

@@ -18,6 +18,9 @@ const TAKES: Duration = Duration::from_millis(500);
 /// How often connections and subscriptions are looked at while the herd is on its way.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// A bound that only a listener that stays would miss.
+const LEAVING: Duration = Duration::from_secs(30);
+
 /// What a herd of processes cost.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fleet {
@@ -68,7 +71,7 @@ pub(super) async fn run(
     let mut squad = Squad::muster(program, processes, kind, cluster.url(), TAKES).await?;
     // The first herd opens what is opened when it is needed.
     squad.herd(processes, 1).await?;
-    let idle = clients(cluster).await?;
+    let idle = idle(cluster).await?;
     let before = try_join_all(cluster.nodes().iter().map(Census::of)).await?;
     let mut peak = idle.clone();
     let herd = squad.herd(processes * keys, keys);
@@ -128,6 +131,22 @@ pub(super) async fn run(
         millis: herd.latency(100).as_secs_f64() * 1e3,
         nodes: nodes.collect(),
     })
+}
+
+/// Those of processes that wait for nothing: listeners leave a moment after their callers have what they came for.
+async fn idle(cluster: &TestCluster) -> Result<Vec<Clients>> {
+    let deadline = Instant::now() + LEAVING;
+    loop {
+        let seen = clients(cluster).await?;
+        if seen.iter().all(|node| node.subscriptions == 0) {
+            return Ok(seen);
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "nobody waits, and after {LEAVING:?} somebody listens: {seen:?}"
+        );
+        tokio::time::sleep(GLANCE / 10).await;
+    }
 }
 
 async fn clients(cluster: &TestCluster) -> Result<Vec<Clients>> {
