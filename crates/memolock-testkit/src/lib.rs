@@ -17,7 +17,7 @@
 //! More than one server, of which each is a [`TestServer`] with all its verbs:
 //!
 //! * [`TestCluster`]: masters and replicas; failovers, slots on their way from one master to another, and
-//!   nodes that are cut off;
+//!   nodes that are cut off; and a [`ClusterFront`], by which the lines of one client can be broken;
 //! * [`TestSentinel`]: a master, its replicas, and the sentinels that watch them.
 //!
 //! `TlsServer` (feature `tls`) has certificates of its own, and [`TestServer::start_unix`] a Unix socket.
@@ -61,7 +61,7 @@ mod tls;
 mod unique;
 mod wait;
 
-pub use cluster::{ClusterOptions, Migration, TestCluster};
+pub use cluster::{ClusterFront, ClusterOptions, Migration, TestCluster};
 pub use connection::Connection;
 pub use error::ServerError;
 pub use monitor::{Monitor, Observed};

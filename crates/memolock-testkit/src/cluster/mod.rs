@@ -1,6 +1,7 @@
 //! A cluster for tests: masters and replicas that nobody else uses.
 
 mod form;
+mod front;
 mod migrate;
 mod options;
 mod role;
@@ -11,6 +12,7 @@ mod view;
 
 use futures_util::future::try_join_all;
 
+pub use front::ClusterFront;
 pub use migrate::Migration;
 pub use options::ClusterOptions;
 use survey::Survey;
@@ -62,7 +64,7 @@ impl TestCluster {
     /// If there is no such node, or none is named.
     #[must_use]
     pub fn url_of(&self, indices: &[usize]) -> String {
-        url(indices.iter().map(|index| &self.nodes[*index]))
+        url(indices.iter().map(|index| self.place(*index)))
     }
 
     /// Every node, in the order in which they were started: masters first. The second master is
@@ -120,14 +122,18 @@ impl TestCluster {
 
     /// Where a node is, for errors.
     fn place(&self, index: usize) -> String {
-        self.nodes[index].address().place()
+        place(&self.nodes[index])
     }
+}
+
+fn place(node: &TestServer) -> String {
+    node.address().place()
 }
 
 /// What is waited for, in errors.
 const WHAT: &str = "cluster";
 
-fn url<'a>(seeds: impl Iterator<Item = &'a TestServer>) -> String {
+fn url(seeds: impl Iterator<Item = String>) -> String {
     let mut url = String::from("redis-cluster://");
     for (i, seed) in seeds.enumerate() {
         url += match i {
@@ -135,7 +141,7 @@ fn url<'a>(seeds: impl Iterator<Item = &'a TestServer>) -> String {
             1 => "?node=",
             _ => "&node=",
         };
-        url += &seed.address().place();
+        url += &seed;
     }
     url
 }

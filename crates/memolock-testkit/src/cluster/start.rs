@@ -2,7 +2,7 @@
 
 use futures_util::future::try_join_all;
 
-use super::{ClusterOptions, TestCluster, url};
+use super::{ClusterOptions, TestCluster, place, url};
 use crate::server::{Ground, Role, Search, Settings};
 use crate::{ServerError, TestServer};
 
@@ -103,11 +103,11 @@ impl TestCluster {
         if options.masters == 0 {
             return Err("a cluster without masters has no slots".into());
         }
-        let arguments = options.arguments();
+        let arguments = options.arguments(matches!(ground, Ground::Local(_)));
         let starting = (0..options.nodes()).map(|_| start(&ground, &arguments));
         let nodes = try_join_all(starting).await?;
         let cluster = Self {
-            url: url(nodes.iter().take(options.masters)),
+            url: url(nodes[..options.masters].iter().map(place)),
             nodes,
             ground,
             arguments,
