@@ -1,13 +1,13 @@
-//! What stands before a cluster for one client: its lines break, and nobody else's.
+//! What stands before a cluster, or before sentinels, for one client: its lines break, and nobody else's.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use memolock_testkit::suite::Line;
-use memolock_testkit::{ClusterFront, ClusterOptions, TestCluster};
+use memolock_testkit::{ClusterFront, ClusterOptions, ServerError, TestCluster, TestSentinel};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::Outcome;
 
@@ -17,7 +17,7 @@ const HANG: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_millis(50);
 
 /// One line, and the line that answers it; nothing if the connection ends first.
-pub(crate) async fn says(stream: &mut TcpStream, command: &str) -> String {
+async fn says(stream: &mut TcpStream, command: &str) -> String {
     let mut answer = String::new();
     if stream.write_all(command.as_bytes()).await.is_err() {
         return answer;
@@ -31,12 +31,12 @@ pub(crate) async fn says(stream: &mut TcpStream, command: &str) -> String {
     answer
 }
 
-pub(crate) async fn to(address: SocketAddr) -> TcpStream {
+async fn to(address: SocketAddr) -> TcpStream {
     let stream = timeout(HANG, TcpStream::connect(address)).await;
     stream.expect("a hang").expect("a port that is open")
 }
 
-pub(crate) async fn ping(address: SocketAddr) -> String {
+async fn ping(address: SocketAddr) -> String {
     says(&mut to(address).await, "PING\r\n").await
 }
 
@@ -118,5 +118,83 @@ async fn a_cluster_that_names_hosts_has_no_front() -> Outcome {
         assert!(message.contains(part), "{message}");
     }
     assert!(!message.contains('\n'), "{message}");
+    Ok(())
+}
+
+/// What a sentinel says of where the master of `name` is.
+async fn named(sentinel: SocketAddr, name: &str) -> String {
+    let mut stream = to(sentinel).await;
+    let ask = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {name}\r\n");
+    let mut answer = says(&mut stream, &ask).await;
+    assert_eq!(answer, "*2\r\n");
+    for _ in 0..2 {
+        // The length, which matters not, and the word.
+        says(&mut stream, "").await;
+        answer = answer + &says(&mut stream, "").await;
+    }
+    answer
+}
+
+#[tokio::test]
+async fn a_front_before_sentinels_leads_one_client() -> Outcome {
+    let all = TestSentinel::start_local().await?;
+    let (front, other) = (all.front().await?, all.front().await?);
+    let (master, sentinel) = (front.master().address(), front.sentinel().address());
+    let (place, name) = front.url().rsplit_once('/').expect("a name in it");
+    assert_eq!(place, format!("redis-sentinel://{sentinel}"));
+    let expected = format!("*2\r\n127.0.0.1\r\n{}\r\n", master.port());
+    assert_eq!(named(sentinel, name).await, expected);
+
+    front.cut().await;
+    assert_eq!(
+        [ping(master).await, ping(sentinel).await],
+        [NOTHING, NOTHING]
+    );
+    assert_eq!(ping(other.master().address()).await, PONG);
+    assert_eq!(ping(other.sentinel().address()).await, PONG);
+    // Nobody counts the sentinels of fronts, nor misses what is behind one.
+    all.wait_stable().await?;
+    front.heal().await;
+    assert_eq!([ping(master).await, ping(sentinel).await], [PONG, PONG]);
+    assert_eq!(named(sentinel, name).await, expected);
+
+    assert!(front.stall().await);
+    for address in [master, sentinel] {
+        let stalled = timeout(SILENCE, ping(address)).await;
+        assert!(stalled.is_err(), "{stalled:?}");
+    }
+    front.heal().await;
+    assert_eq!([ping(master).await, ping(sentinel).await], [PONG, PONG]);
+    Ok(())
+}
+
+/// Not even if it is told to.
+#[tokio::test]
+async fn the_sentinel_of_a_front_changes_no_master() -> Outcome {
+    let all = TestSentinel::start_local().await?;
+    let front = all.front().await?;
+    let (_, name) = front.url().rsplit_once('/').expect("a name in it");
+    let ask = format!("SENTINEL FAILOVER {name}\r\n");
+    let began = Instant::now();
+    // Until it has heard of the replica.
+    while !says(&mut to(front.sentinel().address()).await, &ask)
+        .await
+        .starts_with("+OK")
+    {
+        assert!(began.elapsed() < HANG, "it never tries");
+        sleep(SILENCE).await;
+    }
+    let refused = async {
+        loop {
+            let errors = all.servers()[1].command(&["INFO", "errorstats"]).await?;
+            if errors.to_string().contains("errorstat_EXECABORT") {
+                return Ok::<_, ServerError>(());
+            }
+            sleep(SILENCE).await;
+        }
+    };
+    timeout(HANG, refused).await.expect("it tried")?;
+    all.wait_stable().await?;
+    assert_eq!(all.master().await?, 0);
     Ok(())
 }
