@@ -9,7 +9,7 @@ use crate::run::{PATIENT, breakable, damaging, led_by};
 use crate::subject::{Adapter, AdapterBuilder};
 
 /// One of them, for a run.
-enum Way {
+pub(crate) enum Way {
     Tls(Box<TlsServer>),
     Sentinel(TestSentinel),
     Socket(TestServer, String),
@@ -41,7 +41,7 @@ impl Way {
         }
     }
 
-    async fn conforms(self) {
+    pub(crate) async fn conforms(self) {
         let fronted = self.is_fronted();
         let report = Suite::new(self).without("bulk::").run().await;
         report.assert_ok();
