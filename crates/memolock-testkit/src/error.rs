@@ -41,7 +41,7 @@ pub enum ServerError {
         /// What was asked for.
         verb: &'static str,
     },
-    /// Stopping, pausing or going on failed.
+    /// Stopping, pausing or going on failed, or getting before it.
     #[error("the test server could not be {verb}: {why}")]
     Control {
         /// What was asked for.

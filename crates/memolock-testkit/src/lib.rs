@@ -17,8 +17,9 @@
 //! More than one server, of which each is a [`TestServer`] with all its verbs:
 //!
 //! * [`TestCluster`]: masters and replicas; failovers, slots on their way from one master to another, and
-//!   nodes that are cut off;
-//! * [`TestSentinel`]: a master, its replicas, and the sentinels that watch them.
+//!   nodes that are cut off; and a [`ClusterFront`], by which the lines of one client can be broken;
+//! * [`TestSentinel`]: a master, its replicas, and the sentinels that watch them; and a [`SentinelFront`], which
+//!   is for them what the other is for a cluster.
 //!
 //! `TlsServer` (feature `tls`) has certificates of its own, and [`TestServer::start_unix`] a Unix socket.
 //! [`PgServer`] is the same in small for backends over PostgreSQL.
@@ -61,13 +62,13 @@ mod tls;
 mod unique;
 mod wait;
 
-pub use cluster::{ClusterOptions, Migration, TestCluster};
+pub use cluster::{ClusterFront, ClusterOptions, Migration, TestCluster};
 pub use connection::Connection;
 pub use error::ServerError;
 pub use monitor::{Monitor, Observed};
 pub use proxy::{Arrivals, End, Faults, Flow, Limit, Pace, Proxy, Tally, Way};
 pub use resp::Value;
-pub use sentinel::{SentinelOptions, Switch, Switches, TestSentinel};
+pub use sentinel::{SentinelFront, SentinelOptions, Switch, Switches, TestSentinel};
 #[cfg(unix)]
 pub use server::PgServer;
 pub use server::{DEFAULT_IMAGE, PUBLIC_IMAGE, Provider, TestServer};

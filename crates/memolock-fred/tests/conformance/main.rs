@@ -4,6 +4,8 @@
 
 #[path = "../../../memolock-redis-rs/tests/conformance/cluster.rs"]
 mod cluster;
+#[path = "../../../memolock-redis-rs/tests/conformance/containers.rs"]
+mod containers;
 #[path = "../../../memolock-redis-rs/tests/conformance/run.rs"]
 mod run;
 mod subject;

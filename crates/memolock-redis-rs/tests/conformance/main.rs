@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod containers;
 mod run;
 mod subject;
 mod ways;

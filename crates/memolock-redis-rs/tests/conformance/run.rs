@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use memolock_core::{Backend, Key, Notifications, async_trait};
-use memolock_testkit::suite::{Breakable, Damage, Harness, HarnessError, Report, Suite, Wrapping};
+use memolock_testkit::suite::{
+    Breakable, Damage, Harness, HarnessError, Line, Report, Suite, Wrapping,
+};
 use memolock_testkit::{Proxy, TestServer};
 
 use crate::subject::{Adapter, AdapterBuilder};
@@ -56,13 +58,22 @@ pub(crate) async fn breakable(
     let proxy = Proxy::start(target.ok_or("the server has no address")?).await?;
     let at = if user.is_empty() { "" } else { "@" };
     let url = format!("{scheme}://{user}{at}{}/{path}", proxy.address());
+    led_by(proxy, &url, options).await
+}
+
+/// A client that comes by `url`, where `line` leads it to the store.
+pub(crate) async fn led_by(
+    line: impl Line + 'static,
+    url: &str,
+    options: impl FnOnce(AdapterBuilder) -> AdapterBuilder,
+) -> Result<Breakable, HarnessError> {
     let builder = Adapter::builder(url)
         .connect_timeout(PATIENT)
         .command_timeout(BRISK)
         .reconnect_delay(Duration::from_millis(5), Duration::from_millis(50));
     Ok(Breakable {
         client: Box::new(options(builder).connect().await?),
-        line: Box::new(proxy),
+        line: Box::new(line),
     })
 }
 

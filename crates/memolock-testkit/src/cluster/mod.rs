@@ -1,6 +1,7 @@
 //! A cluster for tests: masters and replicas that nobody else uses.
 
 mod form;
+mod front;
 mod migrate;
 mod options;
 mod role;
@@ -13,6 +14,7 @@ mod view;
 
 use futures_util::future::try_join_all;
 
+pub use front::ClusterFront;
 pub use migrate::Migration;
 pub use options::ClusterOptions;
 use survey::Survey;
@@ -138,7 +140,7 @@ impl TestCluster {
         if self.secure.is_some() {
             return "rediss-cluster";
         }
-        "redis-cluster"
+        PLAIN
     }
 
     fn seed(&self, index: usize) -> String {
@@ -148,9 +150,16 @@ impl TestCluster {
 
     /// Where a node is, for errors.
     fn place(&self, index: usize) -> String {
-        self.nodes[index].address().place()
+        place(&self.nodes[index])
     }
 }
+
+fn place(node: &TestServer) -> String {
+    node.address().place()
+}
+
+/// The scheme of a cluster without TLS.
+const PLAIN: &str = "redis-cluster";
 
 /// What is waited for, in errors.
 const WHAT: &str = "cluster";

@@ -22,6 +22,11 @@ pub struct ClusterOptions {
     /// `cluster-require-full-coverage`: whether a slot without a master keeps all others from being
     /// served. Default `true`, as a server's.
     pub full_coverage: bool,
+    /// Whether nodes tell ports alone, in `CLUSTER SLOTS` and in `MOVED`: a client then stays on the host by
+    /// which it came, as a [front](super::TestCluster::front) wants it. Default `false`. It takes Redis 7.0 or
+    /// Valkey (`cluster-preferred-endpoint-type unknown-endpoint`), and processes: containers name their hosts
+    /// all the same, since all of them have one port.
+    pub hostless: bool,
     /// More options of each node's program, such as `--appendonly yes`.
     pub options: Vec<String>,
 }
@@ -33,6 +38,7 @@ impl Default for ClusterOptions {
             replicas_per_master: 1,
             node_timeout: Duration::from_secs(1),
             full_coverage: true,
+            hostless: false,
             options: Vec::new(),
         }
     }
@@ -53,8 +59,8 @@ impl ClusterOptions {
         }
     }
 
-    /// The command line of each node.
-    pub(super) fn arguments(&self) -> Vec<String> {
+    /// The command line of each node; `local` ones are processes.
+    pub(super) fn arguments(&self, local: bool) -> Vec<String> {
         let timeout = self.node_timeout.as_millis().to_string();
         let coverage = if self.full_coverage { "yes" } else { "no" };
         let fixed = [
@@ -71,8 +77,14 @@ impl ClusterOptions {
             "--repl-diskless-sync-delay",
             "0",
         ];
+        let hostless: &[&str] = match self.hostless && local {
+            true => &["--cluster-preferred-endpoint-type", "unknown-endpoint"],
+            false => &[],
+        };
         fixed
-            .into_iter()
+            .iter()
+            .chain(hostless)
+            .copied()
             .map(Into::into)
             .chain(self.options.iter().cloned())
             .collect()

@@ -73,7 +73,7 @@ impl TestCluster {
 
     async fn make_secure(ground: Ground, options: &ClusterOptions) -> Result<Self, String> {
         options.check()?;
-        let (arguments, pki) = (options.arguments(), Pki::make()?);
+        let (arguments, pki) = (options.arguments(true), Pki::make()?);
         let starting = (0..options.nodes()).map(|_| start_secure(&ground, &arguments, &pki));
         let (nodes, ports): (Vec<_>, Vec<_>) = try_join_all(starting).await?.into_iter().unzip();
         Self {

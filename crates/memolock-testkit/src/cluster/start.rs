@@ -101,7 +101,7 @@ impl TestCluster {
 
     async fn make(ground: Ground, options: &ClusterOptions) -> Result<Self, String> {
         options.check()?;
-        let arguments = options.arguments();
+        let arguments = options.arguments(matches!(ground, Ground::Local(_)));
         let starting = (0..options.nodes()).map(|_| start(&ground, &arguments));
         let nodes = try_join_all(starting).await?;
         Self {

@@ -22,10 +22,14 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn open() -> io::Result<Self> {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let keeper = socket()?;
-        keeper.bind(any)?;
+    /// Listens at `wanted`, of which the port may be 0: any.
+    pub(super) fn open(wanted: SocketAddr) -> io::Result<Self> {
+        // Two who share a port on purpose would not notice each other.
+        let probe = of_family(wanted)?;
+        probe.bind(wanted)?;
+        drop(probe);
+        let keeper = shared(wanted)?;
+        keeper.bind(wanted)?;
         let address = keeper.local_addr()?;
         // Where two sockets cannot share a port, only the one that listens stays.
         let keeper = cfg!(unix).then_some(keeper);
@@ -91,15 +95,23 @@ impl Gate {
     }
 
     fn listen(&mut self) -> io::Result<()> {
-        let socket = socket()?;
+        let socket = shared(self.address)?;
         socket.bind(self.address)?;
         self.listener = Some(socket.listen(1024)?);
         Ok(())
     }
 }
 
-fn socket() -> io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
+fn of_family(address: SocketAddr) -> io::Result<TcpSocket> {
+    match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }
+}
+
+/// One that shares its port with the other of its gate.
+fn shared(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = of_family(address)?;
     // Not `SO_REUSEADDR`, with which anybody could have a port where nobody listens.
     #[cfg(unix)]
     socket.set_reuseport(true)?;

@@ -6,7 +6,7 @@ mod pipe;
 mod tally;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use memolock_core::async_trait;
@@ -19,6 +19,9 @@ use crate::suite::Line;
 
 pub use self::faults::{Arrivals, End, Faults, Flow, Limit, Pace, Way};
 pub use self::tally::Tally;
+
+/// A free port of the loopback interface.
+const ANYWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// What lies between a client and a server: it passes bytes on, and does to them what
 /// [`set`](Self::set) says.
@@ -78,7 +81,22 @@ impl Proxy {
     // Async because it needs a runtime, and so that it may come to wait.
     #[allow(clippy::unused_async)]
     pub async fn seeded(target: SocketAddr, seed: u64) -> io::Result<Self> {
-        let gate = Gate::open()?;
+        Self::behind(ANYWHERE, target, seed)
+    }
+
+    /// A proxy that listens at `address`, where nobody else may: on Linux all of 127.0.0.0/8 is this machine, so one
+    /// port can be had at many addresses. With port 0 it is a free one.
+    ///
+    /// # Errors
+    /// If the address is taken, or is none of this machine's.
+    // As `seeded`.
+    #[allow(clippy::unused_async)]
+    pub async fn start_at(address: SocketAddr, target: SocketAddr) -> io::Result<Self> {
+        Self::behind(address, target, 0)
+    }
+
+    fn behind(address: SocketAddr, target: SocketAddr, seed: u64) -> io::Result<Self> {
+        let gate = Gate::open(address)?;
         let shared = Arc::new(Shared {
             settings: watch::Sender::new(Settings {
                 nth: 1,

@@ -1,5 +1,6 @@
 //! Sentinels for tests: a master, its replicas, and those that watch them.
 
+mod front;
 mod options;
 mod start;
 mod switch;
@@ -8,6 +9,7 @@ mod view;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
+pub use front::SentinelFront;
 pub use options::SentinelOptions;
 pub use switch::{Switch, Switches};
 use view::{PATIENCE, Survey};
@@ -63,7 +65,6 @@ pub struct TestSentinel {
     /// Before the ground, which goes last; and sentinels first, who would see servers go.
     sentinels: Vec<TestServer>,
     servers: Vec<TestServer>,
-    #[allow(dead_code)] // It is held for its drop.
     ground: Ground,
     name: String,
     url: String,

@@ -79,7 +79,7 @@ impl TestSentinel {
         let sentinels = try_join_all(sentinels).await?;
         let watching = sentinels
             .iter()
-            .map(|sentinel| watch(sentinel, &master, options));
+            .map(|sentinel| watch(sentinel, place, options));
         let watching = try_join_all(watching).await;
         watching.map_err(|error| error.to_string())?;
         let made = Self {
@@ -101,23 +101,27 @@ impl TestSentinel {
     }
 }
 
-async fn start(ground: &Ground, role: Role, arguments: &[String]) -> Result<TestServer, String> {
+pub(super) async fn start(
+    ground: &Ground,
+    role: Role,
+    arguments: &[String],
+) -> Result<TestServer, String> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     ground.start(role, &arguments).await
 }
 
 /// Tells a sentinel whom to watch, which it writes down.
-async fn watch(
+pub(super) async fn watch(
     sentinel: &TestServer,
-    master: &TestServer,
+    (host, port): (&str, u16),
     options: &SentinelOptions,
 ) -> Result<(), ServerError> {
     let name = options.name.as_str();
-    let (port, quorum) = (master.port().to_string(), options.quorum().to_string());
+    let (port, quorum) = (port.to_string(), options.quorum().to_string());
     let down_after = options.down_after.as_millis().to_string();
     let failover = options.failover_timeout.as_millis().to_string();
     let mut connection = sentinel.connect().await?;
-    let monitor = ["SENTINEL", "MONITOR", name, master.host(), &port, &quorum];
+    let monitor = ["SENTINEL", "MONITOR", name, host, &port, &quorum];
     connection.command(&monitor).await?;
     for (option, value) in [
         ("down-after-milliseconds", &down_after),

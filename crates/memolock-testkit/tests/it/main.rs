@@ -5,6 +5,7 @@ mod cluster;
 mod cluster_docker;
 mod commands;
 mod container;
+mod fronts;
 mod monitor;
 mod parallel;
 mod pause;

@@ -335,3 +335,22 @@ async fn a_dropped_proxy_ends_its_connections() {
     assert!(rest(&mut stream).await.0.is_empty());
     let _ = timeout(HANG, ended.recv()).await.unwrap();
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_proxy_listens_where_it_is_told_and_nobody_else_does() {
+    let (target, _ended) = echo().await;
+    let wanted = SocketAddr::from(([127, 0, 77, 1], target.port()));
+    let proxy = Proxy::start_at(wanted, target).await.unwrap();
+    assert_eq!(proxy.address(), wanted);
+    assert_eq!(
+        says(&mut client(&proxy).await, b"ping").await.unwrap(),
+        b"ping"
+    );
+    for taken in [wanted, target] {
+        let refused = Proxy::start_at(taken, target).await;
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+    let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
+    assert!(Proxy::start_at(elsewhere, target).await.is_err());
+}
