@@ -1,6 +1,7 @@
 //! The suite over a cluster of three masters, in each layout and with each kind of notifications. A front before it
 //! is what breaks lines.
 
+use memolock_core::redis::TlsOptions;
 use memolock_core::{Backend, Key, Layout, Notifications, async_trait};
 use memolock_testkit::suite::{Breakable, Damage, Harness, HarnessError, Suite};
 use memolock_testkit::{ClusterOptions, Provider, TestCluster};
@@ -21,9 +22,12 @@ impl Redis {
 #[async_trait]
 impl Harness for Redis {
     async fn client(&self) -> Result<Box<dyn Backend>, HarnessError> {
-        let builder = Adapter::builder(self.0.url())
+        let mut builder = Adapter::builder(self.0.url())
             .connect_timeout(PATIENT)
             .command_timeout(PATIENT);
+        if let Some(authority) = self.0.ca_pem() {
+            builder = builder.tls(TlsOptions::new().authority(authority));
+        }
         Ok(Box::new(builder.connect().await?))
     }
 
@@ -57,9 +61,10 @@ impl Harness for Redis {
     }
 }
 
-/// A front wants processes, and 127.0.0.0/8 to be this machine.
+/// A front wants processes without TLS, and 127.0.0.0/8 to be this machine.
 fn can_be_fronted(cluster: &TestCluster) -> bool {
-    cfg!(target_os = "linux") && matches!(cluster.provider(), Provider::Local { .. })
+    let is_process = matches!(cluster.provider(), Provider::Local { .. });
+    cfg!(target_os = "linux") && is_process && cluster.ca_pem().is_none()
 }
 
 /// Whatever can be done to a store can be done to this one, but for lines that nothing stands before.
@@ -114,4 +119,10 @@ async fn classic_layout() {
             .without("fulfil::who_is_told_finds_the_value_and_no_lock")
     };
     spawned(classic).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_tls() {
+    let cluster = TestCluster::start_tls(masters()).await;
+    conforms(cluster.unwrap(), |suite| suite.without("bulk::")).await;
 }
