@@ -21,7 +21,7 @@
 //! * [`TestSentinel`]: a master, its replicas, and the sentinels that watch them; and a [`SentinelFront`], which
 //!   is for them what the other is for a cluster.
 //!
-//! `TlsServer` (feature `tls`) has certificates of its own, and [`TestServer::start_unix`] a Unix socket.
+//! `TlsServer` and `TestCluster::start_tls` (feature `tls`) have certificates of their own, and [`TestServer::start_unix`] a Unix socket.
 //! [`PgServer`] is the same in small for backends over PostgreSQL.
 //!
 //! # Example
