@@ -65,13 +65,14 @@ struct Overview {
     failures: Vec<String>,
 }
 
-/// By room, then by case: how it ended. A backend may be run twice; a case that failed once has failed.
+/// By room, then by case: how it ended. A backend may be run twice: a case that failed once has failed, and one that
+/// passed once is not skipped, though another store of the same kind could not be treated so.
 type Rooms = BTreeMap<String, BTreeMap<String, End>>;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
-    Passed,
     Skipped,
+    Passed,
     Failed,
 }
 
@@ -242,6 +243,18 @@ mod tests {
              \n\
              stone, x, bare: FAILED  value::c   9 ms  no: value\n"
         );
+    }
+
+    #[test]
+    fn what_was_skipped_on_one_store_counts_where_it_ran_on_another() {
+        let mut overview = Overview::default();
+        for verdict in ["skipped", "ok", "skipped"] {
+            overview
+                .add(&format!("{verdict} gaps::b    0 ms\npaper, bare: so many"))
+                .unwrap();
+        }
+        let table = overview.table();
+        assert!(table.contains("gaps  1\n"), "{table}");
     }
 
     #[test]
