@@ -116,7 +116,7 @@ async fn classic_layout() {
         suite
             .layout(Layout::Classic)
             .without("races::r4_a_put_wins_over_a_fulfil")
-            .without("fulfil::who_is_told_finds_the_value_and_no_lock")
+            .without("fulfil::who_is_told_finds_no_lock")
     };
     spawned(classic).await;
 }

@@ -1,9 +1,9 @@
 //! Fulfilling: value, unlocking and telling as one step, fenced by the token.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use futures_util::future::try_join;
-use memolock_core::{Acquired, Fulfilled, PutMode};
+use memolock_core::{Acquired, BackendError, Fulfilled, Key, PutMode};
+use tokio::task::JoinHandle;
 
 use super::case::{Stop, Verdict, cases, equal};
 use super::trial::{BRIEF, LEASE, TTL, Trial, bytes, token, within};
@@ -18,7 +18,8 @@ cases!("fulfil":
     r4_an_expired_lease_is_lost,
     r4_a_put_fences_it_off,
     r4_an_invalidation_fences_it_off,
-    who_is_told_finds_the_value_and_no_lock,
+    who_is_told_finds_the_value,
+    who_is_told_finds_no_lock,
 );
 
 async fn it_stores_unlocks_and_tells(t: &Trial) -> Verdict {
@@ -153,31 +154,48 @@ async fn r4_an_invalidation_fences_it_off(t: &Trial) -> Verdict {
     t.locked_by(&key, new).await
 }
 
-async fn who_is_told_finds_the_value_and_no_lock(t: &Trial) -> Verdict {
+async fn who_is_told_finds_the_value(t: &Trial) -> Verdict {
     for round in 0..20 {
-        let key = t.key(&round.to_string());
-        let holder = t.take(&key).await?;
-        let mut ear = t.listen_by(&*t.peer, &key).await?;
-        let listener = async {
-            ear.hears_value("v").await?;
-            let acquired = t.peer.acquire(&key, token(), LEASE).await?;
-            equal!(
-                acquired,
-                Acquired::Value(bytes("v")),
-                "acquire by who was told"
-            );
-            equal!(
-                t.peer.get(&key).await?,
-                Some(bytes("v")),
-                "a get by who was told"
-            );
-            t.unlocked(&key).await
-        };
-        let holder = async {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            t.fulfil(&key, holder, "v").await
-        };
-        try_join(listener, holder).await?;
+        let (key, holder) = told(t, round).await?;
+        let acquired = t.peer.acquire(&key, token(), LEASE).await?;
+        equal!(
+            acquired,
+            Acquired::Value(bytes("v")),
+            "acquire by who was told"
+        );
+        let got = t.peer.get(&key).await?;
+        equal!(got, Some(bytes("v")), "a get by who was told");
+        ended(holder).await?;
     }
+    Ok(())
+}
+
+async fn who_is_told_finds_no_lock(t: &Trial) -> Verdict {
+    for round in 0..20 {
+        let (key, holder) = told(t, round).await?;
+        t.unlocked(&key).await?;
+        ended(holder).await?;
+    }
+    Ok(())
+}
+
+/// A holder whose call may still be under way.
+type Holder = JoinHandle<Result<Fulfilled, BackendError>>;
+
+/// A key whose value a peer has been told this moment.
+async fn told(t: &Trial, round: u32) -> Verdict<(Key, Holder)> {
+    let key = t.key(&round.to_string());
+    let token = t.take(&key).await?;
+    let mut ear = t.listen_by(&*t.peer, &key).await?;
+    let (store, its) = (Arc::clone(&t.store), key.clone());
+    let holder = tokio::spawn(async move { store.fulfil(&its, token, bytes("v"), TTL).await });
+    ear.hears_value("v").await?;
+    Ok((key, holder))
+}
+
+async fn ended(holder: Holder) -> Verdict {
+    let fulfilled = holder.await;
+    let fulfilled = fulfilled.map_err(|error| Stop::failed(error.to_string()))?;
+    equal!(fulfilled?, Fulfilled::Stored, "the fulfil that was told");
     Ok(())
 }
