@@ -13,6 +13,7 @@
 //! * [`Machine`]: the protocol, as a state machine that is fed one [`Input`] and says one [`Output`];
 //! * [`Switchboard`]: routing of notifications to listeners, for authors of backends;
 //! * [`connection`]: what backends over a connection share: options, faults, delays;
+//! * [`striped`]: what threads do not fight for on hot paths;
 //! * [`scripts`]: the Lua that every Redis adapter sends, so that it is written once;
 //! * [`redis`]: the rest that adapters for Redis and Valkey share: addresses, calls, replies.
 //!
@@ -60,6 +61,7 @@ pub mod machine;
 mod notice;
 pub mod redis;
 pub mod scripts;
+pub mod striped;
 mod switchboard;
 mod sync;
 mod tag;

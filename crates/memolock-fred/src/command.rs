@@ -4,11 +4,12 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use fred::clients::Client;
+use fred::error::Error;
 use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::{CustomCommand, Value};
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Call, Fault, Reply, Script};
-use memolock_redis_common::{Trunk, Wire};
+use memolock_redis_common::{Boxes, Trunk, Wire};
 
 use crate::dial::{Fred, ask, knows_scripts};
 use crate::error::fault;
@@ -17,6 +18,7 @@ use crate::reply;
 /// The command connection, and what is sent over it.
 pub(crate) struct Commands {
     trunk: Trunk<Fred>,
+    hits: Boxes<Result<Value, Error>>,
 }
 
 /// What is sent.
@@ -32,7 +34,10 @@ pub(crate) enum Command<'a> {
 
 impl Commands {
     pub(crate) fn new(trunk: Trunk<Fred>) -> Self {
-        Self { trunk }
+        Self {
+            trunk,
+            hits: Boxes::default(),
+        }
     }
 
     pub(crate) fn trunk(&self) -> &Trunk<Fred> {
@@ -87,6 +92,24 @@ impl Commands {
                 self.send(Command::Words("EVAL", whole, true)).await
             }
             outcome => outcome,
+        }
+    }
+
+    /// fred's own `GET`.
+    pub(crate) async fn get_named(&self, name: String) -> Result<Reply, Fault> {
+        let Some(Ok(wire)) = self.trunk.link().now() else {
+            // In a box: it is large, and rare.
+            return Box::pin(self.send(Command::Get(name))).await;
+        };
+        self.trunk.count();
+        let nth = wire.nth;
+        match self
+            .hits
+            .put(async move { wire.sender.get(name).await })
+            .await
+        {
+            Ok(value) => Ok(reply::of_value(value)),
+            Err(error) => Err(self.trunk.failed(nth, fault(error)).await),
         }
     }
 

@@ -34,7 +34,7 @@ impl Road for Commands {
     }
 
     async fn get(&self, key: &Key) -> Result<Reply, Fault> {
-        self.send(Command::Get(key.value_name())).await
+        self.get_named(key.value_name()).await
     }
 
     async fn get_many(&self, keys: &[&Key]) -> Result<Reply, Fault> {
@@ -51,7 +51,7 @@ impl Road for Commands {
             // fred's own, which may share a write with its neighbours.
             Request::Words([verb, name]) if &**verb == b"GET" && !asking => {
                 let name = String::from_utf8_lossy(name).into_owned();
-                self.send(Command::Get(name)).await
+                self.get_named(name).await
             }
             Request::Words(words) => self.words(words, asking).await,
             Request::Call(call) if asking => self.script_asking(call).await,

@@ -3,18 +3,19 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use memolock_core::BackendStats;
+use memolock_core::striped::StripedCounter;
 
 /// Counters since the backend was made. They order nothing, so they are relaxed.
 #[derive(Debug, Default)]
 pub struct Counters {
-    commands: AtomicU64,
+    commands: StripedCounter,
     reconnects: AtomicU64,
 }
 
 impl Counters {
     /// A command was sent.
     pub fn command(&self) {
-        self.commands.fetch_add(1, Relaxed);
+        self.commands.add();
     }
 
     /// A connection that was lost has been replaced.
@@ -26,7 +27,7 @@ impl Counters {
     #[must_use]
     pub fn stats(&self) -> BackendStats {
         let mut stats = BackendStats::default();
-        stats.commands = self.commands.load(Relaxed);
+        stats.commands = self.commands.get();
         stats.reconnects = self.reconnects.load(Relaxed);
         stats
     }

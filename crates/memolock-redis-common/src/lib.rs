@@ -11,6 +11,7 @@
 //!
 //! * [`Store`]: one server or many as one backend; [`forward_backend!`] hands on to it without a box more for each call.
 //! * [`Trunk`] and [`Link`]: connections that heal themselves, and what a command does that meets a dead one.
+//! * [`Boxes`]: room for the futures of hits, used again.
 //! * [`Site`] and [`Dialer`]: where to, as whom and within which bound; sentinels are asked and listened to.
 //! * [`Owner`] and [`Plan`]: what a session of subscriptions works for, and what it is to ask next.
 //! * [`cluster`]: a router in front of one single-server stack for each master.
@@ -18,6 +19,7 @@
 //! Whatever needs neither timers nor tasks is in [`memolock_core::redis`]. Applications want the `memolock` crate; this
 //! one is for authors of adapters.
 
+mod boxes;
 mod client;
 pub mod cluster;
 mod counters;
@@ -36,6 +38,7 @@ mod subscriptions;
 mod tls;
 mod trunk;
 
+pub use boxes::{Boxed, Boxes};
 pub use client::{Client, Ends, Purpose};
 pub use counters::Counters;
 pub use dial::{Dialer, Line};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_core::redis::{Backoff, Fault};
+use memolock_core::striped::StripedCell;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
@@ -27,6 +28,10 @@ enum State<H> {
     Closed,
 }
 
+/// The handle while the link is up, for each command to find: the state is behind one lock, for which threads would
+/// fight. Written under that lock, so that both say the same.
+type Up<H> = StripedCell<Option<Arc<H>>>;
+
 /// What a connection is for.
 pub(crate) trait Tenant<C: Client>: Send + 'static {
     /// What users of the link get while it is up.
@@ -45,6 +50,7 @@ pub(crate) trait Tenant<C: Client>: Send + 'static {
 /// A link, seen by its users. Dropping it ends the task and the connection.
 pub struct Link<H> {
     state: Arc<watch::Sender<State<H>>>,
+    up: Arc<Up<H>>,
     abort: AbortHandle,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -59,10 +65,12 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
     ) -> Self {
         let options = &site.options;
         let state = Arc::new(watch::Sender::new(State::Connecting));
+        let up = Arc::new(Up::default());
         let supervisor = Supervisor {
             dialer: Dialer::new(site, purpose),
             tenant,
             state: Arc::clone(&state),
+            up: Arc::clone(&up),
             backoff: Backoff::new(options.reconnect_min_delay, options.reconnect_max_delay),
             dice: site.way.dice.clone(),
             counters: Arc::clone(counters),
@@ -70,6 +78,7 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
         let task = tokio::spawn(supervisor.run());
         Self {
             state,
+            up,
             abort: task.abort_handle(),
             task: Mutex::new(Some(task)),
         }
@@ -77,8 +86,11 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
 
     /// The handle, or why there is none. `None` while the first attempt is under way.
     #[must_use]
-    pub fn now(&self) -> Option<Result<H, Fault>> {
-        verdict(&self.state.borrow())
+    pub fn now(&self) -> Option<Result<Arc<H>, Fault>> {
+        match self.up.get() {
+            Some(handle) => Some(Ok(handle)),
+            None => verdict(&self.state.borrow()).map(|state| state.map(Arc::new)),
+        }
     }
 
     /// The handle, or why there is none, once the first attempt has ended.
@@ -135,7 +147,7 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
 
     /// Ends the task and the connection, for good.
     pub fn close(&self) {
-        self.state.send_replace(State::Closed);
+        self.shut();
         self.abort.abort();
     }
 
@@ -148,9 +160,18 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
     }
 }
 
+impl<H> Link<H> {
+    fn shut(&self) {
+        self.state.send_modify(|state| {
+            self.up.set(|| None);
+            *state = State::Closed;
+        });
+    }
+}
+
 impl<H> Drop for Link<H> {
     fn drop(&mut self) {
-        self.state.send_replace(State::Closed);
+        self.shut();
         self.abort.abort();
     }
 }
@@ -168,6 +189,7 @@ struct Supervisor<C: Client, T: Tenant<C>> {
     dialer: Dialer<C>,
     tenant: T,
     state: Arc<watch::Sender<State<T::Handle>>>,
+    up: Arc<Up<T::Handle>>,
     backoff: Backoff,
     dice: Dice,
     counters: Arc<Counters>,
@@ -252,6 +274,10 @@ impl<C: Client, T: Tenant<C>> Supervisor<C, T> {
             // Closed is for good, even if the task is late to notice.
             let open = !matches!(state, State::Closed);
             if open {
+                self.up.set(|| match &new {
+                    State::Up(handle) => Some(Arc::new(handle.clone())),
+                    _ => None,
+                });
                 *state = new;
             }
             open

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use memolock_core::redis::{Call, Fault, Reply, Script};
-use memolock_redis_common::{Trunk, Wire};
-use redis::{Cmd, Value};
+use memolock_redis_common::{Boxes, Trunk, Wire};
+use redis::{Cmd, RedisResult, Value};
 
 use crate::dial::{Redis, knows_scripts};
 use crate::error::fault;
@@ -14,11 +14,15 @@ use crate::stream::Connection;
 /// The command connection, and what is sent over it.
 pub(crate) struct Commands {
     trunk: Trunk<Redis>,
+    hits: Boxes<RedisResult<Value>>,
 }
 
 impl Commands {
     pub(crate) fn new(trunk: Trunk<Redis>) -> Self {
-        Self { trunk }
+        Self {
+            trunk,
+            hits: Boxes::default(),
+        }
     }
 
     pub(crate) fn trunk(&self) -> &Trunk<Redis> {
@@ -37,10 +41,25 @@ impl Commands {
         }
     }
 
+    /// As [`send`](Self::send), for the command of every hit.
+    pub(crate) async fn hit(&self, command: Cmd) -> Result<Reply, Fault> {
+        let Some(Ok(wire)) = self.trunk.link().now() else {
+            // In a box: it is large, and rare.
+            return Box::pin(async move { self.send(&command).await }).await;
+        };
+        self.trunk.count();
+        let nth = wire.nth;
+        let call = async move { wire.sender.clone().send_packed_command(&command).await };
+        match self.hits.put(call).await.and_then(Value::extract_error) {
+            Ok(value) => Ok(neutral(value)),
+            Err(error) => Err(self.trunk.failed(nth, fault(error)).await),
+        }
+    }
+
     /// Sends one command and waits for its reply, within the bound. An error reply is an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Reply, Fault> {
         let wire = match self.trunk.link().now() {
-            Some(verdict) => verdict,
+            Some(verdict) => verdict.map(|wire| Wire::clone(&wire)),
             None => self.wait().await,
         };
         match wire {
@@ -67,7 +86,7 @@ impl Commands {
     /// As [`send`](Self::send), behind an `ASKING` in the same write: nothing comes between them.
     pub(crate) async fn send_asking(&self, command: Cmd) -> Result<Reply, Fault> {
         let mut wire = match self.trunk.link().now() {
-            Some(verdict) => verdict?,
+            Some(verdict) => Wire::clone(&*verdict?),
             None => self.wait().await?,
         };
         let mut pair = redis::Pipeline::with_capacity(2);

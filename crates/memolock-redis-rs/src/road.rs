@@ -59,7 +59,11 @@ impl memolock_redis_common::Road for Road {
         let name = key.value_name();
         let mut command = Cmd::with_capacity(2, 3 + name.len());
         command.arg("GET").arg(name);
-        self.send(&[key], command).await
+        match self {
+            Self::Own(commands) => commands.hit(command).await,
+            #[cfg(feature = "deadpool")]
+            Self::Pooled(_) => self.send(&[key], command).await,
+        }
     }
 
     async fn get_many(&self, keys: &[&Key]) -> Result<Reply, Fault> {
@@ -75,7 +79,7 @@ impl memolock_redis_common::Road for Road {
         match self {
             Self::Own(commands) => commands.run(call).await,
             #[cfg(feature = "deadpool")]
-            Self::Pooled(pooled) => pooled.run(keys, call).await,
+            Self::Pooled(pooled) => Box::pin(pooled.run(keys, call)).await,
         }
     }
 
@@ -115,7 +119,8 @@ impl Road {
         match self {
             Self::Own(commands) => commands.send(&command).await,
             #[cfg(feature = "deadpool")]
-            Self::Pooled(pooled) => pooled.send(keys, command).await,
+            // In a box, so that those who have no pool have no room for it either.
+            Self::Pooled(pooled) => Box::pin(pooled.send(keys, command)).await,
         }
     }
 }

@@ -62,7 +62,6 @@ mod shared;
 mod sieve;
 mod stats;
 mod store;
-mod striped;
 mod sync;
 mod table;
 mod watch;

@@ -6,7 +6,7 @@ use memolock_core::BackendStats;
 
 use crate::near::NearStats;
 use crate::store::Store;
-use crate::striped::Striped;
+use memolock_core::striped::StripedCounter;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident: $kind:ty,)*) => {
@@ -47,7 +47,7 @@ macro_rules! counters {
 
 counters! {
     /// Values found in the store by a flight's first look.
-    hits: Striped,
+    hits: StripedCounter,
     /// Flights whose first look found nothing.
     misses: Counter,
     /// Values found that are of another version of the type, and were taken for none.
@@ -57,7 +57,7 @@ counters! {
     /// Computes and triggers that failed or panicked.
     failures: Counter,
     /// Calls that joined a flight of this process and cost no command.
-    joins: Striped,
+    joins: StripedCounter,
     /// Flights that waited for a holder elsewhere and got its value.
     awaited: Counter,
     /// Flights handed from a dropped caller to a joined one.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::striped::Striped;
+use memolock_core::striped::StripedCounter;
 
 /// How a near cache learns of changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -46,7 +46,7 @@ pub struct NearStats {
 /// The counters.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) hits: Striped,
+    pub(crate) hits: StripedCounter,
     pub(crate) inserts: AtomicU64,
     pub(crate) invalidations: AtomicU64,
     pub(crate) flushes: AtomicU64,
