@@ -1,6 +1,6 @@
 //! Sending commands and scripts over the command connection.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use fred::clients::Client;
@@ -18,7 +18,14 @@ use crate::reply;
 /// The command connection, and what is sent over it.
 pub(crate) struct Commands {
     trunk: Trunk<Fred>,
-    hits: Boxes<Result<Value, Error>>,
+    hits: Boxes<Hit, Result<Value, Error>>,
+}
+
+/// The connection, and the name of what is asked for.
+type Hit = (Arc<Wire<Client>>, String);
+
+async fn get((wire, name): Hit) -> Result<Value, Error> {
+    wire.sender.get(name).await
 }
 
 /// What is sent.
@@ -36,7 +43,7 @@ impl Commands {
     pub(crate) fn new(trunk: Trunk<Fred>) -> Self {
         Self {
             trunk,
-            hits: Boxes::default(),
+            hits: Boxes::new(get),
         }
     }
 
@@ -103,11 +110,7 @@ impl Commands {
         };
         self.trunk.count();
         let nth = wire.nth;
-        match self
-            .hits
-            .put(async move { wire.sender.get(name).await })
-            .await
-        {
+        match self.hits.call((wire, name)).await {
             Ok(value) => Ok(reply::of_value(value)),
             Err(error) => Err(self.trunk.failed(nth, fault(error)).await),
         }

@@ -1,6 +1,6 @@
 //! Sending commands and scripts over the command connection.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use memolock_core::redis::{Call, Fault, Reply, Script};
 use memolock_redis_common::{Boxes, Trunk, Wire};
@@ -14,14 +14,21 @@ use crate::stream::Connection;
 /// The command connection, and what is sent over it.
 pub(crate) struct Commands {
     trunk: Trunk<Redis>,
-    hits: Boxes<RedisResult<Value>>,
+    hits: Boxes<Hit, RedisResult<Value>>,
+}
+
+/// The connection, and the command.
+type Hit = (Arc<Wire<Connection>>, Cmd);
+
+async fn get((wire, command): Hit) -> RedisResult<Value> {
+    wire.sender.clone().send_packed_command(&command).await
 }
 
 impl Commands {
     pub(crate) fn new(trunk: Trunk<Redis>) -> Self {
         Self {
             trunk,
-            hits: Boxes::default(),
+            hits: Boxes::new(get),
         }
     }
 
@@ -49,8 +56,12 @@ impl Commands {
         };
         self.trunk.count();
         let nth = wire.nth;
-        let call = async move { wire.sender.clone().send_packed_command(&command).await };
-        match self.hits.put(call).await.and_then(Value::extract_error) {
+        match self
+            .hits
+            .call((wire, command))
+            .await
+            .and_then(Value::extract_error)
+        {
             Ok(value) => Ok(neutral(value)),
             Err(error) => Err(self.trunk.failed(nth, fault(error)).await),
         }
