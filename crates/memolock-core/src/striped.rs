@@ -177,4 +177,20 @@ mod tests {
         cell.set(|| None);
         assert_eq!(Arc::strong_count(&old), 1);
     }
+
+    #[test]
+    fn what_was_given_back_last_comes_first_and_no_more_than_wished_is_kept() {
+        let pool = StripedPool::new(2);
+        let all: [Arc<()>; 3] = Default::default();
+        for one in &all {
+            pool.put(Arc::clone(one));
+        }
+        assert_eq!(Arc::strong_count(&all[2]), 1, "it was one too many");
+        assert!(pool.take().is_some_and(|last| Arc::ptr_eq(&last, &all[1])));
+        assert!(
+            pool.take()
+                .is_some_and(|first| Arc::ptr_eq(&first, &all[0]))
+        );
+        assert!(pool.take().is_none());
+    }
 }
