@@ -2,21 +2,24 @@
 
 use memolock::Notifications;
 
-use super::{NOTHING_LOST, PATIENT, PLAIN, REPLACED, SHORT};
+use super::{NOTHING_LOST, PARTED, PATIENT, PLAIN, REPLACED, SHORT};
 use crate::faults::acts::{clients, processes, succession};
 use crate::faults::fault::{Expected, Fault, Felt, Place};
 
+/// The master comes back never, its replica takes its place.
+pub(super) const KILLED: Fault = Fault {
+    name: "cluster-master-killed",
+    what: "cluster: kill -9 of the master, until its replica is promoted",
+    place: Place::Cluster,
+    strike: processes::kill_server,
+    lasts: SHORT,
+    mend: succession::replaced,
+    ..REPLACED
+};
+
 /// All of them.
 pub(super) const FAULTS: [Fault; 9] = [
-    Fault {
-        name: "cluster-master-killed",
-        what: "cluster: kill -9 of the master, until its replica is promoted",
-        place: Place::Cluster,
-        strike: processes::kill_server,
-        lasts: SHORT,
-        mend: succession::replaced,
-        ..REPLACED
-    },
+    KILLED,
     Fault {
         name: "cluster-master-stopped",
         what: "cluster: SIGSTOP of the master, until its replica is promoted",
@@ -46,12 +49,8 @@ pub(super) const FAULTS: [Fault; 9] = [
     Fault {
         name: "cluster-sharded-master-killed",
         what: "cluster, sharded notifications: kill -9 of the master, until its replica is promoted",
-        place: Place::Cluster,
-        strike: processes::kill_server,
-        lasts: SHORT,
-        mend: succession::replaced,
         notifications: Notifications::Sharded,
-        ..REPLACED
+        ..KILLED
     },
     Fault {
         name: "cluster-sharded-slot-moved",
@@ -68,10 +67,7 @@ pub(super) const FAULTS: [Fault; 9] = [
         what: "cluster: CLIENT KILL of all connections of every node, 8 times",
         place: Place::Cluster,
         strike: clients::kill_everywhere,
-        expected: Expected {
-            felt: Felt::WaitersReconnect,
-            ..NOTHING_LOST
-        },
+        expected: PARTED,
         ..PLAIN
     },
     Fault {

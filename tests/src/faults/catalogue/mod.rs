@@ -53,6 +53,12 @@ const NOTHING_LOST: Expected = Expected {
     keeps_listeners: true,
 };
 
+/// The same, and every waiter's connection was lost.
+const PARTED: Expected = Expected {
+    felt: Felt::WaitersReconnect,
+    ..NOTHING_LOST
+};
+
 /// The holder's lock is gone and the waiter goes on.
 const LOCK_LOST: Expected = Expected {
     felt: Felt::Takeover,

@@ -1,9 +1,9 @@
 //! Faults of servers and clusters with TLS: a line that breaks is a handshake lost, and there is one more way of not
 //! being let in.
 
-use super::{NOTHING_LOST, OPEN, PATIENT, PLAIN, REPLACED, SHORT, clusters, servers};
-use crate::faults::acts::{clients, processes, secrecy, succession};
-use crate::faults::fault::{Ends, Expected, Fault, Felt, Place};
+use super::{OPEN, PARTED, PATIENT, PLAIN, SHORT, clusters, servers};
+use crate::faults::acts::{clients, secrecy, succession};
+use crate::faults::fault::{Ends, Expected, Fault, Place};
 
 /// All of them.
 pub(super) const FAULTS: [Fault; 6] = [
@@ -24,10 +24,7 @@ pub(super) const FAULTS: [Fault; 6] = [
         what: "TLS: CLIENT KILL of all connections, 8 times",
         place: Place::Tls,
         strike: clients::kill_everywhere,
-        expected: Expected {
-            felt: Felt::WaitersReconnect,
-            ..NOTHING_LOST
-        },
+        expected: PARTED,
         ..PLAIN
     },
     Fault {
@@ -48,10 +45,7 @@ pub(super) const FAULTS: [Fault; 6] = [
         name: "tls-cluster-master-killed",
         what: "TLS, cluster: kill -9 of the master, until its replica is promoted",
         place: Place::ClusterWithTls,
-        strike: processes::kill_server,
-        lasts: SHORT,
-        mend: succession::replaced,
-        ..REPLACED
+        ..clusters::KILLED
     },
     Fault {
         name: "tls-cluster-handover",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LOCK_LOST, LONG, NOTHING_LOST, OPEN, PLAIN, SHORT};
+use super::{LOCK_LOST, LONG, NOTHING_LOST, OPEN, PARTED, PLAIN, SHORT};
 use crate::HANG;
 use crate::faults::acts::{clients, memory, processes, roles};
 use crate::faults::fault::Maker::{Nobody, Waiter};
@@ -77,10 +77,7 @@ pub(super) const FAULTS: [Fault; 17] = [
         name: "client-kill-pubsub",
         what: "CLIENT KILL TYPE pubsub, 8 times",
         strike: clients::kill_pubsub,
-        expected: Expected {
-            felt: Felt::WaitersReconnect,
-            ..NOTHING_LOST
-        },
+        expected: PARTED,
         ..PLAIN
     },
     Fault {
@@ -184,22 +181,14 @@ pub(super) const FAULTS: [Fault; 17] = [
         bound: Some(FOR_LARGE),
         // Renewals queue behind such a value on the way to the server.
         lease: FOR_LARGE,
-        expected: Expected {
-            felt: Felt::WaitersReconnect,
-            ..NOTHING_LOST
-        },
+        expected: PARTED,
         ..PLAIN
     },
     Fault {
         name: "container-paused",
         what: "docker pause for 2.5 s",
         place: Place::Container,
-        strike: processes::stop_server,
-        lasts: LONG,
-        mend: processes::continue_server,
-        ends: Ends::During,
-        expected: OPEN,
-        ..PLAIN
+        ..STOPPED
     },
     Fault {
         name: "container-unplugged",
