@@ -94,6 +94,18 @@ impl Verdict {
         self.rows.iter().all(Row::is_met)
     }
 
+    /// The result in a few words, for the first line of a page or a report.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let judged = self.rows.iter().filter(|row| row.limit != Limit::None);
+        let missed = judged.clone().filter(|row| !row.is_met()).count();
+        let judged = judged.count();
+        match missed {
+            0 => format!("all {judged} limits are met"),
+            missed => format!("{missed} of {judged} limits missed"),
+        }
+    }
+
     /// For people.
     #[must_use]
     pub fn table(&self) -> String {

@@ -7,7 +7,7 @@ use super::figure::{Figure, short};
 use super::sizes::crossing;
 
 pub(super) fn page(data: &Data) -> String {
-    let mut text = String::from("# Performance\n\n");
+    let mut text = format!("# Performance: {}\n\n", data.budgets.headline());
     // Writing to a string does not fail.
     let _ = writeln!(
         text,
@@ -152,6 +152,7 @@ mod tests {
             rivals: vec![],
             figures: vec![figure],
         });
+        assert!(page.starts_with("# Performance: all 0 limits are met\n"));
         for line in [
             "![By size](performance/sizes.svg)",
             "How it was done.",

@@ -43,10 +43,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         PathBuf::from(capture(&mut program("git", &["rev-parse", "--show-toplevel"]))?.trim());
     let copy = root.join("target/mutants");
     copy_tree(&root, &copy)?;
-    println!("| fault | where | found by | after |\n|---|---|---|---|");
     // The simulation first: it is built sooner.
-    let rest = round(&root, &copy, &faults, by_simulation)?;
-    let rest = round(&root, &copy, &rest, by_model)?;
+    let mut rows = Vec::new();
+    let rest = round(&root, &copy, &faults, by_simulation, &mut rows)?;
+    let rest = round(&root, &copy, &rest, by_model, &mut rows)?;
+    println!("{}", report(faults.len(), &rows));
     if rest.is_empty() {
         return Ok(());
     }
@@ -54,12 +55,23 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     bail!("not found: {}", names.join(", "))
 }
 
-/// Plants each fault and prints a row if it is found; returns those that are not.
+/// The verdict in the first line, then a row for each fault that was found.
+fn report(planted: usize, rows: &[String]) -> String {
+    let head = "| fault | where | found by | after |\n|---|---|---|---|";
+    format!(
+        "{} of {planted} planted faults found\n\n{head}\n{}",
+        rows.len(),
+        rows.join("\n")
+    )
+}
+
+/// Plants each fault, and writes a row if it is found; returns those that are not.
 fn round<'a>(
     root: &Path,
     copy: &Path,
     faults: &[&'a Fault],
     find: fn(&Path, &Path) -> Result<Option<Finder>>,
+    rows: &mut Vec<String>,
 ) -> Result<Vec<&'a Fault>> {
     let mut survivors = Vec::new();
     for fault in faults {
@@ -76,7 +88,10 @@ fn round<'a>(
             continue;
         };
         let name = fault.file.rsplit('/').next().unwrap_or(fault.file);
-        println!("| {} | `{name}` | {who} | {after} |", fault.name);
+        let row = format!("| {} | `{name}` | {who} | {after} |", fault.name);
+        // A run takes minutes: show how far it is.
+        eprintln!("{row}");
+        rows.push(row);
     }
     Ok(survivors)
 }
@@ -148,5 +163,21 @@ fn of_model(text: &str) -> Finder {
     Finder {
         who: format!("model: {}", line.unwrap_or("it ended").trim()),
         after: format!("{} states", states.unwrap_or("?")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_begins_with_its_verdict() {
+        let rows = vec!["| a fault | `a.rs` | the model | 3 states |".to_owned()];
+        let report = report(2, &rows);
+        assert!(
+            report.starts_with("1 of 2 planted faults found\n"),
+            "{report}"
+        );
+        assert!(report.ends_with(&rows[0]), "{report}");
     }
 }
