@@ -19,6 +19,7 @@
 //! | computes x | waits for x | hold x back until y is there | each flight lands by itself, and its joiners go |
 //! | computes x, y is released by B | fails y | leave y to nobody | y's flight tries again, and what it wins is a batch of its own |
 //! | dropped with x not yet asked for | joins x | take the lease after it was given back | what nobody waits for any more is not sent |
+//! | was told of a holder elsewhere, and is dropped | joins x | compute beside that holder | each flight reads its answer before others have their turn |
 //! | dropped in the compute | joins x | lose x | the seat of x is handed over, as for any flight |
 //!
 //! A batch's error is the error of each of its ids, and of whoever joined them or listens elsewhere.

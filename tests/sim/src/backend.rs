@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::history::{ProcessId, What};
 use crate::store::{Answer, Op};
-use crate::world::{Life, Sent, World};
+use crate::world::{Life, Outcome, Sent, World};
 
 /// Two connections to the world's store, and the core's own switchboard.
 pub struct SimBackend {
@@ -45,31 +45,41 @@ impl SimBackend {
     }
 
     async fn ask(&self, operation: Operation, op: Op) -> Result<Answer, BackendError> {
+        self.ask_silently(operation, op).await.told(self)
+    }
+
+    /// Asks, and leaves it to the caller to tell the memolock.
+    async fn ask_silently(&self, operation: Operation, op: Op) -> Asked {
         let key = op.keys().next().cloned();
-        let (ask, process) = (self.world.number(), self.process);
+        let ask = self.world.number();
         self.runs().await;
         self.world.note(What::Asked {
             ask,
-            process,
+            process: self.process,
             op: Box::new(op.clone()),
         });
-        let asked = match timeout(self.bound, self.answer(op)).await {
+        let outcome = match timeout(self.bound, self.answer(op)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(ErrorKind::Timeout),
         };
         self.runs().await;
-        self.world.note(What::Answered {
+        Asked {
             ask,
-            process,
-            outcome: asked.clone(),
-        });
-        asked.map_err(|kind| {
-            let error = BackendError::new(kind, operation, "simulated");
-            match &key {
-                Some(key) => error.on(key),
-                None => error,
-            }
-        })
+            operation,
+            key,
+            outcome,
+        }
+    }
+
+    /// Asks many things together. The memolock is told all answers at once: the answers that came before the
+    /// last one are lost with it, if the call is dropped.
+    async fn ask_many(
+        &self,
+        operation: Operation,
+        ops: impl Iterator<Item = Op>,
+    ) -> impl Iterator<Item = Result<Answer, BackendError>> {
+        let asked = join_all(ops.map(|op| self.ask_silently(operation, op))).await;
+        asked.into_iter().map(|asked| asked.told(self))
     }
 
     /// A process that is stopped does nothing, and time-outs are seen when it goes on. One that runs
@@ -97,6 +107,32 @@ impl SimBackend {
                 }
             }
         }
+    }
+}
+
+/// An answer that the memolock has not been told.
+struct Asked {
+    ask: u64,
+    operation: Operation,
+    key: Option<Key>,
+    outcome: Outcome,
+}
+
+impl Asked {
+    /// Tells the memolock.
+    fn told(self, backend: &SimBackend) -> Result<Answer, BackendError> {
+        backend.world.note(What::Answered {
+            ask: self.ask,
+            process: backend.process,
+            outcome: self.outcome.clone(),
+        });
+        self.outcome.map_err(|kind| {
+            let error = BackendError::new(kind, self.operation, "simulated");
+            match &self.key {
+                Some(key) => error.on(key),
+                None => error,
+            }
+        })
     }
 }
 
@@ -145,17 +181,35 @@ impl Backend for SimBackend {
 
     // What travels together is still taken by the store one after another, and each answer may be lost alone.
     async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
-        join_all(keys.iter().map(|key| self.get(key))).await
+        let ops = keys.iter().map(|key| Op::Get(key.clone()));
+        let answers = self.ask_many(Operation::Get, ops).await;
+        let answers = answers.zip(keys).map(|(answer, key)| match answer? {
+            Answer::Value(value) => Ok(value),
+            _ => Err(senseless(Operation::Get, key)),
+        });
+        answers.collect()
     }
 
     async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
-        let tries = tries.iter();
-        join_all(tries.map(|t| self.acquire(&t.key, t.token, t.lease))).await
+        let ops = tries.iter();
+        let ops = ops.map(|t| Op::Acquire(t.key.clone(), t.token, t.lease));
+        let answers = self.ask_many(Operation::Acquire, ops).await;
+        let answers = answers.zip(tries).map(|(answer, t)| match answer? {
+            Answer::Acquired(acquired) => Ok(acquired),
+            _ => Err(senseless(Operation::Acquire, &t.key)),
+        });
+        answers.collect()
     }
 
     async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
-        let values = values.iter();
-        join_all(values.map(|v| self.fulfil(&v.key, v.token, v.value.clone(), v.ttl))).await
+        let ops = values.iter();
+        let ops = ops.map(|v| Op::Fulfil(v.key.clone(), v.token, v.value.clone(), v.ttl));
+        let answers = self.ask_many(Operation::Fulfil, ops).await;
+        let answers = answers.zip(values).map(|(answer, v)| match answer? {
+            Answer::Fulfilled(fulfilled) => Ok(fulfilled),
+            _ => Err(senseless(Operation::Fulfil, &v.key)),
+        });
+        answers.collect()
     }
 
     async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {

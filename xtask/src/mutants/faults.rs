@@ -44,7 +44,7 @@ const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 37] = [
+pub(crate) const FAULTS: [Fault; 38] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -209,6 +209,15 @@ pub(crate) const FAULTS: [Fault; 37] = [
         VOYAGE,
         "pilot.adopt(Mode::Compute);",
         "let _ = &mut pilot;",
+    ),
+    fault(
+        "many: answers lie unread while others have their turn",
+        VOYAGE,
+        "} else if none && !answered {",
+        "} else if answered {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            } else if none {",
     ),
     fault(
         "script: acquire looks for no value",

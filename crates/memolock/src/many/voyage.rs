@@ -112,6 +112,7 @@ pub(crate) async fn run<T, F, R, Fut, N>(
     let mut flights: FuturesUnordered<F> = flights.into_iter().collect();
     let mut errands = FuturesUnordered::new();
     poll_fn(|cx| {
+        let mut answered = false;
         loop {
             // The task's budget is for a few awaits, and a call for thousands of ids has as many in each
             // round: it would have them polled in vain, and rounds split up. Each flight does little, and
@@ -122,6 +123,12 @@ pub(crate) async fn run<T, F, R, Fut, N>(
             if flights.is_empty() {
                 return Poll::Ready(());
             }
+            // A round is over, and each flight has read its answer. The yield comes after that: a caller that
+            // is dropped during the yield hands over all that the store said, a holder elsewhere for one.
+            if answered {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let asked = gatherer.errands();
             let none = asked.is_empty();
             errands.extend(
@@ -129,7 +136,7 @@ pub(crate) async fn run<T, F, R, Fut, N>(
                     .into_iter()
                     .map(|errand| send(errand, store, &compute)),
             );
-            let (mut answered, mut computed) = (false, false);
+            let mut computed = false;
             while let Poll::Ready(Some(kind)) = errands.poll_next_unpin(cx) {
                 match kind {
                     Kind::Command => answered = true,
@@ -138,13 +145,8 @@ pub(crate) async fn run<T, F, R, Fut, N>(
             }
             // What was computed is its flights' at once: nothing may come between.
             if computed {
-                continue;
-            }
-            if answered {
-                // A round is over. Others have their turn before the next one.
-                cx.waker().wake_by_ref();
-            }
-            if answered || none {
+                answered = false;
+            } else if none && !answered {
                 return Poll::Pending;
             }
         }

@@ -5,10 +5,11 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use memolock::core::Operation;
+use memolock::core::{ErrorKind, Operation};
+use tokio::time::sleep;
 
 use crate::batches::{Batches, each};
-use crate::common::{Fault, SECOND, Spy, locked, nothing_left, process, settle, value};
+use crate::common::{Fault, SECOND, Spy, locked, never, nothing_left, process, settle, value};
 
 /// Polls so often at most; whether it ended.
 async fn polled(times: usize, call: impl Future) -> bool {
@@ -44,7 +45,7 @@ async fn dropped_after_any_number_of_polls_it_leaves_nothing() {
             .await;
         assert!(all.into_result().is_ok());
         if ended {
-            assert!(polls > 3 && batches.seen().is_empty());
+            assert!(polls > 2 && batches.seen().is_empty());
             return;
         }
     }
@@ -125,4 +126,43 @@ async fn it_takes_over_from_a_call_that_was_dropped() {
     assert_eq!(all.into_result().unwrap().len(), 2);
     assert_eq!(batches.seen(), [["a"], ["b"]]);
     nothing_left(&spy, &[&likes]).await;
+}
+
+/// R1: the call is dropped at the moment at which the store has told it of a holder elsewhere. The caller that takes
+/// over knows of the holder too, and does not compute beside it when its own try for the lease is refused.
+#[tokio::test(start_paused = true)]
+async fn dropped_when_it_has_heard_of_a_holder_it_hands_that_over() {
+    let mut seen = 0;
+    for polls in 0..12 {
+        let spy = Spy::new();
+        let (likes, elsewhere) = (process(&spy).await, process(&spy).await);
+        let holder = elsewhere.get_or_compute("a", |_| async {
+            sleep(2 * SECOND).await;
+            value("once").await
+        });
+        let mut holder = pin!(holder);
+        while spy.count(Operation::Acquire) == 0 {
+            assert!(!polled(1, holder.as_mut()).await);
+        }
+        let mut many = Box::pin(likes.get_or_compute_many(["a"], each));
+        assert!(!polled(1, many.as_mut()).await);
+        let joiner = likes.get_or_compute("a", |_| never());
+        let mut joiner = pin!(joiner);
+        assert!(!polled(1, joiner.as_mut()).await);
+        assert_eq!(likes.stats().joins, 1, "it has joined the call for many");
+        let ended = polled(polls, many.as_mut()).await;
+        assert!(!ended, "the holder is at work");
+        let told = spy.count(Operation::Acquire) == 2;
+        drop(many);
+        if told {
+            seen += 1;
+            spy.tamper(Operation::Acquire, Fault::Fails(ErrorKind::Refused));
+        }
+        let (held, joined) = tokio::join!(holder, joiner);
+        assert_eq!(*held.unwrap(), "once", "after {polls} polls");
+        assert_eq!(*joined.unwrap(), "once", "after {polls} polls");
+        assert_eq!(likes.stats().degraded, 0, "after {polls} polls");
+        nothing_left(&spy, &[&likes, &elsewhere]).await;
+    }
+    assert!(seen > 0, "no number of polls ends there");
 }

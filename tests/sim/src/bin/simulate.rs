@@ -12,6 +12,9 @@ use clap::Parser;
 use memolock_sim::history::What;
 use memolock_sim::{Report, Weather, run};
 
+/// Seeds that once broke a promise.
+const CORPUS: &str = include_str!("../../seeds.txt");
+
 /// Simulates fleets of memolocks over a store that fails, one schedule for each seed.
 #[derive(Debug, Parser)]
 struct Args {
@@ -21,6 +24,9 @@ struct Args {
     /// Prints everything that happened, with --seed.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Runs the seeds that once broke a promise.
+    #[arg(long, conflicts_with = "seed")]
+    corpus: bool,
     /// How long to go on.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -43,8 +49,20 @@ fn main() -> Result<ExitCode> {
     silence_simulated_panics();
     match args.seed {
         Some(seed) => one(seed, args.trace),
+        None if args.corpus => corpus(),
         None => many(&args),
     }
+}
+
+/// Runs the corpus until a seed breaks a promise.
+fn corpus() -> Result<ExitCode> {
+    let seeds = CORPUS.lines().filter(|line| !line.starts_with('#'));
+    for seed in seeds.filter_map(|line| line.split_whitespace().next()) {
+        if one(seed.parse()?, false)? == ExitCode::FAILURE {
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs one seed and shows it.
