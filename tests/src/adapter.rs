@@ -88,6 +88,31 @@ impl Adapter {
         }
     }
 
+    /// Connects as [`connect`](Self::connect) does; notices are repeated after this time.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub async fn connect_repeating(self, url: &str, after: Duration) -> Arc<dyn Backend> {
+        let redis = RedisBackend::builder(url)
+            .connect_timeout(HANG)
+            .command_timeout(HANG)
+            .repeat_notice(after);
+        match self {
+            Self::RedisRs => Arc::new(redis.connect().await.unwrap_or_else(|e| panic!("{e}"))),
+            Self::Pooled => {
+                let redis = redis.pool(pool(url, Some(HANG)));
+                Arc::new(redis.connect().await.unwrap_or_else(|e| panic!("{e}")))
+            }
+            Self::Fred => {
+                let fred = FredBackend::builder(url)
+                    .connect_timeout(HANG)
+                    .command_timeout(HANG)
+                    .repeat_notice(after);
+                Arc::new(fred.connect().await.unwrap_or_else(|e| panic!("{e}")))
+            }
+        }
+    }
+
     /// Connects in the background, for ever, with this bound for commands and otherwise as an application would.
     ///
     /// # Errors

@@ -24,6 +24,9 @@ pub const INSPECT: &str = include_str!("lua/inspect.lua");
 /// Reads many values and how long they stay.
 pub const TIMED: &str = include_str!("lua/timed.lua");
 
+/// Publishes the values that are stored now, for many keys.
+pub const REPEAT: &str = include_str!("lua/repeat.lua");
+
 /// First element of [`ACQUIRE`]'s reply: a value follows.
 pub const ACQUIRE_VALUE: i64 = 1;
 /// First element of [`ACQUIRE`]'s reply: the lease is ours.

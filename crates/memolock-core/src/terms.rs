@@ -178,4 +178,8 @@ pub struct BackendStats {
     pub reconnects: u64,
     /// Subscriptions open now.
     pub subscriptions: u64,
+    /// Values that were published once more, where a backend is told to do so (`repeat_notice`).
+    pub repeated_notices: u64,
+    /// Notices that were to be repeated and were not: too many were pending, or the store failed.
+    pub dropped_notices: u64,
 }

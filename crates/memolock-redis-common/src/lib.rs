@@ -14,6 +14,7 @@
 //! * [`Boxes`]: room for the futures of hits, used again.
 //! * [`Site`] and [`Dialer`]: where to, as whom and within which bound; sentinels are asked and listened to.
 //! * [`Owner`] and [`Plan`]: what a session of subscriptions works for, and what it is to ask next.
+//! * [`Repeats`]: notices that are published once more, for clients of 2019.
 //! * [`cluster`]: a router in front of one single-server stack for each master.
 //!
 //! Whatever needs neither timers nor tasks is in [`memolock_core::redis`]. Applications want the `memolock` crate; this
@@ -29,6 +30,7 @@ mod forward;
 mod link;
 mod nodes;
 mod plan;
+mod repeats;
 mod road;
 mod sentinels;
 mod server;
@@ -45,6 +47,7 @@ pub use dial::{Dialer, Line};
 pub use dice::Dice;
 pub use link::{Doubt, Link, heartbeat};
 pub use plan::{Plan, Step};
+pub use repeats::{Repeated, Repeater, Repeats};
 pub use road::Road;
 pub use site::{NameWatch, Names, Site, Way};
 pub use store::Store;

@@ -1,6 +1,7 @@
 //! A server as a node of a cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use memolock_core::redis::{Address, Fault, Options, Reply};
 use memolock_core::{BackendError, BackendStats, Key, Keyspace, Listener, Tag, Tracker};
@@ -41,6 +42,10 @@ impl<R: Road> Opener for Nodes<R> {
 
     fn introduce(&self, tag: &Tag) {
         self.way.names.introduce(tag);
+    }
+
+    fn repeat_notice(&self) -> Option<Duration> {
+        self.options.repeat_notice
     }
 
     fn stats(&self) -> BackendStats {

@@ -1,7 +1,7 @@
 //! One server: which command carries out which operation.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use memolock_core::{
 use crate::cluster::Request;
 use crate::counters::Counters;
 use crate::link::Doubt;
+use crate::repeats::{Repeated, Repeater, Repeats, Storing};
 use crate::road::Road;
 use crate::site::Site;
 use crate::subscriptions::Subscriptions;
@@ -27,6 +28,7 @@ pub(crate) struct Server<R: Road> {
     pub(crate) subscriptions: Subscriptions,
     counters: Arc<Counters>,
     site: Arc<Site<R::Client>>,
+    repeats: Option<Repeats>,
 }
 
 impl<R: Road> Server<R> {
@@ -45,7 +47,20 @@ impl<R: Road> Server<R> {
             subscriptions,
             counters,
             site,
+            repeats: None,
         }
+    }
+
+    /// Repeats notices, if it is to: not as a node of a cluster, which repeats them itself.
+    pub(crate) fn repeating(mut self, this: &Weak<Self>) -> Self {
+        let after = self.site.options.repeat_notice;
+        self.repeats = after.map(|after| Repeats::start(after, Weak::clone(this)));
+        self
+    }
+
+    /// The pending notices, where notices are repeated.
+    pub(crate) fn repeats(&self) -> Option<&Repeats> {
+        self.repeats.as_ref()
     }
 
     /// Waits until the first attempt to connect has ended, which is bounded by itself, and sees whether the server
@@ -70,6 +85,9 @@ impl<R: Road> Server<R> {
 
     /// Ends connections, tasks and subscriptions, without waiting for them.
     pub(crate) fn shut(&self) {
+        if let Some(repeats) = &self.repeats {
+            repeats.close();
+        }
         self.road.close();
         self.subscriptions.close();
         self.site.close();
@@ -111,9 +129,12 @@ impl<R: Road> Server<R> {
 
     async fn fulfil_some(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
         let keys: Vec<&Key> = values.iter().map(|v| &v.key).collect();
+        let storing = Storing::each(self.repeats(), &keys);
         let answer = self.run_some(&keys, calls::fulfil_many(values)).await;
         let answers = answer.and_then(|answer| reply::fulfilled_many(answer, keys.len()));
-        reply::on_each(answers, Operation::Fulfil, &keys)
+        let answers = reply::on_each(answers, Operation::Fulfil, &keys);
+        Storing::all_ended(storing, &answers);
+        answers
     }
 
     /// Values and their times that travel together.
@@ -188,10 +209,13 @@ impl<R: Road> Backend for Server<R> {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
+        let storing = Storing::of(self.repeats(), key);
         let answer = self.run(key, calls::fulfil(key, token, value, ttl)).await;
-        answer
+        let answer = answer
             .and_then(reply::fulfilled)
-            .map_err(|fault| fault.on(Operation::Fulfil, key))
+            .map_err(|fault| fault.on(Operation::Fulfil, key));
+        storing.fulfilled(&answer);
+        answer
     }
 
     async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
@@ -269,10 +293,13 @@ impl<R: Road> Backend for Server<R> {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
+        let storing = Storing::of(self.repeats(), key);
         let answer = self.run(key, calls::put(key, value, ttl, mode)).await;
-        answer
+        let answer = answer
             .map(drop)
-            .map_err(|fault| fault.on(Operation::Put, key))
+            .map_err(|fault| fault.on(Operation::Put, key));
+        storing.put(&answer);
+        answer
     }
 
     async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
@@ -301,6 +328,9 @@ impl<R: Road> Backend for Server<R> {
     fn stats(&self) -> BackendStats {
         let mut stats = self.counters.stats();
         stats.subscriptions = self.subscriptions.keys() as u64;
+        if let Some(repeats) = &self.repeats {
+            repeats.count(&mut stats);
+        }
         stats
     }
 
@@ -308,6 +338,32 @@ impl<R: Road> Backend for Server<R> {
         // First all that needs no waiting, so that a dropped close has closed too.
         self.shut();
         self.over().await;
+    }
+}
+
+impl<R: Road> Repeater for Server<R> {
+    async fn repeat(&self, keys: &[Key]) -> Repeated {
+        let mut repeated = Repeated::default();
+        let mut left = keys;
+        while !left.is_empty() {
+            let names: Vec<&Key> = left.iter().collect();
+            let answer = self.run_some(&names, calls::repeat(left)).await;
+            match answer.and_then(|answer| reply::repeated(answer, left.len())) {
+                Ok((done, published)) => {
+                    repeated.published += published;
+                    left = &left[done..];
+                }
+                Err(fault) => {
+                    repeated.fail(left, &fault);
+                    break;
+                }
+            }
+        }
+        repeated
+    }
+
+    fn part(&self, _: &Key) -> u64 {
+        0
     }
 }
 

@@ -44,7 +44,8 @@ impl<R: Road> Store<R> {
             }
             Topology::Single | Topology::Sentinel { .. } => {
                 let site = Site::open(address, options, way);
-                Shape::Server(Arc::new(Server::open(site, Arc::default(), pave)))
+                let server = Server::open(site, Arc::default(), pave);
+                Shape::Server(Arc::new_cyclic(|this| server.repeating(this)))
             }
         })
     }
@@ -62,6 +63,18 @@ impl<R: Road> Store<R> {
             Shape::Cluster(cluster) => Box::pin(cluster.ready()),
         };
         ready.await
+    }
+
+    /// Waits until no notice is pending that is to be repeated: each was sent, or dropped. At once where notices are not
+    /// repeated. Cancel-safe.
+    pub async fn notices_repeated(&self) {
+        let repeats = match &self.0 {
+            Shape::Server(server) => server.repeats(),
+            Shape::Cluster(cluster) => cluster.repeats(),
+        };
+        if let Some(repeats) = repeats {
+            repeats.idle().await;
+        }
     }
 
     /// What to hand commands on to.

@@ -39,6 +39,14 @@ impl RedisBackend {
         RedisBackendBuilder::new(url.into())
     }
 
+    /// Waits until no notice is pending that is [to be repeated](RedisBackendBuilder::repeat_notice): each was sent, or
+    /// dropped. At once where notices are not repeated. For programs that end soon after they have stored a value.
+    ///
+    /// Cancellation: dropping the future changes nothing.
+    pub async fn notices_repeated(&self) {
+        self.0.notices_repeated().await;
+    }
+
     /// Waits until the first attempt to connect has ended, which is bounded by itself.
     pub(crate) async fn ready(&self) -> Result<(), BackendError> {
         self.0.ready().await

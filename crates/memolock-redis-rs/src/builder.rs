@@ -114,6 +114,24 @@ impl RedisBackendBuilder {
         self
     }
 
+    /// Publishes a stored value once more, so long after each fulfil, put and resolve: for the 2019 client in C#. A caller of
+    /// that client which asks while a value is being stored may find the lock taken and then miss the notification; its
+    /// second look finds the value and wakes no caller, so it waits for its whole time-out. The second notification wakes it.
+    ///
+    /// Default: none, since it costs a second publication of each value, and no other client needs it. 100 ms is a good
+    /// value: longer than a C# caller takes from the lock to its second look. Above zero and at most a minute.
+    ///
+    /// A script publishes what is stored *then*, so never an old value, and nothing where none is stored. It runs in the
+    /// background, one command at a time, for up to 100 keys each, and delays no other work. Two stores of one key within
+    /// the time are repeated once, after the later one. Values above 8 MiB are not repeated: a server may end the
+    /// connection of a subscriber that is sent more. At most 10,000 keys (8 MiB of tags and ids) are pending; more are left
+    /// out. What is pending is dropped when the backend is closed or the server does not answer.
+    /// [`BackendStats`](memolock_core::BackendStats) counts both. [`notices_repeated`](crate::RedisBackend::notices_repeated) waits for it.
+    pub fn repeat_notice(mut self, after: Duration) -> Self {
+        self.options.repeat_notice = Some(after);
+        self
+    }
+
     /// The name of the command connection in `CLIENT LIST`; that of the subscription connection has
     /// `-sub` appended. Printable ASCII without spaces, as the server demands.
     ///

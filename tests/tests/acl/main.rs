@@ -2,6 +2,7 @@
 //! something does not.
 
 mod document;
+mod repeats;
 mod trial;
 mod work;
 

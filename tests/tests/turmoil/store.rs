@@ -115,6 +115,7 @@ impl Store {
             Script::AcquireMany => self.each(Script::Acquire, (keys, 2), (args, 2)),
             Script::FulfilMany => self.each(Script::Fulfil, (keys, 2), (args, 4)),
             Script::Inspect => b"-ERR nobody inspects here\r\n".to_vec(),
+            Script::Repeat => b"-ERR nobody asks for notices twice here\r\n".to_vec(),
             Script::Timed => b"-ERR nobody keeps copies here\r\n".to_vec(),
         }
     }

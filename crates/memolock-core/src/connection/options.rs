@@ -8,6 +8,9 @@ use crate::ErrorKind;
 /// The longest duration an option may have: a day. Longer is surely a mistake.
 const MAX_OPTION: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The longest `repeat_notice`: a 2019 client waits for a minute by default, and longer helps no waiter.
+const MAX_REPEAT: Duration = Duration::from_secs(60);
+
 /// What an adapter's builder has been told. Why each default is what it is, the builders say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -23,6 +26,8 @@ pub struct Options {
     pub reconnect_max_delay: Duration,
     /// The name in `CLIENT LIST`. Default: `memolock`.
     pub client_name: Option<String>,
+    /// How long after a value was stored it is published once more. Default: never.
+    pub repeat_notice: Option<Duration>,
 }
 
 impl Default for Options {
@@ -34,6 +39,7 @@ impl Default for Options {
             reconnect_min_delay: Duration::from_millis(10),
             reconnect_max_delay: Duration::from_secs(2),
             client_name: Some("memolock".to_owned()),
+            repeat_notice: None,
         }
     }
 }
@@ -58,6 +64,12 @@ impl Options {
         }
         if self.reconnect_min_delay > self.reconnect_max_delay {
             return Err(bad("the minimum of reconnect_delay is above its maximum"));
+        }
+        let repeats = self.repeat_notice;
+        if repeats.is_some_and(|after| after.is_zero() || after > MAX_REPEAT) {
+            return Err(bad(
+                "repeat_notice must be above zero and at most a minute; leave it out to repeat nothing",
+            ));
         }
         match &self.client_name {
             Some(name) if name.is_empty() || name.bytes().any(|byte| !byte.is_ascii_graphic()) => {
@@ -99,6 +111,10 @@ mod tests {
         refused(|o| {
             (o.reconnect_min_delay, o.reconnect_max_delay) = (second, second / 2);
         });
+        for after in [Duration::ZERO, Duration::MAX, 61 * second] {
+            let said = refused(|o| o.repeat_notice = Some(after));
+            assert!(said.contains("repeat_notice"), "{said}");
+        }
         for name in ["", "a b", "a\nb", "ü"] {
             refused(|o| o.client_name = Some(name.to_owned()));
         }

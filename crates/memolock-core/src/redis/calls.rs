@@ -15,6 +15,16 @@ pub const LOCKS_PER_CALL: usize = 500;
 /// closes a connection that sends too much at once.
 pub const BYTES_PER_CALL: usize = 4 << 20;
 
+/// The longest value that [`repeat`] publishes. By default a server ends the connection of a subscriber that has not
+/// read 8 MiB within a minute.
+pub const LONGEST_REPEATED: usize = 8 << 20;
+
+/// Keys of one call of [`repeat`]: each costs the server two or three commands.
+pub const REPEATED_PER_CALL: usize = 100;
+
+/// Bytes of values that one call of [`repeat`] publishes, unless one value alone is larger.
+const REPEATED_BYTES: usize = 1 << 20;
+
 /// One of the [`scripts`], by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
@@ -38,11 +48,13 @@ pub enum Script {
     AcquireMany,
     /// [`scripts::FULFIL_MANY`]
     FulfilMany,
+    /// [`scripts::REPEAT`]
+    Repeat,
 }
 
 impl Script {
     /// All of them, each at the index that it has as a number: for tables of digests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Acquire,
         Self::Fulfil,
         Self::Renew,
@@ -53,6 +65,7 @@ impl Script {
         Self::Timed,
         Self::AcquireMany,
         Self::FulfilMany,
+        Self::Repeat,
     ];
 
     /// The Lua.
@@ -69,6 +82,7 @@ impl Script {
             Self::Timed => scripts::TIMED,
             Self::AcquireMany => scripts::ACQUIRE_MANY,
             Self::FulfilMany => scripts::FULFIL_MANY,
+            Self::Repeat => scripts::REPEAT,
         }
     }
 }
@@ -103,6 +117,7 @@ impl Call {
         // Where the first channel stands, and how many arguments each key has.
         let (first, each) = match self.script {
             Script::FulfilMany => (3, 5),
+            Script::Repeat => (2, 2),
             Script::Fulfil => (3, usize::MAX),
             Script::Put => (2, usize::MAX),
             Script::Release => (1, usize::MAX),
@@ -256,6 +271,19 @@ pub fn inspect(key: &Key) -> Call {
 pub fn timed(keys: &[Key]) -> Call {
     let names: Vec<String> = keys.iter().map(Key::value_name).collect();
     Call::new(Script::Timed, names, [])
+}
+
+/// Publishes the values that are stored when it runs, on their notif channels: of at most [`REPEATED_PER_CALL`] keys.
+/// Values above [`LONGEST_REPEATED`] are left out.
+#[must_use]
+pub fn repeat(keys: &[Key]) -> Call {
+    let names: Vec<String> = keys.iter().map(Key::value_name).collect();
+    let bounds = [LONGEST_REPEATED, REPEATED_BYTES].map(|bound| Bytes::from(bound.to_string()));
+    let channels = keys
+        .iter()
+        .flat_map(|key| [key.notif_channel().into(), how(key)]);
+    let args: Vec<Bytes> = bounds.into_iter().chain(channels).collect();
+    Call::new(Script::Repeat, names, args)
 }
 
 fn names(key: &Key) -> [String; 2] {

@@ -149,6 +149,21 @@ pub fn flag(reply: Reply) -> Result<bool, Fault> {
     }
 }
 
+/// The answer to [`scripts::REPEAT`] for so many keys: how many of them are done, from the first one, and how many
+/// values were published.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] if it is something else, or says that nothing was done.
+pub fn repeated(reply: Reply, keys: usize) -> Result<(usize, u64), Fault> {
+    let mut items = array(reply)?.into_iter();
+    let done = usize::try_from(int(next(&mut items)?)?).unwrap_or(0);
+    let published = u64::try_from(int(next(&mut items)?)?).unwrap_or(0);
+    match (1..=keys).contains(&done) {
+        true => Ok((done, published)),
+        false => Err(senseless(&format!("{done} keys done of {keys}"))),
+    }
+}
+
 /// The answer to [`scripts::INSPECT`].
 ///
 /// # Errors

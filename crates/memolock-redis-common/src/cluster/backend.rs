@@ -1,8 +1,7 @@
 //! The cluster as a backend: which command goes to which slot.
 
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use memolock_core::{
 use tokio::task::AbortHandle;
 
 use super::atlas::Post;
-use super::batches::{by_slot, in_order, pick};
+use super::batches::{by_slot, chunked, in_order, pick};
 use super::ear::Ear;
 use super::keeper::Keeper;
 use super::many::{missing, together_or_alone};
@@ -25,6 +24,7 @@ use super::node::{Node, Opener, Request};
 use super::shared::{Shared, State};
 use super::spread;
 use super::union::Union;
+use crate::repeats::{Repeats, Storing};
 
 /// A cluster as a [`Backend`]. Cheap to clone; with the last clone the nodes and the task end.
 pub struct Cluster<O: Opener>(Arc<Owned<O>>);
@@ -35,9 +35,10 @@ impl<O: Opener> Clone for Cluster<O> {
     }
 }
 
-struct Owned<O: Opener> {
-    shared: Arc<Shared<O>>,
+pub(super) struct Owned<O: Opener> {
+    pub(super) shared: Arc<Shared<O>>,
     keeper: AbortHandle,
+    repeats: Option<Repeats>,
 }
 
 impl<O: Opener> Drop for Owned<O> {
@@ -54,7 +55,20 @@ impl<O: Opener> Cluster<O> {
         let shared = Arc::new(Shared::new(opener, address, bound));
         let keeper = tokio::spawn(Keeper::new(Arc::clone(&shared)).run());
         let keeper = keeper.abort_handle();
-        Self(Arc::new(Owned { shared, keeper }))
+        Self(Arc::new_cyclic(|this| {
+            let after = shared.opener.repeat_notice();
+            let repeats = after.map(|after| Repeats::start(after, Weak::clone(this)));
+            Owned {
+                shared,
+                keeper,
+                repeats,
+            }
+        }))
+    }
+
+    /// The pending notices, where notices are repeated.
+    pub(crate) fn repeats(&self) -> Option<&Repeats> {
+        self.0.repeats.as_ref()
     }
 
     /// Waits until somebody has told the map, or nobody would, and asks a master whether it runs scripts.
@@ -170,15 +184,8 @@ impl<O: Opener> Backend for Cluster<O> {
     }
 
     async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
-        let mut asked = Vec::new();
-        for (slot, places) in by_slot(keys, key_slot) {
-            asked.extend(
-                places
-                    .chunks(calls::LOCKS_PER_CALL)
-                    .map(|at| (slot, at.to_vec())),
-            );
-        }
-        let asked = asked.into_iter().map(|(slot, at)| async move {
+        let asked = chunked(by_slot(keys, key_slot));
+        let asked = asked.map(|(slot, at)| async move {
             let answers = self.get_some(slot, &pick(keys, &at)).await;
             (at, answers)
         });
@@ -187,14 +194,8 @@ impl<O: Opener> Backend for Cluster<O> {
     }
 
     async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
-        let mut asked = Vec::new();
-        for (slot, at) in together_or_alone(tries, |t| &t.key) {
-            asked.extend(
-                at.chunks(calls::LOCKS_PER_CALL)
-                    .map(|at| (slot, at.to_vec())),
-            );
-        }
-        let asked = asked.into_iter().map(|(slot, at)| async move {
+        let asked = chunked(together_or_alone(tries, |t| &t.key));
+        let asked = asked.map(|(slot, at)| async move {
             let answers = self.acquire_some(slot, &pick(tries, &at)).await;
             (at, answers)
         });
@@ -217,24 +218,10 @@ impl<O: Opener> Backend for Cluster<O> {
     }
 
     async fn get_timed(&self, keys: &[Key]) -> Result<Vec<Option<Timed>>, BackendError> {
-        let mut asked = Vec::new();
-        for (slot, places) in by_slot(keys, key_slot) {
-            asked.extend(
-                places
-                    .chunks(calls::LOCKS_PER_CALL)
-                    .map(|at| (slot, at.to_vec())),
-            );
-        }
-        let asked = asked.into_iter().map(|(slot, at)| async move {
-            let some = pick(keys, &at);
-            let call = calls::timed(&some);
-            let answer = self.shared().carry(slot, Request::Call(&call)).await;
-            let answers = answer.and_then(|answer| reply::timed(answer, some.len()));
-            let error = |fault: Fault| match some.as_slice() {
-                [key] => fault.on(Operation::Get, key),
-                _ => fault.outward(Operation::Get),
-            };
-            Ok::<_, BackendError>((at, answers.map_err(error)?))
+        let asked = chunked(by_slot(keys, key_slot));
+        let asked = asked.map(|(slot, at)| async move {
+            let answers = self.timed_some(slot, &pick(keys, &at)).await?;
+            Ok::<_, BackendError>((at, answers))
         });
         let groups: Result<Vec<_>, _> = join_all(asked).await.into_iter().collect();
         Ok(in_order(keys.len(), groups?, |_| None))
@@ -251,6 +238,7 @@ impl<O: Opener> Backend for Cluster<O> {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
+        let storing = Storing::of(self.repeats(), key);
         let outcome = match spread::is_together(key) {
             true => {
                 let answer = self.run(key, &calls::fulfil(key, token, value, ttl)).await;
@@ -258,7 +246,9 @@ impl<O: Opener> Backend for Cluster<O> {
             }
             false => spread::fulfil(self.shared(), key, token, value, ttl).await,
         };
-        outcome.map_err(|fault| fault.on(Operation::Fulfil, key))
+        let outcome = outcome.map_err(|fault| fault.on(Operation::Fulfil, key));
+        storing.fulfilled(&outcome);
+        outcome
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
@@ -267,23 +257,9 @@ impl<O: Opener> Backend for Cluster<O> {
     }
 
     async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
-        let mut asked = Vec::new();
-        for (slot, places) in by_slot(renewals, |r| spread::lock_slot(&r.key)) {
-            asked.extend(
-                places
-                    .chunks(calls::LOCKS_PER_CALL)
-                    .map(|at| (slot, at.to_vec())),
-            );
-        }
-        let asked = asked.into_iter().map(|(slot, at)| async move {
-            let some = pick(renewals, &at);
-            let call = calls::renew(&some);
-            let answer = self.shared().carry(slot, Request::Call(&call)).await;
-            let answers = match answer.and_then(|answer| reply::renewed(answer, some.len())) {
-                Ok(answers) => answers.into_iter().map(Ok).collect(),
-                // The leases at other masters are none the worse for it.
-                Err(fault) => vec![Err(fault.outward(Operation::Renew)); some.len()],
-            };
+        let asked = chunked(by_slot(renewals, |r| spread::lock_slot(&r.key)));
+        let asked = asked.map(|(slot, at)| async move {
+            let answers = self.renew_some(slot, &pick(renewals, &at)).await;
             (at, answers)
         });
         let groups = join_all(asked).await;
@@ -314,6 +290,7 @@ impl<O: Opener> Backend for Cluster<O> {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
+        let storing = Storing::of(self.repeats(), key);
         let outcome = match spread::is_together(key) {
             true => self
                 .run(key, &calls::put(key, value, ttl, mode))
@@ -321,7 +298,9 @@ impl<O: Opener> Backend for Cluster<O> {
                 .map(drop),
             false => spread::put(self.shared(), key, value, ttl, mode).await,
         };
-        outcome.map_err(|fault| fault.on(Operation::Put, key))
+        let outcome = outcome.map_err(|fault| fault.on(Operation::Put, key));
+        storing.put(&outcome);
+        outcome
     }
 
     async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
@@ -350,11 +329,7 @@ impl<O: Opener> Backend for Cluster<O> {
 
     /// A master fails by itself. Classic layouts put a key's names on up to three of them: that of its value counts.
     fn failure_domain(&self, key: &Key) -> u64 {
-        let atlas = self.shared().atlas();
-        let place = atlas.place(key_slot(key));
-        place.map_or(0, |place| {
-            BuildHasherDefault::<DefaultHasher>::default().hash_one(place)
-        })
+        self.shared().part(key)
     }
 
     fn introduce(&self, tag: &Tag) {
@@ -365,11 +340,18 @@ impl<O: Opener> Backend for Cluster<O> {
         let mut stats = self.shared().opener.stats();
         let atlas = self.shared().atlas();
         stats.subscriptions = atlas.posts().map(|p| p.node.subscriptions() as u64).sum();
+        drop(atlas);
+        if let Some(repeats) = self.repeats() {
+            repeats.count(&mut stats);
+        }
         stats
     }
 
     async fn close(&self) {
         self.0.keeper.abort();
+        if let Some(repeats) = self.repeats() {
+            repeats.close();
+        }
         let posts = self.shared().close();
         let ended = posts
             .iter()

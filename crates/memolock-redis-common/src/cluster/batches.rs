@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use memolock_core::redis::calls::LOCKS_PER_CALL;
+
 /// The places in `items` of those in each slot, in order.
 pub(crate) fn by_slot<T>(items: &[T], slot: impl Fn(&T) -> u16) -> Vec<(u16, Vec<usize>)> {
     let mut groups: Vec<(u16, Vec<usize>)> = Vec::new();
@@ -15,6 +17,17 @@ pub(crate) fn by_slot<T>(items: &[T], slot: impl Fn(&T) -> u16) -> Vec<(u16, Vec
         groups[group].1.push(at);
     }
     groups
+}
+
+/// The same in parts that one call bears.
+pub(crate) fn chunked(
+    groups: impl IntoIterator<Item = (u16, Vec<usize>)>,
+) -> impl Iterator<Item = (u16, Vec<usize>)> {
+    groups.into_iter().flat_map(|(slot, places)| {
+        let parts = places.chunks(LOCKS_PER_CALL);
+        let parts: Vec<_> = parts.map(|at| (slot, at.to_vec())).collect();
+        parts
+    })
 }
 
 /// The items at these places.
@@ -56,6 +69,15 @@ mod tests {
         });
         let answers = in_order(5, answers, |_| unreachable!());
         assert_eq!(answers, [(5, 0), (7, 1), (5, 2), (9, 3), (7, 4)]);
+    }
+
+    #[test]
+    fn a_large_group_is_more_than_one_call() {
+        let places: Vec<usize> = (0..LOCKS_PER_CALL + 1).collect();
+        let groups: Vec<_> = chunked([(1, places), (2, vec![7])]).collect();
+        let sizes: Vec<_> = groups.iter().map(|(slot, at)| (*slot, at.len())).collect();
+        assert_eq!(sizes, [(1, LOCKS_PER_CALL), (1, 1), (2, 1)]);
+        assert_eq!((groups[1].1[0], groups[2].1[0]), (LOCKS_PER_CALL, 7));
     }
 
     #[test]

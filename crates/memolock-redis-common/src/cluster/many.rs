@@ -5,12 +5,14 @@ use memolock_core::redis::cluster::key_slot;
 use memolock_core::redis::{Fault, calls, reply};
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, ErrorKind, Fulfilled, Fulfilment, Key, Operation,
+    Renewal, Timed,
 };
 
 use super::backend::Cluster;
 use super::batches::by_slot;
 use super::node::{Opener, Request};
 use super::spread;
+use crate::repeats::Storing;
 
 impl<O: Opener> Cluster<O> {
     pub(crate) async fn get_some(
@@ -67,11 +69,42 @@ impl<O: Opener> Cluster<O> {
         for some in calls::parcels(values) {
             let call = calls::fulfil_many(some);
             let keys: Vec<&Key> = some.iter().map(|v| &v.key).collect();
+            let storing = Storing::each(self.repeats(), &keys);
             let answer = self.shared().carry(slot, Request::Call(&call)).await;
             let stored = answer.and_then(|answer| reply::fulfilled_many(answer, keys.len()));
-            answers.extend(reply::on_each(stored, Operation::Fulfil, &keys));
+            let stored = reply::on_each(stored, Operation::Fulfil, &keys);
+            Storing::all_ended(storing, &stored);
+            answers.extend(stored);
         }
         answers
+    }
+
+    pub(crate) async fn timed_some(
+        &self,
+        slot: u16,
+        keys: &[Key],
+    ) -> Result<Vec<Option<Timed>>, BackendError> {
+        let call = calls::timed(keys);
+        let answer = self.shared().carry(slot, Request::Call(&call)).await;
+        let answers = answer.and_then(|answer| reply::timed(answer, keys.len()));
+        answers.map_err(|fault| match keys {
+            [key] => fault.on(Operation::Get, key),
+            _ => fault.outward(Operation::Get),
+        })
+    }
+
+    pub(crate) async fn renew_some(
+        &self,
+        slot: u16,
+        renewals: &[Renewal],
+    ) -> Vec<Result<bool, BackendError>> {
+        let call = calls::renew(renewals);
+        let answer = self.shared().carry(slot, Request::Call(&call)).await;
+        match answer.and_then(|answer| reply::renewed(answer, renewals.len())) {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            // The leases at other masters are none the worse for it.
+            Err(fault) => vec![Err(fault.outward(Operation::Renew)); renewals.len()],
+        }
     }
 }
 

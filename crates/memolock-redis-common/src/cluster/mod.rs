@@ -22,6 +22,7 @@ mod ear;
 mod keeper;
 mod many;
 mod node;
+mod repeating;
 mod route;
 mod shared;
 mod spread;

@@ -1,6 +1,7 @@
 //! What the router needs of one server.
 
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use memolock_core::redis::{Address, Call, Fault, Reply};
@@ -77,6 +78,11 @@ pub trait Opener: Send + Sync + 'static {
     /// [`Backend::introduce`](memolock_core::Backend::introduce).
     fn introduce(&self, tag: &Tag) {
         let _ = tag;
+    }
+
+    /// How long after a value was stored it is published once more. Default: never.
+    fn repeat_notice(&self) -> Option<Duration> {
+        None
     }
 
     /// Commands and reconnects of all that it has opened.

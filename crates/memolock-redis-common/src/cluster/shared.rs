@@ -1,11 +1,12 @@
 //! What the router, its keeper and its subscriptions share.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use memolock_core::Key;
-use memolock_core::redis::cluster::{Place, SlotMap};
+use memolock_core::redis::cluster::{Place, SlotMap, key_slot};
 use memolock_core::redis::{Address, Endpoint, Fault};
 use tokio::sync::{Notify, watch};
 
@@ -109,6 +110,15 @@ impl<O: Opener> Shared<O> {
 
     pub(crate) fn owner(&self, slot: u16) -> Owner<O::Node> {
         self.atlas().owner(slot)
+    }
+
+    /// The master that has a key's value, as a number.
+    pub(crate) fn part(&self, key: &Key) -> u64 {
+        let atlas = self.atlas();
+        let place = atlas.place(key_slot(key));
+        place.map_or(0, |place| {
+            BuildHasherDefault::<DefaultHasher>::default().hash_one(place)
+        })
     }
 
     /// The atlas is another one from now on.

@@ -41,6 +41,11 @@ fn keys_and_arguments_are_those_of_the_scripts_heads() {
     assert!(inspect(&key("a")).args.is_empty());
     let call = timed(&[key("a"), key("b")]);
     assert_eq!(call.keys, ["likes:a", "likes:b"]);
+    let call = repeat(&[key("a"), key("b")]);
+    assert_eq!(call.keys, ["likes:a", "likes:b"]);
+    let other = b"likes/notif:b";
+    let bounds = [&b"8388608"[..], b"1048576"];
+    assert_eq!(call.args, [bounds[0], bounds[1], notif, b"", other, b""]);
 }
 
 #[test]
@@ -72,6 +77,7 @@ fn each_database_has_channels_of_its_own() {
     });
     let both = [&notif[..], &[b"likes/notif:b", b"likes/notif@3:b"]].concat();
     assert_eq!(sent(fulfil_many(&values)), both);
+    assert_eq!(sent(repeat(&[a.clone(), b.clone()])), both);
     assert!(sent(acquire(&a, token, second)).is_empty());
     assert!(sent(inspect(&a)).is_empty() && sent(timed(&[key("a")])).is_empty());
 }

@@ -156,3 +156,14 @@ fn oddities_are_told() {
     assert_eq!(found.oddities.len(), 2, "{:?}", found.oddities);
     assert_eq!(found.value.unwrap().bytes, 3);
 }
+
+#[test]
+fn repeated_notices_are_counted_and_go_on() {
+    let reply = |done, published| Reply::Array(vec![Reply::Int(done), Reply::Int(published)]);
+    assert_eq!(repeated(reply(3, 2), 3), Ok((3, 2)));
+    assert_eq!(repeated(reply(1, 1), 3), Ok((1, 1)));
+    // Who goes on from there must come to an end.
+    for reply in [reply(0, 0), reply(4, 4), reply(-1, 0), Reply::Nil] {
+        assert_eq!(repeated(reply, 3).unwrap_err().kind(), ErrorKind::Protocol);
+    }
+}
