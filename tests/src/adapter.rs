@@ -172,7 +172,7 @@ pub struct Ours {
 }
 
 /// A call of ours in a task of its own.
-pub type Call = JoinHandle<Result<Memo<String>, Error<String>>>;
+pub type Call = JoinHandle<Result<Memo<String>, Error>>;
 
 impl Ours {
     /// Starts one with the settings that `set` changes.
@@ -253,7 +253,7 @@ impl Ours {
 ///
 /// # Panics
 /// If it hangs or panics.
-pub async fn end_of(call: Call) -> Result<Memo<String>, Error<String>> {
+pub async fn end_of(call: Call) -> Result<Memo<String>, Error> {
     let ended = timeout(HANG, call).await.expect("a hang is a failure");
     ended.unwrap_or_else(|e| panic!("the call: {e}"))
 }

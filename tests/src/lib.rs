@@ -98,7 +98,7 @@ impl Process {
     ///
     /// # Errors
     /// What the call says.
-    pub async fn get(&self, id: &str, text: &str) -> Result<String, Error<String>> {
+    pub async fn get(&self, id: &str, text: &str) -> Result<String, Error> {
         let compute = |_| async { Ok::<_, String>(text.to_owned()) };
         let value = self.likes.get_or_compute(id, compute).await?;
         Ok((*value).clone())

@@ -87,7 +87,7 @@ async fn failing_computes_run_one_after_the_other_and_at_once() {
             .expect("a hang")
             .unwrap()
             .unwrap_err();
-        assert!(matches!(error, Error::Compute(e) if *e == format!("process {n}")));
+        assert!(matches!(error, Error::Compute(e) if e.to_string() == format!("process {n}")));
     }
 }
 

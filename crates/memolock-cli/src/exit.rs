@@ -79,8 +79,8 @@ impl From<BackendError> for Failure {
     }
 }
 
-impl<E: Display> From<Error<E>> for Failure {
-    fn from(error: Error<E>) -> Self {
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
         match error {
             Error::Backend(error) => error.into(),
             Error::Timeout { .. } => Self::new(TIMED_OUT, error),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use memolock::codec::Raw;
 use memolock::core::{Backend, BackendError, ErrorKind, OutagePolicy};
-use memolock::{Computed, Error, Memolock, Source};
+use memolock::{Computed, Memolock, Source};
 use serde::Serialize;
 
 use crate::cli::{Common, RunArgs};
@@ -134,8 +134,10 @@ impl Call<'_> {
                 };
                 Ended::of(Ok(Bytes::clone(&memo)), outcome, stored)
             }
-            Err(Error::Compute(error)) => Ended::of(Err(&error), "failed", false),
-            Err(error) => Err(error.into()),
+            Err(error) => match error.as_compute() {
+                Some(error) => Ended::of(Err(error), "failed", false),
+                None => Err(error.into()),
+            },
         }
     }
 }

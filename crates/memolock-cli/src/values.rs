@@ -93,15 +93,12 @@ pub(crate) async fn inspect(common: &Common, _: &InspectArgs) -> Outcome {
     match common.json {
         true => output::json(&Inspected::new(common, id, &found))?,
         false => {
-            let name = name.map_err(memolock::Error::<Failed>::from)?;
+            let name = name.map_err(memolock::Error::from)?;
             output::bytes(table(&name, &found).as_bytes())?;
         }
     }
     Ok(Code::FINE)
 }
-
-/// For errors of calls that compute nothing.
-type Failed = std::convert::Infallible;
 
 /// A memolock of plain bytes over a server.
 struct Store {

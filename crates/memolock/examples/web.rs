@@ -212,7 +212,7 @@ async fn health(State(app): State<App>) -> Response {
 }
 
 /// The one place where errors become status codes.
-fn answer<E: fmt::Display>(id: &str, got: Result<Memo<String>, Error<E>>) -> Response {
+fn answer(id: &str, got: Result<Memo<String>, Error>) -> Response {
     let error = match got {
         Ok(memo) => {
             let source = format!("{:?}", memo.source()).to_lowercase();
@@ -235,6 +235,8 @@ fn answer<E: fmt::Display>(id: &str, got: Result<Memo<String>, Error<E>>) -> Res
 fn refusal(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }
+
+impl std::error::Error for ReportError {}
 
 impl fmt::Display for ReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

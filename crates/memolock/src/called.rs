@@ -7,7 +7,7 @@ use memolock_core::{Key, KeyError, Phase};
 use crate::settled::Settled;
 use crate::{Error, Memo};
 
-/// How a call ended, before the caller's type of error is put in. Cloning copies pointers, never values.
+/// How a call ended, before it becomes the caller's result. Cloning copies pointers, never values.
 pub(crate) enum Called<T> {
     /// A value, or the word that there is none. Nearly all calls end so, and need no name for it.
     Found(Option<Memo<T>>),
@@ -38,7 +38,7 @@ impl<T> Called<T> {
         }
     }
 
-    pub(crate) fn into_result<E: Send + Sync + 'static>(self) -> Result<Option<Memo<T>>, Error<E>> {
+    pub(crate) fn into_result(self) -> Result<Option<Memo<T>>, Error> {
         match self {
             Self::Found(found) => Ok(found),
             Self::Failed(settled, key) => settled.into_result(|| key),

@@ -1,6 +1,6 @@
 //! The client: one kind of memoized call.
 
-use std::fmt::{self, Display};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::settled::Settled;
 use crate::shared::{Lane, Shared, Terms};
 use crate::table::Boarding;
 use crate::work::{Read, Work};
-use crate::{DefaultCodec, Error, Lease, Memo, Stats};
+use crate::{BoxError, DefaultCodec, Error, Lease, Memo, Stats};
 
 /// One kind of memoized call: values of type `T` under one tag, encoded by the codec `C`.
 ///
@@ -65,11 +65,11 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     ///
     /// # Errors
     /// See [`Error`]. When the store is failing, the default is to compute without it.
-    pub async fn get_or_compute<F, Fut, E>(&self, id: &str, compute: F) -> Result<Arc<T>, Error<E>>
+    pub async fn get_or_compute<F, Fut, E>(&self, id: &str, compute: F) -> Result<Arc<T>, Error>
     where
         F: FnOnce(Lease) -> Fut,
         Fut: Future<Output = Result<T, E>>,
-        E: Display + Send + Sync + 'static,
+        E: Into<BoxError>,
     {
         if let Some(value) = self.shared.near(id) {
             return Ok(value);

@@ -1,6 +1,6 @@
 //! One call with its own options.
 
-use std::fmt::{self, Display};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use memolock_core::PutMode;
 use crate::hub::Hub;
 use crate::shared::{Lane, Terms};
 use crate::work::{Compute, Trigger, Work, caught};
-use crate::{Computed, Error, Lease, Memo, Memolock, Source};
+use crate::{BoxError, Computed, Error, Lease, Memo, Memolock, Source};
 
 /// One call to one id, from [`Memolock::entry`].
 #[must_use = "an entry does nothing until one of its or_ methods is awaited"]
@@ -47,11 +47,11 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn or_compute<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error<E>>
+    pub async fn or_compute<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error>
     where
         F: FnOnce(Lease) -> Fut,
         Fut: Future<Output = Result<T, E>>,
-        E: Display + Send + Sync + 'static,
+        E: Into<BoxError>,
     {
         if let Some(memo) = self.near() {
             return Ok(memo);
@@ -64,11 +64,11 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn or_compute_with<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error<E>>
+    pub async fn or_compute_with<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error>
     where
         F: FnOnce(Lease) -> Fut,
         Fut: Future<Output = Result<Computed<T>, E>>,
-        E: Display + Send + Sync + 'static,
+        E: Into<BoxError>,
     {
         if let Some(memo) = self.near() {
             return Ok(memo);
@@ -88,11 +88,11 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
     /// # Errors
     /// See [`Error`]; [`Error::Remote`] if the program reports a failure. When the store is failing
     /// this fails: there is no way to hear of the value.
-    pub async fn or_external<F, Fut, E>(self, trigger: F) -> Result<Memo<T>, Error<E>>
+    pub async fn or_external<F, Fut, E>(self, trigger: F) -> Result<Memo<T>, Error>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<(), E>>,
-        E: Display + Send + Sync + 'static,
+        E: Into<BoxError>,
     {
         if let Some(memo) = self.near() {
             return Ok(memo);
@@ -140,10 +140,10 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
     }
 
     #[allow(clippy::manual_async_fn)] // See `Memolock::call`.
-    fn call<W: Work<T>, E: Send + Sync + 'static>(
+    fn call<W: Work<T>>(
         self,
         work: W,
-    ) -> impl Future<Output = Result<Memo<T>, Error<E>>> + use<'a, T, C, W, E> {
+    ) -> impl Future<Output = Result<Memo<T>, Error>> + use<'a, T, C, W> {
         async move {
             let Self {
                 memolock,
@@ -180,11 +180,11 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Detached<T, C> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn or_compute<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error<E>>
+    pub async fn or_compute<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error>
     where
         F: FnOnce(Lease) -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
-        E: Display + Send + Sync + 'static,
+        E: Into<BoxError>,
     {
         // No task for what is here already.
         if let Some(memo) = self.entry().near() {
@@ -198,11 +198,11 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Detached<T, C> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn or_compute_with<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error<E>>
+    pub async fn or_compute_with<F, Fut, E>(self, compute: F) -> Result<Memo<T>, Error>
     where
         F: FnOnce(Lease) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Computed<T>, E>> + Send + 'static,
-        E: Display + Send + Sync + 'static,
+        E: Into<BoxError>,
     {
         // No task for what is here already.
         if let Some(memo) = self.entry().near() {
@@ -221,11 +221,11 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Detached<T, C> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn or_external<F, Fut, E>(self, trigger: F) -> Result<Memo<T>, Error<E>>
+    pub async fn or_external<F, Fut, E>(self, trigger: F) -> Result<Memo<T>, Error>
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
-        E: Display + Send + Sync + 'static,
+        E: Into<BoxError>,
     {
         // No task for what is here already.
         if let Some(memo) = self.entry().near() {
@@ -254,13 +254,12 @@ impl<T, C> fmt::Debug for Detached<T, C> {
 }
 
 /// Runs a call in a task of its own, which a close waits for.
-async fn spawned<T, E>(
+async fn spawned<T>(
     hub: &Hub,
-    call: impl Future<Output = Result<Memo<T>, Error<E>>> + Send + 'static,
-) -> Result<Memo<T>, Error<E>>
+    call: impl Future<Output = Result<Memo<T>, Error>> + Send + 'static,
+) -> Result<Memo<T>, Error>
 where
     T: Send + Sync + 'static,
-    E: Send + Sync + 'static,
 {
     match hub.spawn(call).await {
         Ok(result) => result,

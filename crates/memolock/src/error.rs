@@ -1,6 +1,6 @@
 //! The one error of the front door.
 
-use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +8,55 @@ use std::time::Duration;
 use memolock_codec::CodecError;
 use memolock_core::{BackendError, ErrorKind, Key, KeyError, Phase, TagError};
 
+/// What a compute or a trigger fails with, before memolock shares it.
+///
+/// Every type that implements [`std::error::Error`] converts into it, and so do `String`, `&str`, `anyhow::Error` and a
+/// `Box<dyn Error + Send + Sync>`. That is the bound of each closure: `E: Into<BoxError>`.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// A compute's error as all callers of one flight share it.
+pub(crate) type SharedError = Arc<dyn StdError + Send + Sync>;
+
 /// Why a call did not return a value. One line each: what failed, on which key, what to do.
 ///
-/// `E` is the error of the caller's own compute; calls that compute nothing have [`Infallible`].
+/// It is one type for all calls, whatever their computes fail with, so one `From<memolock::Error>` converts the errors
+/// of [`get`](crate::Memolock::get), [`invalidate`](crate::Memolock::invalidate) and
+/// [`get_or_compute`](crate::Memolock::get_or_compute) into an application's own error. The compute's error is in
+/// [`Error::Compute`], and [`as_compute`](Error::as_compute) gives it back with its type.
+///
+/// The text of an error says all that memolock knows. [`source`](StdError::source) continues where the text ends: it is the source of
+/// the compute's error, so that reporters print each cause once.
+///
+/// ```
+/// # use memolock::{Memolock, memory::MemoryBackend};
+/// #[derive(Debug, thiserror::Error)]
+/// enum AppError {
+///     #[error("cache: {0}")]
+///     Memolock(#[from] memolock::Error),
+/// }
+///
+/// # type Db = Result<u64, std::num::ParseIntError>;
+/// async fn likes_of(likes: &Memolock<u64>, user: &str) -> Result<u64, AppError> {
+///     likes.invalidate(user).await?;
+///     let count = likes.get_or_compute(user, |_lease| async { "42".parse() as Db }).await?;
+///     Ok(*count)
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), AppError> {
+/// # let likes: Memolock<u64> = Memolock::builder("likes", MemoryBackend::new()).build().await?;
+/// # assert_eq!(likes_of(&likes, "kristoff").await?, 42);
+/// # likes.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Error<E = Infallible> {
+pub enum Error {
     /// The compute (or trigger) returned an error: this caller's own, or that of the caller in this
-    /// process whom it had joined, which is why it is shared.
-    Compute(Arc<E>),
-    /// A joined caller's compute failed with an error of another type than this caller's `E`.
-    Joined {
-        /// The key.
-        key: Key,
-        /// The other error's message.
-        message: String,
-    },
+    /// process that it had joined. All callers of the flight share it.
+    ///
+    /// Its text and its sources are those of the compute's error.
+    Compute(Arc<dyn StdError + Send + Sync>),
     /// The compute panicked. The panic was caught, the lease released, and nothing is poisoned.
     Panicked {
         /// The key.
@@ -76,7 +109,7 @@ pub enum Error<E = Infallible> {
     Config(String),
 }
 
-impl<E> Error<E> {
+impl Error {
     /// Whether the same call may succeed later without anybody changing anything. For a compute's own
     /// error that is the caller's to judge: it answers false.
     #[must_use]
@@ -88,45 +121,23 @@ impl<E> Error<E> {
         }
     }
 
-    /// The compute's own error, if it was that.
+    /// The compute's own error, if the call failed with one and its type is `E`.
+    ///
+    /// It is found where `E` implements [`std::error::Error`]. A `String` or `&str` has become a type without a name: use its text.
+    /// An `anyhow::Error` gives its causes, by [`source`](StdError::source).
     #[must_use]
-    pub fn as_compute(&self) -> Option<&E> {
+    pub fn as_compute<E: StdError + 'static>(&self) -> Option<&E> {
         match self {
-            Self::Compute(error) => Some(error),
+            Self::Compute(error) => error.downcast_ref(),
             _ => None,
         }
     }
 }
 
-impl Error {
-    /// The same error where a compute's error type is expected, so that `get` and `get_or_compute` can
-    /// be used side by side: `likes.get(id).await.map_err(Error::widen)?`.
-    #[must_use]
-    pub fn widen<E>(self) -> Error<E> {
-        match self {
-            Self::Compute(never) => match *never {},
-            Self::Joined { key, message } => Error::Joined { key, message },
-            Self::Panicked { key, message } => Error::Panicked { key, message },
-            Self::Missing { key } => Error::Missing { key },
-            Self::Remote { key, message } => Error::Remote { key, message },
-            Self::Backend(error) => Error::Backend(error),
-            Self::Codec { key, error } => Error::Codec { key, error },
-            Self::Timeout { key, phase, after } => Error::Timeout { key, phase, after },
-            Self::LeaseLost { key } => Error::LeaseLost { key },
-            Self::Closed => Error::Closed,
-            Self::Key(error) => Error::Key(error),
-            Self::Config(what) => Error::Config(what),
-        }
-    }
-}
-
-impl<E: fmt::Display> fmt::Display for Error<E> {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Compute(error) => error.fmt(f),
-            Self::Joined { key, message } => {
-                write!(f, "another caller's compute of {key} failed: {message}")
-            }
             Self::Panicked { key, message } => {
                 write!(f, "the compute of {key} panicked: {message}")
             }
@@ -160,10 +171,20 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     }
 }
 
-// No `source`: each variant's text says all of its cause already, and reporters would print it twice.
-impl<E: fmt::Debug + fmt::Display> std::error::Error for Error<E> {}
+impl StdError for Error {
+    /// The text of an error contains that of what it wraps, so the chain continues with the source of that.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Compute(error) => error.source(),
+            Self::Backend(error) => error.source(),
+            Self::Codec { error, .. } => error.source(),
+            Self::Key(error) => error.source(),
+            _ => None,
+        }
+    }
+}
 
-impl<E> From<BackendError> for Error<E> {
+impl From<BackendError> for Error {
     fn from(error: BackendError) -> Self {
         match error.kind() {
             ErrorKind::Closed => Self::Closed,
@@ -172,13 +193,13 @@ impl<E> From<BackendError> for Error<E> {
     }
 }
 
-impl<E> From<KeyError> for Error<E> {
+impl From<KeyError> for Error {
     fn from(error: KeyError) -> Self {
         Self::Key(error)
     }
 }
 
-impl<E> From<TagError> for Error<E> {
+impl From<TagError> for Error {
     fn from(error: TagError) -> Self {
         Self::Config(error.to_string())
     }

@@ -73,7 +73,7 @@ pub use client::{InFlight, Memolock};
 pub use computed::Computed;
 pub use entropy::OsEntropy;
 pub use entry::{Detached, Entry};
-pub use error::Error;
+pub use error::{BoxError, Error};
 pub use lease::Lease;
 pub use many::{Entries, Many};
 pub use memo::{Memo, Source};

@@ -1,11 +1,11 @@
 //! How a flight ended, in a form that every joined caller can share.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use memolock_codec::CodecError;
 use memolock_core::{BackendError, Key};
 
+use crate::error::SharedError;
 use crate::many::Missing;
 use crate::{Error, Memo, Source};
 
@@ -18,9 +18,9 @@ pub(crate) enum Settled<T> {
     },
     /// Nothing is stored (reads only).
     Absent,
-    /// The compute's error, its type erased: joined callers may have another.
+    /// The compute's error, shared by all callers of the flight.
     Failed {
-        error: Arc<dyn Any + Send + Sync>,
+        error: SharedError,
         message: Arc<str>,
     },
     Panicked(Arc<str>),
@@ -66,25 +66,13 @@ impl<T> Settled<T> {
         }
     }
 
-    /// The result that a caller with the error type `E` gets; `None` where nothing is stored.
-    pub(crate) fn into_result<E>(
-        self,
-        key: impl FnOnce() -> Key,
-    ) -> Result<Option<Memo<T>>, Error<E>>
-    where
-        E: Send + Sync + 'static,
-    {
+    /// The result that a caller gets; `None` where nothing is stored.
+    pub(crate) fn into_result(self, key: impl FnOnce() -> Key) -> Result<Option<Memo<T>>, Error> {
         Err(match self {
             Self::Value { value, source } => return Ok(Some(Memo::new(value, source))),
             Self::Absent => return Ok(None),
-            Self::Failed { error, message } => match error.downcast::<E>() {
-                Ok(error) => Error::Compute(error),
-                Err(error) if error.is::<Missing>() => Error::Missing { key: key() },
-                Err(_) => Error::Joined {
-                    key: key(),
-                    message: message.to_string(),
-                },
-            },
+            Self::Failed { error, .. } if error.is::<Missing>() => Error::Missing { key: key() },
+            Self::Failed { error, .. } => Error::Compute(error),
             Self::Panicked(message) => Error::Panicked {
                 key: key(),
                 message: message.to_string(),
@@ -107,7 +95,7 @@ pub(crate) enum Product<T> {
     /// Not made now: the last one that this process saw.
     Last(Arc<T>),
     Failed {
-        error: Arc<dyn Any + Send + Sync>,
+        error: SharedError,
         message: Arc<str>,
     },
     Panicked(Arc<str>),

@@ -1,20 +1,20 @@
 //! The work of a caller: a compute, a trigger, or nothing but a look.
 
 use std::any::Any;
-use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use memolock_core::Mode;
 
+use crate::error::{BoxError, SharedError};
 use crate::{Computed, Lease};
 
 /// How work ended, without its type of error.
 pub(crate) enum Ended<V> {
     Ok(V),
     Failed {
-        error: Arc<dyn Any + Send + Sync>,
+        error: SharedError,
         message: Arc<str>,
     },
     Panicked(Arc<str>),
@@ -101,19 +101,23 @@ where
 
 /// Runs the caller's code; its panic becomes a value. What it panicked over is the caller's own: nothing
 /// of ours is in the future, so nothing of ours can be left half-done.
-pub(crate) fn caught<V, E: Display + Send + Sync + 'static>(
+pub(crate) fn caught<V, E: Into<BoxError>>(
     work: impl Future<Output = Result<V, E>>,
 ) -> impl Future<Output = Ended<V>> {
     let ended = work.map(|done| match done {
         Ok(value) => Ended::Ok(value),
-        Err(error) => Ended::Failed {
-            message: one_line(&error.to_string()),
-            error: Arc::new(error),
-        },
+        Err(error) => failed(error.into()),
     });
     AssertUnwindSafe(ended)
         .catch_unwind()
         .map(|caught| caught.unwrap_or_else(|panic| Ended::Panicked(panic_message(&*panic))))
+}
+
+fn failed<V>(error: BoxError) -> Ended<V> {
+    Ended::Failed {
+        message: one_line(&error.to_string()),
+        error: error.into(),
+    }
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> Arc<str> {
@@ -129,9 +133,5 @@ fn one_line(text: &str) -> Arc<str> {
 /// The machine asks for work only in the mode that it was told, so this is not reached; if it were, the
 /// flight would end with an error and not with a panic.
 pub(crate) fn misfit<V>() -> Ended<V> {
-    let message: Arc<str> = "this call has no such work".into();
-    Ended::Failed {
-        error: Arc::new(Arc::clone(&message)),
-        message,
-    }
+    failed("this call has no such work".into())
 }

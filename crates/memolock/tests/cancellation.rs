@@ -84,7 +84,11 @@ async fn dropped_at(operation: Operation, hang: Fault, company: Company, case: &
             ),
             // A joiner shares the error of the leader that it had joined.
             Err(Error::Compute(error)) => {
-                assert_eq!((fails, error.as_str()), (true, "no luck"), "{case}");
+                assert_eq!(
+                    (fails, error.to_string().as_str()),
+                    (true, "no luck"),
+                    "{case}"
+                );
             }
             Err(error) => panic!("{case}: {error}"),
         }
@@ -102,7 +106,7 @@ async fn dropped_at(operation: Operation, hang: Fault, company: Company, case: &
     after.unwrap_or_else(|e| panic!("{case}: {e}"));
 }
 
-async fn survive(likes: Memolock<String>) -> Result<String, Error<String>> {
+async fn survive(likes: Memolock<String>) -> Result<String, Error> {
     let got = likes
         .get_or_compute("kristoff", |_| value("survivor's"))
         .await?;

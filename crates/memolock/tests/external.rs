@@ -106,7 +106,7 @@ async fn a_trigger_that_fails_releases_and_tells() {
         .entry("report")
         .or_external(|| async { Err::<(), _>("no program") })
         .await;
-    assert!(matches!(failed, Err(Error::Compute(e)) if *e == "no program"));
+    assert!(matches!(failed, Err(Error::Compute(e)) if e.to_string() == "no program"));
     assert!(!locked(&spy, &here, "report").await);
     let panicked = here
         .entry("report")

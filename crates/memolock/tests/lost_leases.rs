@@ -80,7 +80,7 @@ async fn a_lease_lost_under_work_that_then_fails_is_counted() {
         }
     };
     let got = likes.get_or_compute("a", compute).await;
-    assert_eq!(got.unwrap_err().as_compute(), Some(&"stopped early"));
+    assert_eq!(got.unwrap_err().to_string(), "stopped early");
     assert_eq!(likes.stats().lost_leases, 1);
     nothing_left(&spy, &[&likes]).await;
 }
@@ -110,7 +110,7 @@ async fn a_compute_without_a_lease_that_fails_is_counted_as_degraded() {
     spy.break_with(Some(ErrorKind::Unavailable));
     let fails = |_| async { Err::<String, _>("no") };
     let got = likes.get_or_compute("a", fails).await;
-    assert_eq!(got.unwrap_err().as_compute(), Some(&"no"));
+    assert_eq!(got.unwrap_err().to_string(), "no");
     let stats = likes.stats();
     assert_eq!((stats.degraded, stats.lost_leases), (1, 0));
     nothing_left(&spy, &[&likes]).await;

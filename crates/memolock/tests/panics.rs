@@ -16,7 +16,10 @@ use memolock::{Error, Memolock, Source};
 use tokio::time::sleep;
 
 /// An error that cannot be told.
+#[derive(Debug)]
 struct Rude;
+
+impl std::error::Error for Rude {}
 
 impl fmt::Display for Rude {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +64,7 @@ async fn all_gone(spy: &Spy, likes: &Memolock<String, Panicky>) {
     assert!(found.lock.is_none(), "the lease is given back");
 }
 
-fn one_line<E: fmt::Display>(error: &Error<E>) -> String {
+fn one_line(error: &Error) -> String {
     let text = error.to_string();
     assert!(!text.contains(['\n', '\r']), "{text:?}");
     text
@@ -200,23 +203,12 @@ async fn an_awaited_value_whose_decoding_panics_is_an_error_of_the_codec() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_panic_or_another_callers_error_says_becomes_one_line() {
+async fn what_a_panic_says_becomes_one_line() {
     let spy = Spy::new();
     let likes = process(&spy).await;
     let panics = |_| async { never_in_lines().await };
     let error = likes.get_or_compute("a", panics).await.unwrap_err();
     assert!(matches!(error, Error::Panicked { .. }), "{error}");
-    let text = one_line(&error);
-    assert!(text.contains("line 1") && text.contains("line 2"), "{text}");
-    let fails = |_| async {
-        sleep(SECOND).await;
-        Err::<String, _>(std::io::Error::other("line 1\r\nline 2"))
-    };
-    let lead = likes.get_or_compute("b", fails);
-    let join = likes.get_or_compute("b", |_| never());
-    let (_, join) = tokio::join!(lead, join);
-    let error = join.unwrap_err();
-    assert!(matches!(error, Error::Joined { .. }), "{error}");
     let text = one_line(&error);
     assert!(text.contains("line 1") && text.contains("line 2"), "{text}");
 }

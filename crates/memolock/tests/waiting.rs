@@ -19,7 +19,7 @@ async fn waiting(
     lease: Duration,
 ) -> (
     Memolock<String>,
-    tokio::task::JoinHandle<Result<String, Error<String>>>,
+    tokio::task::JoinHandle<Result<String, Error>>,
 ) {
     let likes = process(spy).await;
     spy.store()

@@ -139,7 +139,7 @@ impl Process {
         .await
     }
 
-    fn end(&self, call: CallId, called: Result<Memo<String>, Error<String>>) -> End {
+    fn end(&self, call: CallId, called: Result<Memo<String>, Error>) -> End {
         if called
             .as_ref()
             .is_ok_and(|memo| memo.source() == Source::Near)
@@ -298,10 +298,10 @@ pub(crate) fn value(key: usize, maker: char, number: ComputeId) -> String {
     format!("k{key}{maker}{number}")
 }
 
-pub(crate) fn end(called: Result<Memo<String>, Error<String>>) -> End {
+pub(crate) fn end(called: Result<Memo<String>, Error>) -> End {
     match called {
         Ok(memo) => End::Value(memo.into_arc().as_str().to_owned()),
-        Err(Error::Compute(error)) => End::Failed(error.as_str().to_owned()),
+        Err(Error::Compute(error)) => End::Failed(error.to_string()),
         Err(error) => refused(&error),
     }
 }
@@ -310,16 +310,14 @@ fn done(called: Result<(), Error>) -> End {
     called.map_or_else(|error| refused(&error), |()| End::Nothing)
 }
 
-fn refused<E: std::fmt::Display>(error: &Error<E>) -> End {
+fn refused(error: &Error) -> End {
     match error {
         Error::Panicked { .. } => End::Panicked,
         Error::Timeout { .. } => End::TimedOut,
         Error::Closed => End::Closed,
         Error::Remote { .. } => End::Remote,
         Error::Codec { .. } => End::Undecodable,
-        Error::Compute(_) | Error::Joined { .. } | Error::Missing { .. } => {
-            End::Failed(error.to_string())
-        }
+        Error::Compute(_) | Error::Missing { .. } => End::Failed(error.to_string()),
         other => End::Store(other.to_string()),
     }
 }

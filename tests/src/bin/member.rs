@@ -1,7 +1,6 @@
 //! A process of ours that is steered by lines of JSON: see `memolock_tests::interop`.
 
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::io::{Write, stdin, stdout};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,7 +97,7 @@ async fn carry_out(ours: Arc<Ours>, computes: Computes, order: Order) {
 
 type Found = Result<Option<(String, String)>, String>;
 
-fn found<E: Display>(result: Result<Memo<String>, Error<E>>) -> Found {
+fn found(result: Result<Memo<String>, Error>) -> Found {
     let memo = result.map_err(|e| e.to_string())?;
     let source = format!("{:?}", memo.source());
     Ok(Some(((*memo).clone(), source)))

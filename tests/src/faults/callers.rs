@@ -211,7 +211,7 @@ fn is_known(got: &str, id: &str, n: u64) -> bool {
     })
 }
 
-fn kind(error: &Error<String>) -> String {
+fn kind(error: &Error) -> String {
     match error {
         Error::Backend(error) => format!("{:?}", error.kind()),
         Error::Timeout { phase, .. } => format!("timeout while {phase}"),

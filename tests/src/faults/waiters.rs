@@ -20,7 +20,7 @@ pub(super) const FOREIGN: &str = "foreign";
 const LATER: &str = "later";
 
 /// What a waiter got, and when.
-type Got = (Result<Memo<String>, Error<String>>, Instant);
+type Got = (Result<Memo<String>, Error>, Instant);
 
 /// Those who wait.
 pub(super) struct Waiters {

@@ -212,7 +212,7 @@ pub(super) fn id(key: u32) -> String {
     format!("k{key}")
 }
 
-fn of_call(result: Result<Memo<String>, Error<String>>) -> End {
+fn of_call(result: Result<Memo<String>, Error>) -> End {
     match result {
         Ok(value) => of_value(&value),
         Err(error) => End::Error(kind(&error)),
@@ -227,10 +227,9 @@ fn of_value(value: &str) -> End {
 }
 
 /// Few words for an error, the same for many.
-fn kind<E>(error: &Error<E>) -> String {
+fn kind(error: &Error) -> String {
     match error {
         Error::Compute(_) => "compute failed".to_owned(),
-        Error::Joined { .. } => "a joined compute failed".to_owned(),
         Error::Panicked { .. } => "compute panicked".to_owned(),
         Error::Remote { .. } => "remote failure".to_owned(),
         Error::Backend(error) => format!("store: {}: {:?}", error.operation(), error.kind()),

@@ -31,7 +31,9 @@ async fn a_slot_moves_under_a_holder_and_a_waiter() {
         });
         let waits = async {
             eventually("it is held", || async { here.in_flight().leases == 1 }).await;
-            let never = async |_| panic!("a second compute: {adapter:?} {kind:?}");
+            let never = async |_| -> Result<String, String> {
+                panic!("a second compute: {adapter:?} {kind:?}")
+            };
             there.entry("a").or_compute(never).await
         };
         let moves = async {
@@ -46,7 +48,7 @@ async fn a_slot_moves_under_a_holder_and_a_waiter() {
         let all = async { tokio::join!(holds, waits, moves) };
         let (held, waited, since) = timeout(HANG, all).await.expect("a hang");
         assert_eq!(*held.unwrap(), made("a"));
-        let memo: memolock::Memo<String> = waited.map_err(|e: memolock::Error<String>| e).unwrap();
+        let memo: memolock::Memo<String> = waited.unwrap();
         assert_eq!(*memo.as_str(), made("a"));
         assert_eq!(memo.source(), Source::Awaited, "{adapter:?} {kind:?}");
         let late = since.elapsed();

@@ -8,7 +8,7 @@ use memolock_tests::{HANG, Process, SECOND, backend, cli, eventually, listened_t
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-type Call = JoinHandle<Result<Arc<String>, Error<String>>>;
+type Call = JoinHandle<Result<Arc<String>, Error>>;
 
 /// A caller that computes `text` if it comes to that.
 fn call(process: &Process, id: &'static str, text: &'static str) -> Call {
@@ -19,7 +19,7 @@ fn call(process: &Process, id: &'static str, text: &'static str) -> Call {
     })
 }
 
-async fn answer(call: Call) -> Result<String, Error<String>> {
+async fn answer(call: Call) -> Result<String, Error> {
     let answer = timeout(HANG, call).await.expect("a hang").expect("a panic");
     answer.map(|v| (*v).clone())
 }

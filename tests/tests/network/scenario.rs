@@ -20,7 +20,7 @@ use crate::side::{LEASE, Side};
 const STORED: usize = 16;
 const LARGEST: usize = 40_000;
 
-type Call = JoinHandle<Result<Memo<String>, memolock::Error<String>>>;
+type Call = JoinHandle<Result<Memo<String>, memolock::Error>>;
 
 /// What callers saw.
 pub(crate) struct Row {

@@ -118,7 +118,7 @@ async fn our_failure_leaves_them_waiting_for_the_next_of_us(case: Case) {
     case.we_wait("kristoff", 1).await;
     end.send(Err("no luck".to_owned())).unwrap();
     let error = end_of(failing).await.unwrap_err();
-    assert!(matches!(error, Error::Compute(e) if *e == "no luck"));
+    assert!(matches!(error, Error::Compute(e) if e.to_string() == "no luck"));
     assert_eq!(end_of(next).await.unwrap().source(), Source::Computed);
     peer.has("the next", "awaited").await;
 }

@@ -105,6 +105,8 @@ impl Unsuccessful {
 }
 
 /// Also what other waiters hear of it, so no output here.
+impl std::error::Error for Unsuccessful {}
+
 impl fmt::Display for Unsuccessful {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,6 +1,5 @@
 //! The answers to a call for many ids.
 
-use std::convert::Infallible;
 use std::fmt;
 
 use crate::Error;
@@ -34,12 +33,12 @@ use crate::Error;
 /// # }
 /// ```
 #[must_use = "each id has a result of its own"]
-pub struct Many<A, E = Infallible> {
-    answers: Vec<(String, Result<A, Error<E>>)>,
+pub struct Many<A> {
+    answers: Vec<(String, Result<A, Error>)>,
 }
 
-impl<A, E> Many<A, E> {
-    pub(crate) fn new(answers: Vec<(String, Result<A, Error<E>>)>) -> Self {
+impl<A> Many<A> {
+    pub(crate) fn new(answers: Vec<(String, Result<A, Error>)>) -> Self {
         Self { answers }
     }
 
@@ -47,24 +46,24 @@ impl<A, E> Many<A, E> {
     ///
     /// # Errors
     /// That of the first id that has one.
-    pub fn into_result(self) -> Result<Vec<A>, Error<E>> {
+    pub fn into_result(self) -> Result<Vec<A>, Error> {
         self.answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     /// The answer for `id`, if it was asked for. It looks through all of them.
     #[must_use]
-    pub fn get(&self, id: &str) -> Option<&Result<A, Error<E>>> {
+    pub fn get(&self, id: &str) -> Option<&Result<A, Error>> {
         let found = self.answers.iter().find(|(asked, _)| asked == id);
         found.map(|(_, answer)| answer)
     }
 
     /// Ids and answers, in the order asked.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Result<A, Error<E>>)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Result<A, Error>)> {
         self.answers.iter().map(|(id, answer)| (&**id, answer))
     }
 
     /// The ids that have an error, with it.
-    pub fn errors(&self) -> impl Iterator<Item = (&str, &Error<E>)> {
+    pub fn errors(&self) -> impl Iterator<Item = (&str, &Error)> {
         self.iter()
             .filter_map(|(id, answer)| Some((id, answer.as_ref().err()?)))
     }
@@ -82,8 +81,8 @@ impl<A, E> Many<A, E> {
     }
 }
 
-impl<A, E> IntoIterator for Many<A, E> {
-    type Item = (String, Result<A, Error<E>>);
+impl<A> IntoIterator for Many<A> {
+    type Item = (String, Result<A, Error>);
     type IntoIter = std::vec::IntoIter<Self::Item>;
 
     fn into_iter(self) -> Self::IntoIter {
@@ -92,7 +91,7 @@ impl<A, E> IntoIterator for Many<A, E> {
 }
 
 /// How many there are, and no value.
-impl<A, E> fmt::Debug for Many<A, E> {
+impl<A> fmt::Debug for Many<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Many")
             .field("ids", &self.len())
@@ -105,7 +104,7 @@ impl<A, E> fmt::Debug for Many<A, E> {
 mod tests {
     use super::*;
 
-    fn many(answers: [Result<u8, Error<String>>; 2]) -> Many<u8, String> {
+    fn many(answers: [Result<u8, Error>; 2]) -> Many<u8> {
         let ids = ["a", "b"].map(str::to_owned);
         Many::new(ids.into_iter().zip(answers).collect())
     }

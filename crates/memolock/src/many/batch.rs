@@ -62,6 +62,8 @@ impl Display for Missing {
     }
 }
 
+impl std::error::Error for Missing {}
+
 fn missing<V>() -> Ended<V> {
     Ended::Failed {
         error: Arc::new(Missing),

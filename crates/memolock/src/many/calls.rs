@@ -1,10 +1,8 @@
 //! The calls for many ids, as users make them.
 
-use std::fmt::Display;
-
 use memolock_codec::Codec;
 
-use crate::{Entries, Many, Memo, Memolock};
+use crate::{BoxError, Entries, Many, Memo, Memolock};
 
 impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// The values of many ids, in one look at the store: what is stored, each id with its own answer. Never
@@ -70,18 +68,14 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn get_or_compute_many<I, F, Fut, R, K, E>(
-        &self,
-        ids: I,
-        compute: F,
-    ) -> Many<Memo<T>, E>
+    pub async fn get_or_compute_many<I, F, Fut, R, K, E>(&self, ids: I, compute: F) -> Many<Memo<T>>
     where
         I: IntoIterator<Item: Into<String>>,
         F: Fn(Vec<String>) -> Fut,
         Fut: Future<Output = Result<R, E>>,
         R: IntoIterator<Item = (K, T)>,
         K: Into<String>,
-        E: Display + Send + Sync + 'static,
+        E: Into<BoxError>,
     {
         self.entries(ids).or_compute(compute).await
     }

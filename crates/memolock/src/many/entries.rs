@@ -1,7 +1,7 @@
 //! A call for many ids with its own options.
 
 use std::collections::HashMap;
-use std::fmt::{self, Display};
+use std::fmt;
 use std::time::Duration;
 
 use memolock_codec::Codec;
@@ -17,7 +17,7 @@ use crate::called::Called;
 use crate::hub::far;
 use crate::shared::Terms;
 use crate::work::{Ended, caught};
-use crate::{Computed, Error, Lease, Memo, Memolock, Source};
+use crate::{BoxError, Computed, Error, Lease, Memo, Memolock, Source};
 
 /// One call for many ids, from [`Memolock::entries`].
 #[must_use = "entries do nothing until one of their methods is awaited"]
@@ -91,14 +91,14 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn or_compute<F, Fut, R, K, V, E>(self, compute: F) -> Many<Memo<T>, E>
+    pub async fn or_compute<F, Fut, R, K, V, E>(self, compute: F) -> Many<Memo<T>>
     where
         F: Fn(Vec<String>) -> Fut,
         Fut: Future<Output = Result<R, E>>,
         R: IntoIterator<Item = (K, V)>,
         K: Into<String>,
         V: Into<Computed<T>>,
-        E: Display + Send + Sync + 'static,
+        E: Into<BoxError>,
     {
         let ids = |leases: &[Lease]| {
             leases
@@ -112,14 +112,14 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
     /// As [`or_compute`](Entries::or_compute), for a compute that wants its leases: to renew those of a
     /// memolock with a fixed lease, to stop early, or to see whether there are any. Each lease
     /// [says](Lease::key) whose it is.
-    pub async fn or_compute_with<F, Fut, R, K, V, E>(self, compute: F) -> Many<Memo<T>, E>
+    pub async fn or_compute_with<F, Fut, R, K, V, E>(self, compute: F) -> Many<Memo<T>>
     where
         F: Fn(Vec<Lease>) -> Fut,
         Fut: Future<Output = Result<R, E>>,
         R: IntoIterator<Item = (K, V)>,
         K: Into<String>,
         V: Into<Computed<T>>,
-        E: Display + Send + Sync + 'static,
+        E: Into<BoxError>,
     {
         let compute = &compute;
         let work = |leases| {
@@ -216,13 +216,13 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         }
     }
 
-    /// Brings the ends in the order asked, and puts the caller's type of error in.
-    fn answers<A, E: Send + Sync + 'static>(
+    /// Brings the ends in the order asked.
+    fn answers<A>(
         self,
         nths: &[usize],
         called: &[Option<Called<T>>],
-        of: impl Fn(Result<Option<Memo<T>>, Error<E>>) -> Result<A, Error<E>>,
-    ) -> Many<A, E> {
+        of: impl Fn(Result<Option<Memo<T>>, Error>) -> Result<A, Error>,
+    ) -> Many<A> {
         let answers = self.ids.into_iter().zip(nths).map(|(id, nth)| {
             // Each id has an end by now; one without would have been closed over.
             let end = called[*nth].clone().unwrap_or(Called::Closed);

@@ -44,7 +44,7 @@ async fn whoever_is_dropped_at_whatever_point_leaves_nothing_behind() {
     assert_eq!(cells, 360);
 }
 
-type Call = JoinHandle<Result<Memo<String>, Error<String>>>;
+type Call = JoinHandle<Result<Memo<String>, Error>>;
 
 struct Cell {
     name: String,
@@ -244,7 +244,7 @@ impl Cell {
             }
             Err(Error::Compute(error)) => {
                 assert_eq!(
-                    (self.phase, error.as_str()),
+                    (self.phase, error.to_string().as_str()),
                     (Releasing, "no luck"),
                     "{name}"
                 );
@@ -283,7 +283,7 @@ impl Cell {
                 let work = work.clone();
                 async move {
                     work().await;
-                    Ok(())
+                    Ok::<_, String>(())
                 }
             };
             return tokio::spawn(async move {
