@@ -143,6 +143,16 @@ impl<T, C> Builder<T, C> {
 
     /// How many computes may run at once without a lease while the store is failing. Default: 64, so
     /// that what is behind the cache is not hit by the whole load at once. At least 1.
+    ///
+    /// Only running work counts. A compute that waits for another call in it, of any memolock, gives its place up
+    /// meanwhile, and has a place again before it goes on behind that call. What runs beside that call in a `join!`
+    /// goes on without a place.
+    ///
+    /// A compute that waits for a call in another task (`tokio::spawn`) keeps its place, since nothing shows for
+    /// what it waits. So that such computes do not block each other, a queue in which a call has waited for a
+    /// quarter of its [`wait_timeout`](Builder::wait_timeout) has one place more, for one call after the other, the
+    /// newest first: [`Stats::overflows`](crate::Stats::overflows) counts them. If a compute in this place
+    /// waits so too, its call may time out: `local_computes` must be above the depth of such waits.
     pub fn local_computes(mut self, most: usize) -> Self {
         self.local_computes = most;
         self

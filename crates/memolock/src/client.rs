@@ -17,6 +17,7 @@ use crate::glance::{Glance, glance};
 use crate::hub::far;
 use crate::landing::{decoded, encoded};
 use crate::near::{self, State, Ticket};
+use crate::nesting::Nested;
 use crate::settled::Settled;
 use crate::shared::{Lane, Shared, Terms};
 use crate::table::Boarding;
@@ -61,7 +62,9 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     ///
     /// Others of the process depend on this future while it leads: poll it to its end, drop it, or
     /// [`detach`](Entry::detach) the call; one that is kept without being polled keeps its lease and holds
-    /// up whoever joined it. A compute must not ask for its own key: it would wait for itself.
+    /// up whoever joined it. A compute must not ask for its own key: it would wait for itself. It may make any other
+    /// call; in an outage it then gives up its place among the
+    /// [`local_computes`](Builder::local_computes) while it waits.
     ///
     /// # Errors
     /// See [`Error`]. When the store is failing, the default is to compute without it.
@@ -132,7 +135,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let hub = &self.shared.hub;
-        let mut stats = hub.counters.read(&hub.store);
+        let mut stats = hub.counters.read(&hub.store, &hub.places);
         stats.near = self
             .shared
             .near
@@ -257,6 +260,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     ) -> impl Future<Output = Called<T>> + use<'a, T, C, W> {
         async move {
             let deadline = far(Instant::now(), terms.wait_timeout);
+            let nested = Nested::default();
             let shared = &self.shared;
             let store = &*shared.hub.store;
             let boarding = match shared.table(lane).board(id, || self.key(id)) {
@@ -279,6 +283,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                     shared.hub.counters.joins.add();
                     let patience = terms.wait_timeout;
                     passenger = Passenger::new(shared, lane, (flight, nth), patience);
+                    nested.waits();
                     let passage = match passenger.ride(deadline).await {
                         Ride::Settled(settled) => Ok(Glance::Over(settled)),
                         Ride::TimedOut => Err(Phase::Waiting),
@@ -293,17 +298,19 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
             let settled = match passage {
                 Ok(Glance::Over(settled)) => Ok(settled),
                 Ok(Glance::Goes(pilot)) => {
-                    Box::pin(driver::fly(pilot, work, store, deadline, terms.ttl)).await
+                    Box::pin(driver::fly(pilot, work, store, deadline, terms, &nested)).await
                 }
                 Err(phase) => Err(phase),
             };
-            match settled {
+            let called = match settled {
                 Ok(settled) => Called::settled(settled, || flight.key().clone()),
                 Err(phase) => {
                     shared.hub.counters.timeouts.add();
                     Called::TimedOut(flight.key().clone(), phase, terms.wait_timeout)
                 }
-            }
+            };
+            nested.ends().await;
+            called
         }
     }
 

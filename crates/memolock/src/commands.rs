@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memolock_core::{Acquired, BackendError, Fulfilled, Key, Remaining, Token};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
+use crate::nesting::{self, Place};
+use crate::places::Places;
 use crate::store::Store;
-
-/// A place among the computes that run without a lease. None if there is no bound any more.
-pub(crate) type Place = Option<Arc<OwnedSemaphorePermit>>;
 
 /// A value, if there is one, and how long it stays if that was told.
 pub(crate) type Found = Option<(Bytes, Option<Remaining>)>;
@@ -38,8 +37,8 @@ pub(crate) trait Commands {
         ttl: Duration,
     ) -> impl Future<Output = Result<Fulfilled, BackendError>>;
 
-    /// A place for a compute without a lease.
-    fn place(&self, local: &Arc<Semaphore>) -> impl Future<Output = Place>;
+    /// A place for a compute without a lease, for a call with this wait time-out.
+    fn place(&self, places: &Arc<Places>, timeout: Duration) -> impl Future<Output = Arc<Place>>;
 }
 
 /// Each by itself.
@@ -72,13 +71,14 @@ impl Commands for Store {
         self.fulfil(key, token, value, ttl).await
     }
 
-    async fn place(&self, local: &Arc<Semaphore>) -> Place {
-        place(local).await
+    async fn place(&self, places: &Arc<Places>, timeout: Duration) -> Arc<Place> {
+        place(places, Instant::now(), timeout).await
     }
 }
 
-/// Waits for a place.
-pub(crate) async fn place(local: &Arc<Semaphore>) -> Place {
-    // It fails only where the semaphore was closed, which nobody does.
-    Arc::clone(local).acquire_owned().await.ok().map(Arc::new)
+/// Waits for a place, since a moment. After a quarter of the wait time-out it may be the spare one.
+pub(crate) async fn place(places: &Arc<Places>, since: Instant, timeout: Duration) -> Arc<Place> {
+    let patience = timeout / 4;
+    let permit = places.enter(nesting::rank(), since, patience).await;
+    Place::new(places, patience, permit)
 }

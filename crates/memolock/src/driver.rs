@@ -10,6 +10,7 @@
 //! | acquiring | a lease with our token | acquires with the same token | releases the token |
 //! | subscribing | a subscription | subscribes | dropped with the future |
 //! | listening | none | listens on | the subscription is dropped |
+//! | queueing for a place | none: a place that was granted passes to the next | queues itself | nothing to do |
 //! | computing | half-done work of the caller | computes under the same lease | releases |
 //! | triggering | as above | triggers under the same lease | releases |
 //! | fulfilling | the value stored, the lock gone | fulfils again: lost, or stored | fulfils again |
@@ -32,8 +33,9 @@ use crate::crew::{Controls, Pilot};
 use crate::engine::Engine;
 use crate::hub::{Hub, until};
 use crate::landing::{completion, settle};
+use crate::nesting::{Nested, Place};
 use crate::settled::{Product, Settled};
-use crate::shared::Shared;
+use crate::shared::{Shared, Terms};
 use crate::work::{Ended, Work};
 
 /// After so many turns of waiting without a rest others have theirs.
@@ -46,7 +48,8 @@ pub(crate) async fn fly<T, C, W, R>(
     mut work: W,
     commands: &R,
     deadline: Instant,
-    ttl: Duration,
+    terms: Terms,
+    nested: &Nested,
 ) -> Result<Settled<T>, Phase>
 where
     T: Send + Sync + 'static,
@@ -54,8 +57,8 @@ where
     W: Work<T>,
     R: Commands,
 {
-    // Held until the flight is over: a place among the computes that run without a lease.
-    let mut place = None;
+    // A place among the computes that run without a lease. The compute gives it back.
+    let mut place: Option<Arc<Place>> = None;
     let mut turns = 0_u32;
     loop {
         let Controls {
@@ -66,6 +69,9 @@ where
         let (hub, key) = (&*shared.hub, flight.key());
         if engine.has_outcome() {
             let settled = settle(shared, key, engine);
+            if let Some(place) = &place {
+                nested.takes(place);
+            }
             return Ok(pilot.land(settled));
         }
         // Closed. What was computed is its caller's all the same.
@@ -81,6 +87,9 @@ where
         } else {
             engine.phase()
         };
+        if matches!(phase, Phase::Queueing | Phase::Waiting | Phase::Working) {
+            nested.waits();
+        }
         // A caller's patience does not end its own work.
         let patience = match phase {
             Phase::Working | Phase::Finishing => None,
@@ -100,11 +109,11 @@ where
         let input = tokio::select! {
             // The step first: what a compute has come to must not be lost to a close at the same moment.
             biased;
-            got = commands.place(&hub.local), if crowded => {
+            got = commands.place(&hub.places, terms.wait_timeout), if crowded => {
                 place = Some(got);
                 continue;
             }
-            input = step(shared, key, engine, &mut work, commands, ttl), if !crowded => input,
+            input = step(shared, key, engine, &mut work, commands, (&place, terms.ttl)), if !crowded => input,
             () = flight.ended() => continue,
             () = until(patience) => return Err(phase),
         };
@@ -171,7 +180,7 @@ async fn step<T, C, W, R>(
     engine: &mut Engine<T>,
     work: &mut W,
     commands: &R,
-    ttl: Duration,
+    (place, ttl): (&Option<Arc<Place>>, Duration),
 ) -> Input
 where
     T: Send + Sync + 'static,
@@ -222,7 +231,9 @@ where
                 hub.counters.degraded.add();
             }
             let handle = lease_handle(hub, key, engine, lease);
-            let ended = work.compute(handle).await;
+            // Under a lease none is needed.
+            let place = place.clone().filter(|_| lease.is_none());
+            let ended = work.compute(handle, place).await;
             if engine.lost().is_cancelled() {
                 engine.note_loss(hub);
             }

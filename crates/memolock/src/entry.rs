@@ -8,6 +8,7 @@ use memolock_codec::Codec;
 use memolock_core::PutMode;
 
 use crate::hub::Hub;
+use crate::nesting::{self, Nested};
 use crate::shared::{Lane, Terms};
 use crate::work::{Compute, Trigger, Work, caught};
 use crate::{BoxError, Computed, Error, Lease, Memo, Memolock, Source};
@@ -253,21 +254,27 @@ impl<T, C> fmt::Debug for Detached<T, C> {
     }
 }
 
-/// Runs a call in a task of its own, which a close waits for.
-async fn spawned<T>(
-    hub: &Hub,
-    call: impl Future<Output = Result<Memo<T>, Error>> + Send + 'static,
-) -> Result<Memo<T>, Error>
+/// Runs a call in a task of its own, which a close waits for. It is spawned at once, so that the future that waits
+/// is small.
+fn spawned<T, F>(hub: &Hub, call: F) -> impl Future<Output = Result<Memo<T>, Error>> + use<T, F>
 where
     T: Send + Sync + 'static,
+    F: Future<Output = Result<Memo<T>, Error>> + Send + 'static,
 {
-    match hub.spawn(call).await {
-        Ok(result) => result,
-        // A call catches the panics of its user's code, and nothing else of ours panics; so the runtime
-        // is shutting down. Were it a panic all the same, it is not hidden.
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::Closed),
-        },
+    let task = hub.spawn(nesting::detached(call));
+    async move {
+        let nested = Nested::default();
+        nested.waits();
+        let joined = task.await;
+        nested.ends().await;
+        match joined {
+            Ok(result) => result,
+            // A call catches the panics of its user's code, and nothing else of ours panics; so the runtime
+            // is shutting down. Were it a panic all the same, it is not hidden.
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::Closed),
+            },
+        }
     }
 }

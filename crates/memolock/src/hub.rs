@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use memolock_core::{BackendError, Entropy, Keyspace, Policy, Timestamp};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::heartbeat::Heartbeat;
+use crate::places::Places;
 use crate::stats::Counters;
 use crate::store::Store;
 
@@ -24,7 +24,7 @@ pub(crate) struct Hub {
     pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) counters: Counters,
     /// Bounds computes that run without a lease.
-    pub(crate) local: Arc<Semaphore>,
+    pub(crate) places: Arc<Places>,
     /// Drivers, clean-ups and detached calls: what a close waits for.
     pub(crate) tracker: TaskTracker,
     pub(crate) closing: CancellationToken,
@@ -49,7 +49,7 @@ impl Hub {
         let hub = Arc::new(Self {
             heartbeat: Heartbeat::new(renews),
             counters: Counters::default(),
-            local: Arc::new(Semaphore::new(local)),
+            places: Places::new(local),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
             services: AtomicUsize::new(0),

@@ -98,6 +98,11 @@ impl Lease {
         self.0.lost.cancelled().await;
     }
 
+    /// Whether the compute began without a lease.
+    pub(crate) fn is_local(&self) -> bool {
+        self.0.held.is_none()
+    }
+
     /// Whether there is a lease at all. False while the store is failing, when the compute runs
     /// without one and its value will not be stored.
     #[must_use]

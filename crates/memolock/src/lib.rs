@@ -56,6 +56,8 @@ mod lease;
 mod many;
 mod memo;
 mod near;
+mod nesting;
+mod places;
 mod remembered;
 mod settled;
 mod shared;

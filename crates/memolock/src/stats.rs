@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use memolock_core::BackendStats;
 
 use crate::near::NearStats;
+use crate::places::Places;
 use crate::store::Store;
 use memolock_core::striped::StripedCounter;
 
@@ -18,6 +19,9 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
             /// Commands that were not sent, because the circuit breaker was open.
             pub spared: u64,
+            /// Computes that took the spare place beside [`local_computes`](crate::Builder::local_computes), at their
+            /// start or after a nested call, because they had queued for a quarter of their wait time-out.
+            pub overflows: u64,
             /// Whether the circuit breaker is open now: the store did not answer, and is not asked until it does.
             pub circuit_open: bool,
             /// The backend's own counters. A backend shared by several memolocks counts for all of them.
@@ -32,10 +36,11 @@ macro_rules! counters {
         }
 
         impl Counters {
-            pub(crate) fn read(&self, store: &Store) -> Stats {
+            pub(crate) fn read(&self, store: &Store, places: &Places) -> Stats {
                 Stats {
                     $($name: self.$name.get(),)*
                     spared: store.spared(),
+                    overflows: places.overflows(),
                     circuit_open: store.circuit_open(),
                     backend: store.stats(),
                     near: NearStats::default(),

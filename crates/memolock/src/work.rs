@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use memolock_core::Mode;
 
 use crate::error::{BoxError, SharedError};
+use crate::nesting::{Place, within};
 use crate::{Computed, Lease};
 
 /// How work ended, without its type of error.
@@ -24,7 +25,12 @@ pub(crate) enum Ended<V> {
 pub(crate) trait Work<T> {
     const MODE: Mode;
 
-    fn compute(&mut self, lease: Lease) -> impl Future<Output = Ended<Computed<T>>>;
+    /// In a place, if it runs without a lease.
+    fn compute(
+        &mut self,
+        lease: Lease,
+        place: Option<Arc<Place>>,
+    ) -> impl Future<Output = Ended<Computed<T>>>;
     fn trigger(&mut self) -> impl Future<Output = Ended<()>>;
 }
 
@@ -53,7 +59,7 @@ impl<F> Trigger<F> {
 impl<T> Work<T> for Read {
     const MODE: Mode = Mode::Read;
 
-    async fn compute(&mut self, _: Lease) -> Ended<Computed<T>> {
+    async fn compute(&mut self, _: Lease, _: Option<Arc<Place>>) -> Ended<Computed<T>> {
         misfit()
     }
 
@@ -71,11 +77,11 @@ where
 {
     const MODE: Mode = Mode::Compute;
 
-    async fn compute(&mut self, lease: Lease) -> Ended<Computed<T>> {
+    async fn compute(&mut self, lease: Lease, place: Option<Arc<Place>>) -> Ended<Computed<T>> {
         let Some(compute) = self.0.take() else {
             return misfit();
         };
-        compute(lease).await
+        within(place, compute(lease)).await
     }
 
     async fn trigger(&mut self) -> Ended<()> {
@@ -90,12 +96,12 @@ where
 {
     const MODE: Mode = Mode::External;
 
-    async fn compute(&mut self, _: Lease) -> Ended<Computed<T>> {
+    async fn compute(&mut self, _: Lease, _: Option<Arc<Place>>) -> Ended<Computed<T>> {
         misfit()
     }
 
     async fn trigger(&mut self) -> Ended<()> {
-        (self.0)().await
+        within(None, (self.0)()).await
     }
 }
 

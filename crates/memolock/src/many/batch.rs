@@ -7,6 +7,7 @@ use std::sync::Arc;
 use memolock_core::Mode;
 
 use super::gatherer::{Gatherer, Replies};
+use crate::nesting::Place;
 use crate::work::{Ended, Work, misfit};
 use crate::{Computed, Lease};
 
@@ -18,7 +19,8 @@ pub(crate) struct Part<'a, T> {
 impl<T> Work<T> for Part<'_, T> {
     const MODE: Mode = Mode::Compute;
 
-    async fn compute(&mut self, lease: Lease) -> Ended<Computed<T>> {
+    // The place is that of the batch.
+    async fn compute(&mut self, lease: Lease, _: Option<Arc<Place>>) -> Ended<Computed<T>> {
         let ended = self.gatherer.compute(lease).await;
         ended.unwrap_or_else(misfit)
     }

@@ -15,6 +15,7 @@ use super::look::{Looked, look, read};
 use super::voyage::{board, run, travel};
 use crate::called::Called;
 use crate::hub::far;
+use crate::nesting::Nested;
 use crate::shared::Terms;
 use crate::work::{Ended, caught};
 use crate::{BoxError, Computed, Error, Lease, Memo, Memolock, Source};
@@ -158,6 +159,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
             }
         };
         let gatherer = Gatherer::new();
+        let nested = Nested::default();
         let mut tickets = Vec::new();
         for ((nth, key), looked) in keys.iter().zip(looked) {
             match looked {
@@ -171,7 +173,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
             let part = Part {
                 gatherer: &gatherer,
             };
-            let travel = travel(ticket, part, deadline, terms);
+            let travel = travel(ticket, part, deadline, terms, &nested);
             async move { (nth, travel.await) }
         });
         let timeouts = &shared.hub.counters.timeouts;
@@ -188,6 +190,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
             },
         )
         .await;
+        nested.ends().await;
         called
     }
 

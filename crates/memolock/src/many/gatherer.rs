@@ -12,9 +12,12 @@ use bytes::Bytes;
 use memolock_core::{
     Acquired, Attempt, BackendError, ErrorKind, Fulfilled, Fulfilment, Key, Operation, Token,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use crate::commands::{Commands, Found, Place, place};
+use crate::commands::{Commands, Found, place};
+use crate::nesting::Place;
+use crate::places::Places;
 use crate::work::Ended;
 use crate::{Computed, Lease};
 
@@ -22,7 +25,9 @@ use crate::{Computed, Lease};
 pub(crate) struct Gatherer<T> {
     asked: Mutex<Asked<T>>,
     /// The place of those that compute without a lease: one for all, since they compute together.
-    place: tokio::sync::Mutex<Weak<OwnedSemaphorePermit>>,
+    place: Mutex<Weak<Place>>,
+    /// One of them queues for it.
+    queue: tokio::sync::Mutex<()>,
 }
 
 struct Asked<T> {
@@ -79,7 +84,8 @@ impl<T> Gatherer<T> {
                 fulfils: Vec::new(),
                 computes: Vec::new(),
             }),
-            place: tokio::sync::Mutex::default(),
+            place: Mutex::default(),
+            queue: tokio::sync::Mutex::default(),
         }
     }
 
@@ -99,6 +105,12 @@ impl<T> Gatherer<T> {
     pub(crate) async fn compute(&self, lease: Lease) -> Option<Ended<Computed<T>>> {
         let answer = ask(&mut self.lock().computes, lease);
         answer.await.ok()
+    }
+
+    /// The place of those that compute without a lease, if there is one.
+    pub(crate) fn placed(&self) -> Option<Arc<Place>> {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.upgrade().filter(|place| place.is_kept())
     }
 
     fn lock(&self) -> MutexGuard<'_, Asked<T>> {
@@ -145,13 +157,15 @@ impl<T> Commands for Gatherer<T> {
             .unwrap_or_else(|_| left(Operation::Fulfil, key))
     }
 
-    async fn place(&self, local: &Arc<Semaphore>) -> Place {
-        let mut shared = self.place.lock().await;
-        if let Some(place) = shared.upgrade() {
-            return Some(place);
+    async fn place(&self, places: &Arc<Places>, timeout: Duration) -> Arc<Place> {
+        let since = Instant::now();
+        let _first = self.queue.lock().await;
+        if let Some(place) = self.placed() {
+            return place;
         }
-        let place = place(local).await;
-        *shared = place.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let place = place(places, since, timeout).await;
+        let mut shared = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        *shared = Arc::downgrade(&place);
         place
     }
 }
@@ -227,14 +241,21 @@ mod tests {
 
     #[tokio::test]
     async fn one_place_is_shared_and_given_back_with_the_last_who_has_it() {
-        let (gatherer, local) = (Gatherer::<u32>::new(), Arc::new(Semaphore::new(1)));
-        let (one, other) = (gatherer.place(&local).await, gatherer.place(&local).await);
-        assert!(one.is_some() && other.is_some());
-        assert_eq!(local.available_permits(), 0);
+        let (gatherer, places) = (Gatherer::<u32>::new(), Places::new(1));
+        let forever = Duration::MAX;
+        let one = gatherer.place(&places, forever).await;
+        let other = gatherer.place(&places, forever).await;
+        assert!(Arc::ptr_eq(&one, &other));
+        let is_free = || {
+            place(&places, Instant::now(), forever)
+                .now_or_never()
+                .is_some()
+        };
+        assert!(!is_free());
         drop(one);
-        assert_eq!(local.available_permits(), 0);
+        assert!(!is_free());
         drop(other);
-        assert_eq!(local.available_permits(), 1);
-        assert!(gatherer.place(&local).await.is_some());
+        assert!(is_free());
+        gatherer.place(&places, forever).await;
     }
 }

@@ -19,6 +19,7 @@ use crate::Lease;
 use crate::called::Called;
 use crate::crew::{Passenger, Pilot, Ride};
 use crate::driver;
+use crate::nesting::{Nested, within};
 use crate::shared::{Lane, Shared, Terms};
 use crate::store::Store;
 use crate::table::Boarding;
@@ -69,6 +70,7 @@ pub(crate) async fn travel<T, C>(
     part: Part<'_, T>,
     deadline: Instant,
     terms: Terms,
+    nested: &Nested,
 ) -> Called<T>
 where
     T: Send + Sync + 'static,
@@ -81,17 +83,20 @@ where
             let key = pilot.controls().flight.key().clone();
             (pilot, key)
         }
-        Ticket::Join(mut passenger, key) => match passenger.ride(deadline).await {
-            Ride::Settled(settled) => return Called::settled(settled, || key),
-            Ride::TimedOut => return Called::TimedOut(key, Phase::Waiting, terms.wait_timeout),
-            Ride::Seat(mut pilot) => {
-                pilot.adopt(Mode::Compute);
-                (pilot, key)
+        Ticket::Join(mut passenger, key) => {
+            nested.waits();
+            match passenger.ride(deadline).await {
+                Ride::Settled(settled) => return Called::settled(settled, || key),
+                Ride::TimedOut => return Called::TimedOut(key, Phase::Waiting, terms.wait_timeout),
+                Ride::Seat(mut pilot) => {
+                    pilot.adopt(Mode::Compute);
+                    (pilot, key)
+                }
             }
-        },
+        }
     };
     let gatherer = part.gatherer;
-    match driver::fly(pilot, part, gatherer, deadline, terms.ttl).await {
+    match driver::fly(pilot, part, gatherer, deadline, terms, nested).await {
         Ok(settled) => Called::settled(settled, || key),
         Err(phase) => Called::TimedOut(key, phase, terms.wait_timeout),
     }
@@ -134,7 +139,7 @@ pub(crate) async fn run<T, F, R, Fut, N>(
             errands.extend(
                 asked
                     .into_iter()
-                    .map(|errand| send(errand, store, &compute)),
+                    .map(|errand| send(errand, gatherer, store, &compute)),
             );
             let mut computed = false;
             while let Poll::Ready(Some(kind)) = errands.poll_next_unpin(cx) {
@@ -155,7 +160,12 @@ pub(crate) async fn run<T, F, R, Fut, N>(
 }
 
 /// Carries out an errand, and answers all who asked.
-async fn send<T, R, Fut>(errand: Errand<T>, store: &Store, compute: &R) -> Kind
+async fn send<T, R, Fut>(
+    errand: Errand<T>,
+    gatherer: &Gatherer<T>,
+    store: &Store,
+    compute: &R,
+) -> Kind
 where
     R: Fn(Vec<Lease>) -> Fut,
     Fut: Future<Output = Ended<Values<T>>>,
@@ -169,7 +179,9 @@ where
             replies.answer(store.fulfil_many(&asked).await);
         }
         Errand::Compute(Questions { asked, replies }) => {
-            let ended = compute(asked.clone()).await;
+            let local = asked.iter().any(Lease::is_local);
+            let place = local.then(|| gatherer.placed()).flatten();
+            let ended = within(place, compute(asked.clone())).await;
             share(&asked, ended, replies);
             return Kind::Compute;
         }
