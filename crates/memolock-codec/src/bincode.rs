@@ -51,6 +51,10 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Bincode {
     fn name(&self) -> &'static str {
         NAME
     }
+
+    fn difference(&self, left: &T, right: &T) -> Option<String> {
+        crate::same::difference(left, right)
+    }
 }
 
 fn decode_detail(error: &DecodeError) -> &'static str {

@@ -157,6 +157,10 @@ impl<T, C: Codec<T>> Codec<T> for Compressed<C> {
     fn name(&self) -> &'static str {
         self.codec.name()
     }
+
+    fn difference(&self, left: &T, right: &T) -> Option<String> {
+        self.codec.difference(left, right)
+    }
 }
 
 /// The length that a header claims, if it is allowed and if `most` bytes can come out of the input at all.

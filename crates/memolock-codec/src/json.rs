@@ -33,6 +33,10 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     fn name(&self) -> &'static str {
         NAME
     }
+
+    fn difference(&self, left: &T, right: &T) -> Option<String> {
+        crate::same::difference(left, right)
+    }
 }
 
 /// Where the bytes stop making sense, and why, as far as that can be said without quoting them.

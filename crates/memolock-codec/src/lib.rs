@@ -71,12 +71,7 @@ mod bincode;
 mod codec;
 #[cfg(any(feature = "lz4", feature = "zstd"))]
 mod compressed;
-#[cfg(any(
-    feature = "json",
-    feature = "msgpack",
-    feature = "postcard",
-    feature = "bincode"
-))]
+#[cfg(feature = "serde")]
 mod detail;
 mod error;
 #[cfg(any(feature = "msgpack", feature = "postcard", feature = "bincode"))]
@@ -88,12 +83,14 @@ mod msgpack;
 #[cfg(feature = "postcard")]
 mod postcard;
 mod raw;
+#[cfg(feature = "serde")]
+mod same;
 mod text;
 mod versioned;
 
 #[cfg(feature = "bincode")]
 pub use bincode::Bincode;
-pub use codec::Codec;
+pub use codec::{Codec, check_round_trip};
 #[cfg(any(feature = "lz4", feature = "zstd"))]
 pub use compressed::{Algorithm, Compressed};
 pub use error::{CodecError, CodecErrorKind, MAX_DETAIL_BYTES};

@@ -49,6 +49,10 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for MsgPack {
     fn name(&self) -> &'static str {
         NAME
     }
+
+    fn difference(&self, left: &T, right: &T) -> Option<String> {
+        crate::same::difference(left, right)
+    }
 }
 
 fn decode_detail(error: &DecodeError) -> String {

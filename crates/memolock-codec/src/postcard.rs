@@ -50,6 +50,10 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Postcard {
     fn name(&self) -> &'static str {
         NAME
     }
+
+    fn difference(&self, left: &T, right: &T) -> Option<String> {
+        crate::same::difference(left, right)
+    }
 }
 
 fn decode_detail(error: &Trouble) -> &'static str {

@@ -85,6 +85,10 @@ impl<T, C: Codec<T>> Codec<T> for Versioned<C> {
     fn name(&self) -> &'static str {
         self.codec.name()
     }
+
+    fn difference(&self, left: &T, right: &T) -> Option<String> {
+        self.codec.difference(left, right)
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use memolock_core::{
 };
 use tokio::runtime::Handle;
 
+use crate::codec_check::CodecCheck;
 use crate::hub::Hub;
 use crate::near::Near;
 use crate::remembered::{self, Limits, Remembered};
@@ -28,6 +29,7 @@ pub struct Builder<T, C = DefaultCodec> {
     tag: String,
     backend: Arc<dyn Backend>,
     codec: C,
+    check_codec: bool,
     layout: Option<Layout>,
     notifications: Notifications,
     ttl: Duration,
@@ -48,6 +50,7 @@ impl<T> Builder<T> {
             tag,
             backend,
             codec: DefaultCodec::default(),
+            check_codec: cfg!(debug_assertions),
             layout: None,
             notifications: Notifications::default(),
             ttl: Duration::from_secs(60),
@@ -69,6 +72,7 @@ impl<T, C> Builder<T, C> {
     pub fn codec<D>(self, codec: D) -> Builder<T, D> {
         Builder {
             codec,
+            check_codec: self.check_codec,
             tag: self.tag,
             backend: self.backend,
             layout: self.layout,
@@ -84,6 +88,18 @@ impl<T, C> Builder<T, C> {
             entropy: self.entropy,
             values: PhantomData,
         }
+    }
+
+    /// Whether each value that is encoded is decoded again and compared with what it was. Some formats write values that they
+    /// cannot read, or that come back as something else: [`Codec::difference`] says what is compared, and the
+    /// README of `memolock-codec` has a table of them. The first value that does not come back is logged as a
+    /// WARN, and later ones are not checked. The check refuses no value. Values above 1 MiB are not checked.
+    ///
+    /// Default: on in builds with debug assertions, off in others, because it costs a decoding of each
+    /// value that is stored.
+    pub fn check_codec(mut self, on: bool) -> Self {
+        self.check_codec = on;
+        self
     }
 
     /// How long values are kept. Default: 60 s, because a cache that forgets is safer than one that
@@ -250,7 +266,14 @@ impl<T, C> Builder<T, C> {
         };
         let remembered = serves.then(|| Remembered::new(self.stale));
         let near = self.near.map(|near| Arc::new(Near::new(near)));
-        let shared = Shared::new(hub, self.codec, terms, remembered, near);
+        let shared = Shared::new(
+            hub,
+            self.codec,
+            CodecCheck::new(self.check_codec),
+            terms,
+            remembered,
+            near,
+        );
         Ok(Memolock::assemble(shared))
     }
 

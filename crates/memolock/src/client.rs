@@ -230,7 +230,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
             ));
         }
         let key = self.key(id)?;
-        let bytes = match encoded(&self.shared.codec, value) {
+        let bytes = match encoded(&self.shared, &key, value) {
             Ok(bytes) => bytes,
             Err(error) => return Err(Error::Codec { key, error }),
         };

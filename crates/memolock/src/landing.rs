@@ -36,7 +36,7 @@ where
             if !computed.store || ttl.is_zero() {
                 return Completion::Unstored;
             }
-            match encoded(&shared.codec, &value) {
+            match encoded(shared, key, &value) {
                 Ok(value) => Completion::Value { value, ttl },
                 Err(error) => {
                     counters.unstored.add();
@@ -153,9 +153,16 @@ fn stored(hub: &Hub, key: &Key, storage: &Storage) {
 }
 
 /// A codec is the user's code: its panic must not make every joined caller run into it in turn.
-pub(crate) fn encoded<T, C: Codec<T>>(codec: &C, value: &T) -> Result<Bytes, CodecError> {
+pub(crate) fn encoded<T, C: Codec<T>>(
+    shared: &Shared<T, C>,
+    key: &Key,
+    value: &T,
+) -> Result<Bytes, CodecError> {
+    let codec = &shared.codec;
     let encoded = catch_unwind(AssertUnwindSafe(|| codec.encode(value)));
-    encoded.unwrap_or_else(|_| Err(CodecError::encode(codec.name(), "it panicked")))
+    let bytes = encoded.unwrap_or_else(|_| Err(CodecError::encode(codec.name(), "it panicked")))?;
+    shared.codec_check.look(key, codec, value, &bytes);
+    Ok(bytes)
 }
 
 pub(crate) fn decoded<T, C: Codec<T>>(codec: &C, bytes: &Bytes) -> Result<T, CodecError> {

@@ -37,6 +37,7 @@ mod breaker;
 mod builder;
 mod called;
 mod client;
+mod codec_check;
 mod commands;
 mod computed;
 mod crew;

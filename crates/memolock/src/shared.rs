@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use memolock_core::Key;
 
+use crate::codec_check::CodecCheck;
 use crate::driver;
 use crate::flight::{Flight, Left};
 use crate::hub::Hub;
@@ -17,6 +18,7 @@ use crate::table::Table;
 pub(crate) struct Shared<T, C> {
     pub(crate) hub: Arc<Hub>,
     pub(crate) codec: C,
+    pub(crate) codec_check: CodecCheck,
     pub(crate) terms: Terms,
     /// What is served while the store is failing, if anything is.
     pub(crate) remembered: Option<Remembered<T>>,
@@ -46,6 +48,7 @@ impl<T, C> Shared<T, C> {
     pub(crate) fn new(
         hub: Arc<Hub>,
         codec: C,
+        codec_check: CodecCheck,
         terms: Terms,
         remembered: Option<Remembered<T>>,
         near: Option<Arc<Near<T>>>,
@@ -53,6 +56,7 @@ impl<T, C> Shared<T, C> {
         Self {
             hub,
             codec,
+            codec_check,
             terms,
             remembered,
             retirements: AtomicU64::new(0),

@@ -13,4 +13,5 @@ mod common;
 mod depth;
 mod golden;
 mod hostile;
+mod losses;
 mod round_trips;
