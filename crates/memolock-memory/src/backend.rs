@@ -13,7 +13,7 @@ use memolock_core::{
 };
 
 use crate::store::{Full, Store, Usage};
-use crate::{Clock, MemoryBuilder, SystemClock};
+use crate::{Clock, MemoryBuilder, TokioClock};
 
 /// A store of values and leases in this process's memory. Cheap to clone; clones share the store.
 ///
@@ -58,9 +58,7 @@ impl MemoryBackend {
                 store: Mutex::new(Some(Store::new(capacity))),
                 board: Arc::new(Switchboard::new()),
                 trackers: Arc::new(TrackingBoard::new()),
-                clock: builder
-                    .clock
-                    .unwrap_or_else(|| Arc::new(SystemClock::new())),
+                clock: builder.clock.unwrap_or_else(|| Arc::new(TokioClock::new())),
                 capacity,
                 commands: AtomicU64::new(0),
             }),

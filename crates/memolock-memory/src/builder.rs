@@ -25,7 +25,7 @@ impl MemoryBuilder {
     pub(crate) fn new() -> Self {
         Self {
             capacity_bytes: DEFAULT_CAPACITY_BYTES,
-            // Not yet a system clock: where there is none, asking for it would panic.
+            // Not yet a clock: where the system has none, asking for it would panic.
             clock: None,
         }
     }
@@ -42,8 +42,9 @@ impl MemoryBuilder {
         self
     }
 
-    /// Where the time comes from. Default: a [`SystemClock`](crate::SystemClock); tests use a
-    /// [`ManualClock`](crate::ManualClock).
+    /// Where the time comes from. Default: a [`TokioClock`](crate::TokioClock), so that tests with paused time
+    /// (`start_paused`) move TTLs and leases. [`ManualClock`](crate::ManualClock) is for tests that move the store's
+    /// time alone, [`SystemClock`](crate::SystemClock) for those whose paused time is not to move it.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self

@@ -1,4 +1,4 @@
-//! Clocks: the system's, and one that tests turn by hand.
+//! Clocks: tokio's, the system's, and one that tests turn by hand.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,7 +27,40 @@ impl<F: Fn() -> Timestamp + Send + Sync + 'static> Clock for F {
     }
 }
 
-/// The operating system's monotonic clock. Its origin is when it was made.
+/// The clock of `tokio::time`: what sleeps and time-outs of the same test go by. Its origin is when it was made.
+///
+/// It is the operating system's monotonic clock, unless a runtime's time is paused
+/// (`tokio::time::pause`, `#[tokio::test(start_paused = true)]`): then values and leases expire as that time moves.
+/// It works without a runtime too, where it is the operating system's. A store that is used from within and from
+/// without a runtime whose time is paused sees two times: what it holds then lives until the later one.
+#[derive(Debug, Clone)]
+pub struct TokioClock {
+    origin: tokio::time::Instant,
+}
+
+impl TokioClock {
+    /// A clock that begins at zero now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            origin: tokio::time::Instant::now(),
+        }
+    }
+}
+
+impl Default for TokioClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_origin(self.origin.elapsed())
+    }
+}
+
+/// The operating system's monotonic clock, whatever tokio's says. Its origin is when it was made.
 #[derive(Debug, Clone)]
 pub struct SystemClock {
     origin: Instant,
@@ -107,6 +140,22 @@ mod tests {
         assert_eq!(other.now().since_origin(), Duration::from_secs(3));
         clock.advance_to(Timestamp::from_origin(Duration::from_secs(9)));
         assert_eq!(other.now().since_origin(), Duration::from_secs(9));
+    }
+
+    #[test]
+    fn tokios_clock_works_without_a_runtime() {
+        let clock = TokioClock::new();
+        let before = clock.now();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(clock.now() > before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokios_clock_moves_with_paused_time_and_the_system_clock_does_not() {
+        let (tokios, systems) = (TokioClock::new(), SystemClock::new());
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_eq!(tokios.now().since_origin(), Duration::from_secs(3600));
+        assert!(systems.now().since_origin() < Duration::from_secs(1800));
     }
 
     #[test]

@@ -57,7 +57,7 @@ mod values;
 
 pub use backend::MemoryBackend;
 pub use builder::{DEFAULT_CAPACITY_BYTES, ENTRY_OVERHEAD_BYTES, MemoryBuilder};
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, TokioClock};
 pub use store::Usage;
 
 /// The README's example is a test too.

@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use common::{LEASE, OURS, THEIRS, TTL, backend, bytes, held, key, ok, take};
 use memolock_core::{Backend, Fulfilled, MAX_TTL, PutMode, Renewal, Token};
+use memolock_memory::MemoryBackend;
 
 const INSTANT: Duration = Duration::from_nanos(1);
+
+/// The step of tokio's timers.
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 #[test]
 fn a_value_ends_exactly_after_its_ttl() {
@@ -120,4 +124,24 @@ fn renewals_leave_nothing_behind() {
     clock.advance(LEASE);
     ok(backend.get(&key("k")));
     assert_eq!(backend.usage(), Default::default());
+}
+
+/// The default clock is tokio's: a test that pauses its time moves TTLs and leases by it.
+#[tokio::test(start_paused = true)]
+async fn paused_time_moves_ttls_and_leases() {
+    let backend = MemoryBackend::new();
+    take(&backend, &key("k"), OURS);
+    tokio::time::sleep(LEASE - MILLISECOND).await;
+    assert_eq!(
+        ok(backend.acquire(&key("k"), THEIRS, LEASE)),
+        held(MILLISECOND)
+    );
+    tokio::time::sleep(MILLISECOND).await;
+    take(&backend, &key("k"), THEIRS);
+    let stored = ok(backend.fulfil(&key("k"), THEIRS, bytes("v"), TTL));
+    assert_eq!(stored, Fulfilled::Stored);
+    tokio::time::advance(TTL - MILLISECOND).await;
+    assert_eq!(ok(backend.get(&key("k"))), Some(bytes("v")));
+    tokio::time::advance(MILLISECOND).await;
+    assert_eq!(ok(backend.get(&key("k"))), None);
 }

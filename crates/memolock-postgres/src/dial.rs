@@ -15,6 +15,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::fault;
+use crate::paused::RealTime;
 use crate::statements::Statements;
 use crate::table::{Table, channels};
 
@@ -87,6 +88,7 @@ impl Dialer {
     }
 
     async fn bounded<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let _real = RealTime::hold(self.connect_timeout);
         let outcome = match tokio::time::timeout(self.connect_timeout, work).await {
             Ok(outcome) => outcome,
             Err(_) => {

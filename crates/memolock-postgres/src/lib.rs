@@ -57,6 +57,7 @@ mod builder;
 mod dial;
 mod error;
 mod link;
+mod paused;
 mod payload;
 mod routes;
 mod rows;

@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 
 use crate::dial::{Dialer, Line, Wire};
 use crate::error::fault;
+use crate::paused::late;
 use crate::session::Session;
 use crate::statements::Verb;
 
@@ -109,7 +110,7 @@ impl Link {
             None => Fault::still_connecting(),
             Some(_) => {
                 self.shared.doubt.notify_one();
-                Fault::late(self.bound)
+                late(self.bound)
             }
         }
     }

@@ -7,6 +7,7 @@ use memolock_core::redis::sentinel::Place;
 use memolock_core::redis::{Address, Fault};
 
 use crate::client::{Client, Ends, Purpose};
+use crate::paused::RealTime;
 use crate::site::{NameWatch, Site};
 
 /// Makes connections for one purpose.
@@ -92,6 +93,7 @@ impl<C: Client> Dialer<C> {
         connecting: impl Future<Output = Result<Line<C>, Fault>>,
     ) -> Result<Line<C>, Fault> {
         let bound = self.site.options.connect_timeout;
+        let _real = RealTime::hold(bound);
         match tokio::time::timeout(bound, connecting).await {
             Ok(outcome) => outcome,
             Err(_) => {

@@ -16,6 +16,7 @@ use memolock_core::{
 use crate::cluster::Request;
 use crate::counters::Counters;
 use crate::link::Doubt;
+use crate::paused::RealTime;
 use crate::repeats::{Repeated, Repeater, Repeats, Storing};
 use crate::road::Road;
 use crate::site::Site;
@@ -66,6 +67,8 @@ impl<R: Road> Server<R> {
     /// Waits until the first attempt to connect has ended, which is bounded by itself, and sees whether the server
     /// is of use.
     pub(crate) async fn ready(&self) -> Result<(), BackendError> {
+        let options = &self.site.options;
+        let _real = RealTime::hold(options.connect_timeout + options.command_timeout);
         if let Some(trunk) = self.road.trunk() {
             let first = trunk.link().first_attempt().await;
             first.map_err(|fault| fault.outward(Operation::Connect))?;

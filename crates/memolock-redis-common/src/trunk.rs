@@ -11,6 +11,7 @@ use crate::client::{Client, Ends, Purpose};
 use crate::counters::Counters;
 use crate::dial::Line;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
+use crate::paused::late;
 use crate::site::Site;
 
 /// How long a command that met a dead connection waits for the link's task to notice. It takes
@@ -116,7 +117,7 @@ impl<C: Client> Trunk<C> {
     #[must_use]
     pub fn late(&self) -> Fault {
         self.doubts.iter().for_each(Doubt::raise);
-        Fault::late(self.bound)
+        late(self.bound)
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use deadpool_redis::{Connection, Pool, PoolError};
 use memolock_core::redis::{Call, Fault, Options, Reply};
 use memolock_core::{ErrorKind, Key};
-use memolock_redis_common::{Counters, Dialer, Doubt};
+use memolock_redis_common::{Counters, Dialer, Doubt, late};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Value};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -156,7 +156,7 @@ impl Pooled {
             drop(turns);
             reply.unwrap_or_else(|| {
                 doubt.raise();
-                Err(Fault::late(bound))
+                Err(late(bound))
             })
         };
         // It fails only when the runtime is shutting down.
@@ -211,7 +211,7 @@ impl Pooled {
             return Fault::new(ErrorKind::Refused, detail);
         }
         self.doubt.raise();
-        Fault::late(self.bound)
+        late(self.bound)
     }
 }
 

@@ -4,5 +4,6 @@
 
 mod common;
 mod outages;
+mod paused;
 mod roles;
 mod tables;

@@ -24,6 +24,7 @@ use super::node::{Node, Opener, Request};
 use super::shared::{Shared, State};
 use super::spread;
 use super::union::Union;
+use crate::paused::RealTime;
 use crate::repeats::{Repeats, Storing};
 
 /// A cluster as a [`Backend`]. Cheap to clone; with the last clone the nodes and the task end.
@@ -76,6 +77,7 @@ impl<O: Opener> Cluster<O> {
     /// # Errors
     /// Why nobody would; [`Unsupported`](memolock_core::ErrorKind::Unsupported) without scripts.
     pub async fn ready(&self) -> Result<(), BackendError> {
+        let _real = RealTime::hold(4 * self.shared().bound);
         let mut news = self.shared().news();
         // It only ends early with the sender, which we hold ourselves.
         let _ = news

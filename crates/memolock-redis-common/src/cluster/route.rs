@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::atlas::{Owner, Post};
 use super::node::{Node, Opener, Request};
 use super::shared::{Shared, State};
+use crate::paused::late;
 
 impl<O: Opener> Shared<O> {
     /// Sends it to who serves the slot and follows redirections, all within the bound of a command. What was sent and
@@ -83,7 +84,7 @@ impl<O: Opener> Shared<O> {
             match timeout_at(deadline, post.node.ask(request, asking)).await {
                 Ok(Ok(reply)) => return Ok(reply),
                 Ok(Err(fault)) => told = Some((post, fault)),
-                Err(_) => return Err(self.placed(Fault::late(self.bound), &post.place)),
+                Err(_) => return Err(self.placed(late(self.bound), &post.place)),
             }
         }
     }
