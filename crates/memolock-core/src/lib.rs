@@ -52,6 +52,7 @@
 //! assert_eq!(machine.output(), Output::Rest);
 //! ```
 
+mod alias;
 mod backend;
 pub mod connection;
 mod error;

@@ -18,10 +18,15 @@ use crate::near::Near;
 use crate::remembered::{self, Limits, Remembered};
 use crate::shared::{Shared, Terms};
 use crate::store::Store;
+use crate::tags;
+use crate::undecodable::{UndecodablePolicy, Unreadable};
 use crate::{CircuitBreaker, DefaultCodec, Error, Memolock, NearCache, OsEntropy};
 
 /// Below this a lease is lost to an ordinary pause of a process.
 const SHORTEST_LEASE: Duration = Duration::from_millis(50);
+
+/// The shortest time that a store keeps anything.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Settings of a [`Memolock`]; from [`Memolock::builder`].
 #[must_use = "a builder does nothing until it is built"]
@@ -39,6 +44,7 @@ pub struct Builder<T, C = DefaultCodec> {
     local_computes: usize,
     breaker: CircuitBreaker,
     stale: Limits,
+    undecodable: UndecodablePolicy,
     near: Option<NearCache<T>>,
     entropy: Box<dyn Entropy + Send>,
     values: PhantomData<fn() -> T>,
@@ -60,6 +66,7 @@ impl<T> Builder<T> {
             local_computes: 64,
             breaker: CircuitBreaker::new(),
             stale: remembered::DEFAULT,
+            undecodable: UndecodablePolicy::default(),
             near: None,
             entropy: Box::new(OsEntropy),
             values: PhantomData,
@@ -84,6 +91,7 @@ impl<T, C> Builder<T, C> {
             local_computes: self.local_computes,
             breaker: self.breaker,
             stale: self.stale,
+            undecodable: self.undecodable,
             near: self.near,
             entropy: self.entropy,
             values: PhantomData,
@@ -110,7 +118,7 @@ impl<T, C> Builder<T, C> {
     }
 
     /// How long a call waits for anything but its own compute. Default: 30 s, below the usual time-out
-    /// of an HTTP gateway.
+    /// of an HTTP gateway. At least 1 ms: a call that waits shorter finds nothing in a store across a network.
     pub fn wait_timeout(mut self, wait_timeout: Duration) -> Self {
         self.wait_timeout = wait_timeout;
         self
@@ -140,6 +148,19 @@ impl<T, C> Builder<T, C> {
     /// What calls do when the store is failing. Default: [`OutagePolicy::Compute`].
     pub fn on_outage(mut self, policy: OutagePolicy) -> Self {
         self.policy.outage = policy;
+        self
+    }
+
+    /// What calls do when a stored value cannot be decoded, because another program wrote it, or a release with another
+    /// type. Default: [`UndecodablePolicy::Recompute`]. Counted in [`Stats::undecodable`](crate::Stats::undecodable) and
+    /// logged once a minute for a tag, by either policy.
+    ///
+    /// A call computes once at most, so a codec that cannot read what it wrote itself costs one compute a call, and no
+    /// loop. In [`or_external`](crate::Entry::or_external), bytes that the program stores and that cannot be decoded are
+    /// the error of the call. A backend without [`Backend::acquire_over`] cannot replace what is stored: its callers get
+    /// an error.
+    pub fn on_undecodable(mut self, policy: UndecodablePolicy) -> Self {
+        self.undecodable = policy;
         self
     }
 
@@ -250,6 +271,7 @@ impl<T, C> Builder<T, C> {
             (*self.backend).check(&space).await?;
         }
         self.backend.introduce(space.tag());
+        let unreadable = Unreadable::new(self.undecodable, tags::enter(&space));
         let serves = self.policy.outage == OutagePolicy::Serve;
         let hub = Hub::new(
             Store::new(self.backend, self.breaker),
@@ -271,6 +293,7 @@ impl<T, C> Builder<T, C> {
             self.codec,
             CodecCheck::new(self.check_codec),
             terms,
+            unreadable,
             remembered,
             near,
         );
@@ -279,12 +302,15 @@ impl<T, C> Builder<T, C> {
 
     fn check(&self) -> Result<(), Error> {
         let refuse = |what: String| Err(Error::Config(what));
-        if self.ttl < Duration::from_millis(1) {
-            return refuse(format!("a TTL of {:?}: at least 1 ms", self.ttl));
-        }
-        if self.policy.lease < SHORTEST_LEASE {
-            let lease = self.policy.lease;
-            return refuse(format!("a lease of {lease:?}: at least {SHORTEST_LEASE:?}"));
+        let least = [
+            ("ttl", self.ttl, SHORTEST),
+            ("wait_timeout", self.wait_timeout, SHORTEST),
+            ("lease", self.policy.lease, SHORTEST_LEASE),
+        ];
+        for (name, given, least) in least {
+            if given < least {
+                return refuse(format!("{name} is {given:?}: at least {least:?}"));
+            }
         }
         if let Err(what) = self.breaker.check() {
             return refuse(what);
@@ -295,7 +321,7 @@ impl<T, C> Builder<T, C> {
         let most = tokio::sync::Semaphore::MAX_PERMITS;
         if !(1..=most).contains(&self.local_computes) {
             let given = self.local_computes;
-            return refuse(format!("{given} local computes: between 1 and {most}"));
+            return refuse(format!("local_computes is {given}: between 1 and {most}"));
         }
         Ok(())
     }

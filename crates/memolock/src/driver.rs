@@ -36,6 +36,7 @@ use crate::landing::{completion, settle};
 use crate::nesting::{Nested, Place};
 use crate::settled::{Product, Settled};
 use crate::shared::{Shared, Terms};
+use crate::sieve::Heard;
 use crate::work::{Ended, Work};
 
 /// After so many turns of waiting without a rest others have theirs.
@@ -136,7 +137,7 @@ where
     engine.handle(&shared.hub, flight.key(), input);
 }
 
-/// What a probe found: a value of another version counts as none.
+/// What a probe found: what is passed over counts as none.
 fn probed<T, C>(
     shared: &Shared<T, C>,
     key: &Key,
@@ -147,11 +148,13 @@ where
     T: Send + Sync + 'static,
     C: Codec<T>,
 {
-    if matches!(&reply, Ok(Some(value)) if !passes(shared, key, engine, value)) {
+    if matches!(&reply, Ok(Some(value)) if !engine.sieve().passes(shared, key, value)) {
         reply = Ok(None);
     }
     match &reply {
-        Ok(Some(_)) => shared.hub.counters.hits.add(),
+        Ok(Some(_)) if engine.sieve().has_value() => shared.hub.counters.hits.add(),
+        // The error of the call.
+        Ok(Some(_)) => {}
         Ok(None) => shared.hub.counters.misses.add(),
         Err(_) => {}
     }
@@ -209,14 +212,18 @@ where
             }
         }
         Output::Listen => match engine.listen(hub).await {
-            Input::Heard(Event::Message(Message::Value(value)))
-                if !passes(shared, key, engine, &value) =>
-            {
-                Input::Heard(Event::Message(Message::Notice(Notice::Released)))
-            }
-            input @ Input::Heard(Event::Message(Message::Value(_))) => {
-                engine.notes().heard();
-                input
+            Input::Heard(Event::Message(Message::Value(value))) => {
+                match engine.sieve().hears(shared, key, &value) {
+                    Heard::Value => {
+                        engine.notes().heard();
+                        Input::Heard(Event::Message(Message::Value(value)))
+                    }
+                    Heard::Released => {
+                        Input::Heard(Event::Message(Message::Notice(Notice::Released)))
+                    }
+                    // As after a gap: what is known of a holder stays known.
+                    Heard::Unclear => Input::Heard(Event::Resumed),
+                }
             }
             input @ Input::Heard(Event::Message(Message::Notice(Notice::Invalidated))) => {
                 shared.forget(key.id());
@@ -242,7 +249,10 @@ where
         Output::Trigger => {
             hub.counters.computes.add();
             match work.trigger().await {
-                Ended::Ok(()) => Input::Triggered(Ok(())),
+                Ended::Ok(()) => {
+                    engine.sieve().triggered();
+                    Input::Triggered(Ok(()))
+                }
                 Ended::Failed { error, message } => {
                     hub.counters.failures.add();
                     let told = message.to_string();
@@ -286,8 +296,8 @@ async fn probe<T, C, R: Commands>(
     Ok(found.map(|(value, _)| value))
 }
 
-/// Tries for the lease; over a value of another version, if one was found. Such a value that has come
-/// since is found here, and the try repeated over that one.
+/// Tries for the lease; over bytes that were passed over, if there were any. Others of the kind that have come
+/// since are found here, and the try repeated over those.
 async fn acquire<T, C, R>(
     shared: &Shared<T, C>,
     key: &Key,
@@ -303,35 +313,21 @@ where
 {
     let store = &*shared.hub.store;
     loop {
-        let stale = engine.sieve().stale().cloned();
+        let passed_over = engine.sieve().passed_over().cloned();
         engine.notes().found(shared.ticket(key.id()), None);
-        let reply = match &stale {
+        let reply = match &passed_over {
             None => commands.acquire(key, token, lease).await,
-            Some(stale) => store.acquire_over(key, token, lease, stale).await,
+            Some(bytes) => store.acquire_over(key, token, lease, bytes).await,
         };
         match reply {
             // The very value that it was to be acquired over: this backend cannot, and callers get the error.
-            Ok(Acquired::Value(value)) if stale.as_ref() == Some(&value) => {
+            Ok(Acquired::Value(value)) if passed_over.as_ref() == Some(&value) => {
                 return Ok(Acquired::Value(value));
             }
-            Ok(Acquired::Value(value)) if !passes(shared, key, engine, &value) => {}
+            Ok(Acquired::Value(value)) if !engine.sieve().passes(shared, key, &value) => {}
             reply => return reply,
         }
     }
-}
-
-/// Whether what was found is a value to this memolock, and not one of another version.
-fn passes<T, C>(shared: &Shared<T, C>, key: &Key, engine: &mut Engine<T>, value: &Bytes) -> bool
-where
-    T: Send + Sync + 'static,
-    C: Codec<T>,
-{
-    let passes = engine.sieve().passes(&shared.codec, value);
-    if !passes {
-        shared.hub.counters.stale.add();
-        tracing::debug!(%key, "a value of another version is taken for none");
-    }
-    passes
 }
 
 /// Carries out what remains when callers are gone or have their answer: a value to store, a lease to

@@ -13,10 +13,10 @@ use crate::commands::{Commands, Found};
 use crate::crew::Pilot;
 use crate::driver;
 use crate::hub::until;
-use crate::landing::decoded;
 use crate::near::{Claim, Ticket};
 use crate::settled::Settled;
 use crate::shared::Shared;
+use crate::sieve::Judged;
 
 /// What a look came to.
 pub(crate) enum Glance<'s, T: Send + Sync + 'static, C> {
@@ -50,7 +50,7 @@ where
         Ok(Some((bytes, remaining))) => {
             match hit(shared, flight.key(), &bytes, ticket, remaining) {
                 Some(settled) => return Ok(Glance::Over(pilot.land(settled))),
-                // Of another version: the driver's sieve knows what to do with it.
+                // Passed over: the driver's sieve knows what to do with it.
                 None => Ok(Some(bytes)),
             }
         }
@@ -72,7 +72,7 @@ async fn ask<R: Commands>(commands: &R, key: &Key, timed: bool) -> Result<Found,
     Ok(commands.get(key).await?.map(|value| (value, None)))
 }
 
-/// What callers get of a value that was found; none if it is of another version.
+/// What callers get of a value that was found; none if it is passed over.
 fn hit<T, C>(
     shared: &Shared<T, C>,
     key: &Key,
@@ -84,8 +84,9 @@ where
     T: Send + Sync + 'static,
     C: Codec<T>,
 {
-    let settled = match decoded(&shared.codec, bytes) {
-        Ok(value) => {
+    let settled = match shared.judge(bytes) {
+        Judged::Value(value) => {
+            shared.hub.counters.hits.add();
             let value = Arc::new(value);
             shared.remember(key, &value);
             let claim = ticket.map(|ticket| Claim::Found(ticket, remaining));
@@ -93,10 +94,13 @@ where
             let source = Source::Hit;
             Settled::Value { value, source }
         }
-        Err(error) if error.is_miss() => return None,
-        Err(error) => Settled::Codec(error),
+        // The sieve counts it.
+        Judged::PassedOver(_) => return None,
+        Judged::Error(error) => {
+            shared.note_unread(key, &error);
+            Settled::Codec(error)
+        }
     };
-    shared.hub.counters.hits.add();
     shared.hub.in_order();
     tracing::debug!(%key, from = "probing", to = "settled", "transition");
     Some(settled)

@@ -74,13 +74,13 @@ where
             hub.in_order();
             let source = match origin {
                 Origin::Hit => Source::Hit,
-                Origin::Awaited => {
-                    counters.awaited.add();
-                    Source::Awaited
-                }
+                Origin::Awaited => Source::Awaited,
             };
             match engine.sieve().value(&shared.codec, &value) {
                 Ok(value) => {
+                    if source == Source::Awaited {
+                        counters.awaited.add();
+                    }
                     let value = Arc::new(value);
                     shared.remember(key, &value);
                     shared.keep(key, &value, claim);

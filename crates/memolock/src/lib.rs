@@ -67,6 +67,8 @@ mod stats;
 mod store;
 mod sync;
 mod table;
+mod tags;
+mod undecodable;
 mod watch;
 mod work;
 
@@ -82,6 +84,7 @@ pub use many::{Entries, Many};
 pub use memo::{Memo, Source};
 pub use near::{Coherence, NearCache, NearStats};
 pub use stats::Stats;
+pub use undecodable::UndecodablePolicy;
 
 /// The codec of a memolock that was not given one.
 #[cfg(feature = "json")]

@@ -13,6 +13,7 @@ use crate::hub::Hub;
 use crate::near::{Claim, Near, Ticket};
 use crate::remembered::Remembered;
 use crate::table::Table;
+use crate::undecodable::Unreadable;
 
 /// What clones share.
 pub(crate) struct Shared<T, C> {
@@ -20,6 +21,7 @@ pub(crate) struct Shared<T, C> {
     pub(crate) codec: C,
     pub(crate) codec_check: CodecCheck,
     pub(crate) terms: Terms,
+    pub(crate) unreadable: Unreadable,
     /// What is served while the store is failing, if anything is.
     pub(crate) remembered: Option<Remembered<T>>,
     /// How often anything was put or invalidated here, counted before it is forgotten.
@@ -50,6 +52,7 @@ impl<T, C> Shared<T, C> {
         codec: C,
         codec_check: CodecCheck,
         terms: Terms,
+        unreadable: Unreadable,
         remembered: Option<Remembered<T>>,
         near: Option<Arc<Near<T>>>,
     ) -> Self {
@@ -58,6 +61,7 @@ impl<T, C> Shared<T, C> {
             codec,
             codec_check,
             terms,
+            unreadable,
             remembered,
             retirements: AtomicU64::new(0),
             near,

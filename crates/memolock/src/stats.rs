@@ -57,6 +57,8 @@ counters! {
     misses: Counter,
     /// Values found that are of another version of the type, and were taken for none.
     stale: Counter,
+    /// Values found that could not be decoded: see [`Builder::on_undecodable`](crate::Builder::on_undecodable). Not hits.
+    undecodable: Counter,
     /// Computes and triggers started.
     computes: Counter,
     /// Computes and triggers that failed or panicked.

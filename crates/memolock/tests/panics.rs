@@ -12,7 +12,7 @@ use bytes::Bytes;
 use common::{SECOND, Spy, locked, never, nothing_left, process, settle, value};
 use memolock::codec::{Codec, CodecError};
 use memolock::core::{Backend, PutMode};
-use memolock::{Error, Memolock, Source};
+use memolock::{Error, Memolock, Source, UndecodablePolicy};
 use tokio::time::sleep;
 
 /// An error that cannot be told.
@@ -50,6 +50,8 @@ impl Codec<String> for Panicky {
 
 async fn panicky(spy: &Spy, codec: Panicky) -> Memolock<String, Panicky> {
     let builder = Memolock::builder("likes", spy.clone()).ttl(60 * SECOND);
+    // By the other policy they are computed again: see `undecodable`.
+    let builder = builder.on_undecodable(UndecodablePolicy::Fail);
     builder.codec(codec).build().await.unwrap()
 }
 

@@ -230,9 +230,10 @@ async fn the_empty_string_is_a_value() {
 
 /// R8: what cannot be decoded is a typed error that names the key and not the value.
 #[tokio::test(start_paused = true)]
-async fn r8_garbage_in_the_store_is_a_typed_error() {
+async fn r8_garbage_in_the_store_is_a_typed_error_where_that_is_wanted() {
     let spy = Spy::new();
-    let likes = process(&spy).await;
+    let fail = builder(&spy).on_undecodable(memolock::UndecodablePolicy::Fail);
+    let likes = fail.build().await.unwrap();
     let garbage = Bytes::from_static(b"\xff secret");
     let kristoff = key(&likes, "kristoff");
     spy.store()

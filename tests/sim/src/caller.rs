@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use memolock::codec::Text;
 use memolock::core::{Backend, FailurePolicy, Key, Keyspace, Layout, OutagePolicy, PutMode, Tag};
-use memolock::{Computed, Error, Lease, Memo, Memolock, NearCache, Source};
+use memolock::{Computed, Error, Lease, Memo, Memolock, NearCache, Source, UndecodablePolicy};
 use tokio::time::sleep;
 
 use crate::backend::SimBackend;
@@ -253,6 +253,10 @@ pub async fn process(
         .on_outage(match plan.insists {
             true => OutagePolicy::Fail,
             false => OutagePolicy::Compute,
+        })
+        .on_undecodable(match plan.refuses {
+            true => UndecodablePolicy::Fail,
+            false => UndecodablePolicy::Recompute,
         })
         .local_computes(plan.local)
         .entropy(Seeded(random.fork()));

@@ -37,6 +37,8 @@ pub struct Plan {
     pub shares: bool,
     /// In an outage calls fail, rather than compute here.
     pub insists: bool,
+    /// Values that cannot be decoded are errors, and are not computed again.
+    pub refuses: bool,
     /// Leases are not renewed.
     pub fixed: bool,
     /// How many computes may run without a lease.
@@ -149,6 +151,8 @@ pub enum Damage {
     Jam,
     /// Bytes in place of the value that nobody can decode.
     Scribble,
+    /// The same, and nobody cleans up.
+    Litter,
     /// A list in place of the value.
     Spoil,
     /// Garbage on a channel.
@@ -178,6 +182,7 @@ impl Plan {
             ttl: 600_000,
             shares: random.u8(0..4) == 0,
             insists: random.u8(0..6) == 0,
+            refuses: false,
             fixed: weather != Weather::Calm && random.u8(0..8) == 0,
             local: pick(&mut random, &[1, 64]),
             near: Vec::new(),
@@ -198,6 +203,7 @@ impl Plan {
         let last = plan.calls.iter().map(|call| call.at).max();
         plan.calm = plan.calm.max(last.unwrap_or(0));
         plan.settled = plan.calm + plan.lease + SETTLING;
+        plan.draw_garbage();
         if weather == Weather::Storm {
             plan.draw_probes(&mut random);
         }

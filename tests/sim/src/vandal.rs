@@ -21,7 +21,7 @@ pub(crate) async fn run(world: Arc<World>, process: ProcessId, plan: Vandal) {
     let key = key(plan.key);
     let does = match plan.does {
         Damage::Jam => Op::Jam(key.clone()),
-        Damage::Scribble => Op::Scribble(key.clone(), GARBAGE),
+        Damage::Scribble | Damage::Litter => Op::Scribble(key.clone(), GARBAGE),
         Damage::Spoil => Op::Spoil(key.clone()),
         Damage::Shout(channel) => Op::Shout(key.clone(), channel, GARBAGE),
     };
@@ -31,7 +31,7 @@ pub(crate) async fn run(world: Arc<World>, process: ProcessId, plan: Vandal) {
         Damage::Jam => Op::Unlock(key),
         // Whoever is told of it: the listeners of a spoilt key wait for a lock, not for a value.
         Damage::Scribble | Damage::Spoil => Op::Invalidate(key),
-        Damage::Shout(_) => return,
+        Damage::Shout(_) | Damage::Litter => return,
     };
     // Until it gets through.
     while world.raw(process, mends.clone()).await.is_none() {

@@ -39,12 +39,13 @@ const GATHERER: &str = "crates/memolock/src/many/gatherer.rs";
 const BATCH: &str = "crates/memolock/src/many/batch.rs";
 const VOYAGE: &str = "crates/memolock/src/many/voyage.rs";
 const HEARTBEAT: &str = "crates/memolock/src/heartbeat.rs";
+const SIEVE: &str = "crates/memolock/src/sieve.rs";
 const NEAR: &str = "crates/memolock/src/near/cache.rs";
 const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 38] = [
+pub(crate) const FAULTS: [Fault; 40] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -161,6 +162,18 @@ pub(crate) const FAULTS: [Fault; 38] = [
         self.send(key, call).await",
         "let call = self.backend().release(key, token, notice);
         self.guard(Operation::Release, key, call).await",
+    ),
+    fault(
+        "bytes that cannot be decoded end the call",
+        SIEVE,
+        "if error.is_miss() || !self.triggered {",
+        "if error.is_miss() {",
+    ),
+    fault(
+        "bytes that are heard and cannot be decoded end the call",
+        SIEVE,
+        "Judged::PassedOver(error) if !self.triggered => {",
+        "Judged::PassedOver(error) if !self.triggered && error.is_miss() => {",
     ),
     fault(
         "leases are not renewed",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use memolock_core::{Acquired, Backend, ErrorKind, Event, Message, PutMode};
+use memolock_core::{Acquired, Backend, ErrorKind, Event, Keyspace, Layout, Message, PutMode, Tag};
 use memolock_postgres::PgBackend;
 
 use crate::common::{MINUTE, Place, key, next, token};
@@ -171,4 +171,33 @@ async fn nothing_is_left_after_a_close_or_a_drop() {
     drop(dropped);
     assert_eq!(next(&mut heard).await, None);
     place.until(ours, 0).await;
+}
+
+/// What the README says of tags that alias.
+#[tokio::test]
+async fn tags_that_alias_share_a_value_and_no_value_is_a_lock() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let backend = place.backend().await;
+    let key = |tag: &str, id: &str| {
+        let space = Keyspace::new(Tag::new(tag).unwrap(), Layout::Classic).unwrap();
+        space.key(id).unwrap()
+    };
+    let (short, long) = (key("a", "b:c"), key("a:b", "c"));
+    let value = Bytes::from_static(b"one");
+    let put = backend.put(&short, value.clone(), MINUTE, PutMode::Override);
+    put.await.unwrap();
+    assert_eq!(backend.get(&long).await.unwrap(), Some(value.clone()));
+    backend.invalidate(&long).await.unwrap();
+    // Its value has the name of the other one's lock.
+    let locks = key("a", "b/lock:c");
+    assert_eq!(locks.value_name(), long.lock_name());
+    let granted = backend.acquire(&long, token(1), MINUTE).await.unwrap();
+    assert_eq!(granted, Acquired::Granted);
+    assert_eq!(backend.get(&locks).await.unwrap(), None);
+    let put = backend.put(&locks, value, MINUTE, PutMode::Override);
+    put.await.unwrap();
+    assert!(backend.inspect(&long).await.unwrap().lock.is_some());
+    backend.close().await;
 }

@@ -166,7 +166,14 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
                 Looked::Found(settled) => {
                     called[*nth] = Some(Called::settled(settled, || key.clone()));
                 }
-                Looked::Missing(reply) => tickets.push((*nth, board(shared, key, reply))),
+                Looked::Missing(reply) => {
+                    let reply = reply.map(|()| None);
+                    tickets.push((*nth, board(shared, key, reply)));
+                }
+                // The flight's sieve counts it.
+                Looked::PassedOver(bytes, _) => {
+                    tickets.push((*nth, board(shared, key, Ok(Some(bytes)))));
+                }
             }
         }
         let flights = tickets.into_iter().map(|(nth, ticket)| {

@@ -3,23 +3,25 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use memolock_codec::Codec;
+use memolock_codec::{Codec, CodecError};
 use memolock_core::{BackendError, Key, Timed};
 
 use crate::Source;
 use crate::commands::Found;
-use crate::landing::decoded;
 use crate::near::{Claim, Ticket};
 use crate::settled::{Product, Settled};
 use crate::shared::Shared;
+use crate::sieve::Judged;
 use crate::store::Store;
 
 /// What a look found for one key.
 pub(crate) enum Looked<T> {
     /// A value, or bytes that are none.
     Found(Settled<T>),
-    /// Nothing that means anything to this memolock; the reply as it was.
-    Missing(Result<Option<Bytes>, BackendError>),
+    /// Nothing.
+    Missing(Result<(), BackendError>),
+    /// Bytes that are passed over, and why.
+    PassedOver(Bytes, CodecError),
 }
 
 /// Looks for all keys together, and again, up to `times` in all, for those whose answers were lost.
@@ -87,17 +89,17 @@ where
 {
     let (bytes, remaining) = match reply {
         Ok(Some(found)) => found,
-        Ok(None) => return Looked::Missing(Ok(None)),
+        Ok(None) => return Looked::Missing(Ok(())),
         Err(error) => return Looked::Missing(Err(error)),
     };
-    match decoded(&shared.codec, &bytes) {
-        // Of another version: who computes takes the lease over these very bytes.
-        Err(error) if error.is_miss() => Looked::Missing(Ok(Some(bytes))),
-        Err(error) => {
-            shared.hub.counters.hits.add();
+    match shared.judge(&bytes) {
+        // Who computes takes the lease over these very bytes.
+        Judged::PassedOver(error) => Looked::PassedOver(bytes, error),
+        Judged::Error(error) => {
+            shared.note_unread(key, &error);
             Looked::Found(Settled::Codec(error))
         }
-        Ok(value) => {
+        Judged::Value(value) => {
             shared.hub.counters.hits.add();
             let value = Arc::new(value);
             shared.remember(key, &value);
@@ -114,13 +116,10 @@ pub(crate) fn read<T, C>(shared: &Shared<T, C>, key: &Key, looked: Looked<T>) ->
     let hub = &*shared.hub;
     match looked {
         Looked::Found(settled) => settled,
-        Looked::Missing(Ok(stale)) => {
-            if stale.is_some() {
-                hub.counters.stale.add();
-            }
-            hub.counters.misses.add();
-            shared.forget(key.id());
-            Settled::Absent
+        Looked::Missing(Ok(())) => missed(shared, key),
+        Looked::PassedOver(_, error) => {
+            shared.note_unread(key, &error);
+            missed(shared, key)
         }
         Looked::Missing(Err(error)) => {
             if !error.is_outage() {
@@ -133,4 +132,10 @@ pub(crate) fn read<T, C>(shared: &Shared<T, C>, key: &Key, looked: Looked<T>) ->
             }
         }
     }
+}
+
+fn missed<T, C>(shared: &Shared<T, C>, key: &Key) -> Settled<T> {
+    shared.hub.counters.misses.add();
+    shared.forget(key.id());
+    Settled::Absent
 }

@@ -10,8 +10,8 @@ use memolock_core::{BackendError, Change, Remaining, Timed, Tracking};
 use super::State;
 use super::cache::Near;
 use super::due::Due;
-use crate::landing::decoded;
 use crate::shared::Shared;
+use crate::sieve::Judged;
 use crate::store::Store;
 
 /// Copies that are read back together: decoding them holds up the keeper for about a millisecond.
@@ -123,15 +123,22 @@ where
         });
         let found = found.into_iter().chain(std::iter::repeat(None));
         for (due, found) in due.into_iter().zip(found) {
-            let fresh = found.and_then(|found| self.decode(&found));
+            let fresh = found.and_then(|found| self.decode(&due.id, &found));
             self.near.read_back(due, fresh, at);
         }
     }
 
-    fn decode(&self, Timed { value, remaining }: &Timed) -> Option<(Arc<T>, Remaining)> {
+    /// What was read back; nothing if it is passed over. The next call asks the store, and does what is to be done.
+    fn decode(&self, id: &str, Timed { value, remaining }: &Timed) -> Option<(Arc<T>, Remaining)> {
         let shared = self.shared.upgrade()?;
-        let value = decoded(&shared.codec, value).ok()?;
-        Some((Arc::new(value), *remaining))
+        match shared.judge(value) {
+            Judged::Value(value) => Some((Arc::new(value), *remaining)),
+            Judged::PassedOver(error) | Judged::Error(error) => {
+                let key = shared.hub.space.key(id).ok()?;
+                shared.note_unread(&key, &error);
+                None
+            }
+        }
     }
 }
 

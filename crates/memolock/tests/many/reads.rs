@@ -7,7 +7,7 @@ use memolock::core::{ErrorKind, Operation, PutMode};
 use memolock::{Backend, Error, Memolock, Source};
 
 use crate::batches::{Batches, each};
-use crate::common::{Fault, SECOND, Spy, key, nothing_left, process};
+use crate::common::{Fault, SECOND, Spy, builder, key, nothing_left, process};
 
 #[tokio::test(start_paused = true)]
 async fn a_look_is_one_call_and_waits_for_nobody() {
@@ -43,9 +43,10 @@ async fn a_lost_answer_is_asked_for_again_and_no_answer_is_a_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_that_are_no_value_are_the_error_of_their_id() {
+async fn bytes_that_are_no_value_are_the_error_of_their_id_where_that_is_wanted() {
     let spy = Spy::new();
-    let likes = process(&spy).await;
+    let fail = builder(&spy).on_undecodable(memolock::UndecodablePolicy::Fail);
+    let likes = fail.build().await.unwrap();
     let key = key(&likes, "a");
     let put = spy.store().put(
         &key,

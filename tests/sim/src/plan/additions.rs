@@ -1,7 +1,8 @@
 //! What was added to schedules since: drawn from numbers of its own, so that the seeds of before stand for what
 //! they did.
 
-use super::{Call, Does, Ends, Leaves, Plan, Weather, pick};
+use super::{Call, Damage, Does, Ends, Leaves, Plan, Vandal, Weather, pick};
+use crate::store::Channel;
 
 impl Plan {
     /// Near caches in half of the schedules, and calls that meet in them.
@@ -40,6 +41,26 @@ impl Plan {
                     leaves,
                 });
             }
+        }
+    }
+
+    /// Bytes that cannot be decoded, in a fifth of the schedules: while everything goes on, or left there for those who
+    /// call once all is well.
+    pub(super) fn draw_garbage(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6761_7262_6167);
+        if self.weather == Weather::Calm || random.u8(0..5) > 0 {
+            return;
+        }
+        self.refuses = random.u8(0..4) == 0;
+        for _ in 0..random.usize(1..=3) {
+            let span = pick(&mut random, &[60, 800, self.settled]);
+            let notif = Damage::Shout(Channel::Notif);
+            self.vandals.push(Vandal {
+                key: random.usize(0..self.keys),
+                at: random.u64(0..span),
+                does: pick(&mut random, &[Damage::Litter, Damage::Litter, notif]),
+                lasts: 0,
+            });
         }
     }
 

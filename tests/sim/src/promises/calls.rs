@@ -253,7 +253,7 @@ fn trouble_passes(case: &mut Case<'_>) {
             && !facts.is_killed(call.process)
             && !facts.closed.contains_key(&call.process)
             && !case.is_external(call.key)
-            && !case.is_damaged(call.key)
+            && !case.is_blocked(call.key)
             && !is_queued(case, call);
         let Some((over, Some(end))) = &call.over else {
             continue;
@@ -274,7 +274,7 @@ fn trouble_passes(case: &mut Case<'_>) {
     }
     for (number, compute) in &facts.computes {
         let queued = plan.local == 1;
-        let late = compute.began.at >= plan.settled && !queued && !case.is_damaged(compute.key);
+        let late = compute.began.at >= plan.settled && !queued && !case.is_blocked(compute.key);
         if late && !compute.leased && !facts.is_killed(compute.process) {
             found.push(format!("R11: all is well, and v{number} has no lease"));
         }

@@ -9,7 +9,7 @@
 //! | R5 | leases are given back, not left to expire; nobody uses a token that is not theirs, nor acts on a lease that they do not hold | `leases`, the ledger |
 //! | R6 | on `notif` are values that are stored at that moment, and nothing else | `values` |
 //! | R7 | who holds a lease is not told otherwise; a token whose reply was lost is sent again, or given back | `leases`, the ledger |
-//! | R8 | garbage is an error to who meets it, and to nobody else; nothing panics | `values`, `run` |
+//! | R8 | bytes that cannot be decoded count as none, and calls get a value in spite of them; where the policy is to fail they are an error to who meets them, and to nobody else; nothing panics | `values`, `run` |
 //! | R9 | at the end no flight, lease, task or subscription is left, before a close and after it | `run` |
 //! | R10 | a close ends what is under way; later calls are refused | `calls`, `run` |
 //! | R4, near | a near cache serves nothing older than a local write, and nothing that it was told is over | `near` |
@@ -23,8 +23,9 @@ mod values;
 use crate::facts::Facts;
 use crate::history::History;
 use crate::ledger::Ledger;
-use crate::plan::{Does, Plan};
+use crate::plan::{Damage, Does, Plan};
 use crate::run::Remains;
+use crate::store::Channel;
 use crate::trouble::Trouble;
 
 /// Every promise that was not kept.
@@ -69,6 +70,18 @@ impl Case<'_> {
         let external = |does: &Does| matches!(does, Does::External { .. });
         let mut calls = self.plan.calls.iter();
         calls.any(|call| call.key == key && external(&call.does))
+    }
+
+    /// Whether somebody damages this key in a way that a call cannot mend: not with bytes that it computes again.
+    fn is_blocked(&self, key: usize) -> bool {
+        let garbage = |does| {
+            matches!(
+                does,
+                Damage::Scribble | Damage::Litter | Damage::Shout(Channel::Notif)
+            )
+        };
+        let mut vandals = self.plan.vandals.iter();
+        vandals.any(|vandal| vandal.key == key && (self.plan.refuses || !garbage(vandal.does)))
     }
 
     /// Whether somebody damages this key.

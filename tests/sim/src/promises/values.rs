@@ -34,13 +34,17 @@ fn right_values(case: &mut Case<'_>) {
                 Some((key, 'p' | 'x', _)) => key == call.key,
                 _ => false,
             },
-            Some((_, Some(End::Undecodable))) => case.is_damaged(call.key),
+            // What came in answer to a trigger is not computed again.
+            Some((_, Some(End::Undecodable))) => {
+                case.is_damaged(call.key)
+                    && (case.is_blocked(call.key) || case.is_external(call.key))
+            }
             // What a holder says of its failure can be on its way while another takes the lease and starts a
             // program, and sounds as if the program had failed.
             Some((_, Some(End::Remote))) => {
                 case.plan.shares || case.is_damaged(call.key) || case.is_external(call.key)
             }
-            Some((_, Some(End::Store(_)))) => case.plan.is_stormy() || case.is_damaged(call.key),
+            Some((_, Some(End::Store(_)))) => case.plan.is_stormy() || case.is_blocked(call.key),
             _ => true,
         };
         if !fine {
