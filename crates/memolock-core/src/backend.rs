@@ -63,10 +63,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Acquired, BackendError>;
 
     /// As [`acquire`](Backend::acquire), but a value that is exactly `stale` counts as none: it is of
-    /// another version of the type and means nothing to the caller. It stays until a fulfil replaces
+    /// another version of the type, or cannot be decoded, and means nothing to the caller. It stays until a fulfil replaces
     /// it, so that those who can read it go on reading it. *Atomic*.
     ///
-    /// The default acquires plainly, for backends that cannot do this: where a value of another version
+    /// The default acquires plainly, for backends that cannot do this: where such a value
     /// is stored, their callers get an error instead of computing.
     async fn acquire_over(
         &self,

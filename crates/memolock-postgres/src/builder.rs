@@ -13,6 +13,7 @@ use crate::table::Table;
 
 const DEFAULT_TABLE: &str = "memolock";
 const DEFAULT_SWEEP: Duration = Duration::from_secs(30);
+const SHORTEST_SWEEP: Duration = Duration::from_millis(1);
 
 /// Makes a [`PgBackend`] with other than the default options.
 ///
@@ -59,7 +60,8 @@ impl PgBackendBuilder {
     /// How often this process deletes rows that have expired, in at most 8 MiB of the table at a time.
     /// What has expired is as if it were not there even before; sweeping is for space alone.
     ///
-    /// Default: 30 s. A fleet of ten goes through 2.7 MiB a second then.
+    /// Default: 30 s. A fleet of ten goes through 2.7 MiB a second then. At least 1 ms; `Duration::MAX` means never,
+    /// which suits a role that may not delete.
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep_interval = interval;
         self
@@ -169,8 +171,9 @@ impl PgBackendBuilder {
 
     fn dialer(&self) -> Result<Dialer, Fault> {
         self.options.check()?;
-        if self.sweep_interval.is_zero() {
-            let detail = "sweep_interval must be above zero";
+        if self.sweep_interval < SHORTEST_SWEEP {
+            let given = self.sweep_interval;
+            let detail = format!("sweep_interval is {given:?}: at least {SHORTEST_SWEEP:?}");
             return Err(Fault::new(ErrorKind::Config, detail));
         }
         Dialer::new(&self.url, Table::parse(&self.table)?, &self.options)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use memolock_core::connection::{Fault, Options};
-use memolock_core::{Changes, ErrorKind, Key, Message};
+use memolock_core::{Changes, ErrorKind, Key, MAX_TTL, Message};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_postgres::{AsyncMessage, Error, Notification};
 use tracing::debug;
@@ -213,8 +213,9 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A tick each interval, the first after one.
+/// A tick each interval, the first after one. Longer than 100 years is never, and no clock counts further.
 fn every(interval: Duration) -> Interval {
+    let interval = interval.min(MAX_TTL);
     let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
     // After a pause of the process one tick is enough.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -70,7 +70,10 @@ impl CircuitBreaker {
     pub(crate) fn check(self) -> Result<(), String> {
         const LEAST: Duration = Duration::from_millis(10);
         match self.probe < LEAST {
-            true => Err(format!("a probe each {:?}: at least {LEAST:?}", self.probe)),
+            true => Err(format!(
+                "circuit_breaker: probe_every is {:?}: at least {LEAST:?}",
+                self.probe
+            )),
             false => Ok(()),
         }
     }

@@ -158,7 +158,7 @@ impl fmt::Display for Error {
             ),
             Self::Timeout { key, phase, after } => write!(
                 f,
-                "no value for {key} within {after:?} (while {phase}): wait longer, or see who holds the lock with inspect"
+                "no value for {key} within {after:?} (while {phase}): raise wait_timeout, or see who holds the lock with inspect"
             ),
             Self::LeaseLost { key } => write!(
                 f,

@@ -30,13 +30,16 @@ type Values<T> = LruCache<Box<str>, (Arc<T>, Instant)>;
 /// The last values; the one not asked for the longest goes first.
 pub(crate) struct Remembered<T> {
     values: Mutex<Values<T>>,
+    most: usize,
     age: Duration,
 }
 
 impl<T> Remembered<T> {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            values: Mutex::new(LruCache::new(limits.most)),
+            // Its own bound would allocate room for the whole of it at once.
+            values: Mutex::new(LruCache::unbounded()),
+            most: limits.most.get(),
             age: limits.age,
         }
     }
@@ -44,9 +47,15 @@ impl<T> Remembered<T> {
     /// Keeps a value that is good now.
     pub(crate) fn keep(&self, id: &str, value: &Arc<T>) {
         let seen = (Arc::clone(value), Instant::now());
+        let mut values = self.lock();
+        let replaced = values.push(id.into(), seen);
+        let evicted = match values.len() > self.most {
+            true => values.pop_lru(),
+            false => None,
+        };
         // What it replaces is dropped outside of the lock: that is the user's code.
-        let replaced = self.lock().push(id.into(), seen);
-        drop(replaced);
+        drop(values);
+        drop((replaced, evicted));
     }
 
     /// The last value, unless it is too old.
@@ -90,6 +99,14 @@ mod tests {
         assert!(values.last("a").is_some());
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(values.last("a").is_none());
+    }
+
+    /// Room for all of them at once would be more than there is memory.
+    #[tokio::test]
+    async fn the_greatest_limits_take_no_memory() {
+        let values = remembered(usize::MAX, u64::MAX);
+        values.keep("a", &Arc::new(1));
+        assert_eq!(values.last("a").as_deref(), Some(&1));
     }
 
     #[tokio::test]

@@ -5,6 +5,10 @@ use std::time::Duration;
 use super::Fault;
 use crate::ErrorKind;
 
+/// The shortest duration an option may have: 1 ms. Nothing across a network is done sooner, and a pause or a
+/// rhythm that is shorter keeps a CPU busy.
+const MIN_OPTION: Duration = Duration::from_millis(1);
+
 /// The longest duration an option may have: a day. Longer is surely a mistake.
 const MAX_OPTION: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -14,7 +18,7 @@ const MAX_REPEAT: Duration = Duration::from_secs(60);
 /// What an adapter's builder has been told. Why each default is what it is, the builders say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How long one attempt to connect may take. Default: 1 s.
+    /// How long one attempt to connect may take. Default: 1 s. This and all others: at least 1 ms, at most a day.
     pub connect_timeout: Duration,
     /// How long a command may take. Default: 1 s.
     pub command_timeout: Duration,
@@ -58,8 +62,9 @@ impl Options {
             ("the maximum of reconnect_delay", self.reconnect_max_delay),
         ];
         for (name, duration) in durations {
-            if duration.is_zero() || duration > MAX_OPTION {
-                return Err(bad(format!("{name} must be above zero and at most a day")));
+            if !(MIN_OPTION..=MAX_OPTION).contains(&duration) {
+                let detail = format!("{name} is {duration:?}: at least 1 ms and at most a day");
+                return Err(bad(detail));
             }
         }
         if self.reconnect_min_delay > self.reconnect_max_delay {
@@ -108,6 +113,7 @@ mod tests {
         assert!(said.contains("connect_timeout"), "{said}");
         refused(|o| o.command_timeout = Duration::MAX);
         refused(|o| o.heartbeat = Duration::ZERO);
+        refused(|o| o.heartbeat = Duration::from_nanos(1));
         refused(|o| {
             (o.reconnect_min_delay, o.reconnect_max_delay) = (second, second / 2);
         });

@@ -59,15 +59,21 @@ impl<T> NearCache<T> {
         self
     }
 
+    /// What its capacity counts.
+    fn measure(&self) -> &'static str {
+        match self.weigher {
+            None => "entries",
+            Some(_) => "weight",
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.capacity == 0 {
-            return Err("a near cache that holds nothing: at least 1".into());
+            return Err(format!("near_cache: {} is 0: at least 1", self.measure()));
         }
         if self.max_age < Duration::from_millis(1) {
             let age = self.max_age;
-            return Err(format!(
-                "a near cache of values up to {age:?} old: at least 1 ms"
-            ));
+            return Err(format!("near_cache: max_age is {age:?}: at least 1 ms"));
         }
         Ok(())
     }

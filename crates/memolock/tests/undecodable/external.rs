@@ -17,7 +17,7 @@ async fn ask(
     likes: &Memolock<String>,
     fired: &Arc<AtomicUsize>,
     stores: Bytes,
-) -> Result<Memo<String>, Error<String>> {
+) -> Result<Memo<String>, Error> {
     let trigger = || async {
         fired.fetch_add(1, SeqCst);
         let (spy, likes, stores) = (spy.clone(), likes.clone(), stores.clone());

@@ -39,6 +39,6 @@ async fn slow(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn is_codec<T: std::fmt::Debug, E: std::fmt::Debug>(ended: &Result<T, Error<E>>) -> bool {
+fn is_codec<T: std::fmt::Debug>(ended: &Result<T, Error>) -> bool {
     matches!(ended, Err(Error::Codec { .. }))
 }

@@ -67,7 +67,7 @@ async fn bytes_that_come_between_the_look_and_the_tries_are_passed_over_too() {
     for id in IDS {
         scribble(&spy, &likes, id, GARBAGE).await;
     }
-    let all: Result<Vec<_>, Error<String>> = asking.await.unwrap().into_result();
+    let all: Result<Vec<_>, Error> = asking.await.unwrap().into_result();
     assert!(
         all.unwrap()
             .iter()
