@@ -46,8 +46,13 @@ pub enum ErrorKind {
     Unavailable,
     /// No answer came in time.
     Timeout,
-    /// The store is there and will not do it now: out of memory, a read-only replica, still loading.
+    /// The store is there and refuses for now: busy, a read-only replica, still loading, a row that is locked.
     Refused,
+    /// The store has no room for what it was asked to keep.
+    OutOfMemory,
+    /// The store, or a proxy before it, answered with an error that memolock does not know, and that is therefore
+    /// not known to be about this key or this command: over a quota, no upstream. It is taken for an outage.
+    Unrecognized,
     /// Credentials are missing, wrong, or not allowed to do this.
     Denied,
     /// The store holds something at this key that memolock did not put there, such as a list.
@@ -68,6 +73,10 @@ impl ErrorKind {
             Self::Unavailable => "the store cannot be reached",
             Self::Timeout => "no answer in time",
             Self::Refused => "the store refuses for now",
+            Self::OutOfMemory => "the store is full, give it more memory or let it evict",
+            Self::Unrecognized => {
+                "the store or a proxy answered with an error that memolock does not know"
+            }
             Self::Denied => "access denied, check user, password and ACL",
             Self::WrongType => {
                 "the key holds another type of value, delete it or choose another tag"
@@ -158,17 +167,32 @@ impl BackendError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Refused
+            ErrorKind::Unavailable
+                | ErrorKind::Timeout
+                | ErrorKind::Refused
+                | ErrorKind::OutOfMemory
+                | ErrorKind::Unrecognized
         )
     }
 
-    /// Whether the command may have taken effect although it failed: its reply was lost.
+    /// Whether the command may have taken effect although it failed: its reply was lost, or a proxy answered
+    /// in place of the store.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Protocol
+            ErrorKind::Unavailable
+                | ErrorKind::Timeout
+                | ErrorKind::Protocol
+                | ErrorKind::Unrecognized
         )
+    }
+
+    /// Whether the reply was lost, so that asking again at once may tell what became of the command. An error that
+    /// memolock does not know is ambiguous too, but it was answered, and would be answered again.
+    #[must_use]
+    pub fn is_reply_lost(&self) -> bool {
+        self.is_ambiguous() && self.kind != ErrorKind::Unrecognized
     }
 
     /// Whether the store as a whole is failing, rather than this one key: reason to work without it.
@@ -176,7 +200,12 @@ impl BackendError {
     pub fn is_outage(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Refused | ErrorKind::Denied
+            ErrorKind::Unavailable
+                | ErrorKind::Timeout
+                | ErrorKind::Refused
+                | ErrorKind::OutOfMemory
+                | ErrorKind::Denied
+                | ErrorKind::Unrecognized
         )
     }
 }
@@ -225,5 +254,15 @@ mod tests {
         assert!(!of(ErrorKind::Refused).is_ambiguous() && of(ErrorKind::Refused).is_retryable());
         assert!(!of(ErrorKind::WrongType).is_outage() && !of(ErrorKind::WrongType).is_retryable());
         assert!(of(ErrorKind::Denied).is_outage() && !of(ErrorKind::Denied).is_retryable());
+        let full = of(ErrorKind::OutOfMemory);
+        assert!(full.is_outage() && full.is_retryable() && !full.is_ambiguous());
+    }
+
+    /// A proxy that says `upstream failure` may have sent the command on before.
+    #[test]
+    fn an_error_that_is_not_known_is_an_outage_and_its_effect_is_unknown() {
+        let unknown = BackendError::new(ErrorKind::Unrecognized, Operation::Acquire, "");
+        assert!(unknown.is_outage() && unknown.is_ambiguous() && unknown.is_retryable());
+        assert!(!unknown.is_reply_lost(), "it was answered");
     }
 }

@@ -24,6 +24,10 @@ pub(crate) fn fault(error: Error) -> Fault {
         Said::Protocol | Said::Parse => Fault::new(ErrorKind::Protocol, said),
         _ if is_answer(said) => Fault::answered(said),
         Said::Config | Said::Url => Fault::new(ErrorKind::Config, said),
+        // A line without a code, as proxies send them.
+        Said::Unknown | Said::InvalidArgument | Said::InvalidCommand if !is_plumbing(said) => {
+            Fault::answered(said)
+        }
         // Its plumbing: the task that owns the connection has ended, or has no connection.
         _ => Fault::lost(),
     }
@@ -34,6 +38,29 @@ fn is_answer(said: &str) -> bool {
     let code = said.split(' ').next().unwrap_or_default();
     let capital = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     code.len() > 1 && code.bytes().all(capital)
+}
+
+/// Whether fred says so of itself: its task has ended, or has no connection. A server's line without a code comes as
+/// the same kind of error.
+fn is_plumbing(said: &str) -> bool {
+    const WHOLE: [&str; 8] = [
+        "Client is not initialized.",
+        "Failed to send command to router.",
+        "Failed to route command.",
+        "Missing expected connection.",
+        "Missing response.",
+        "Too many failed write attempts.",
+        "Max attempts exceeded",
+        "Max redirections exceeded",
+    ];
+    // Of tokio's channels and tasks, which fred passes on.
+    const PARTS: [&str; 4] = [
+        "channel closed",
+        "closed channel",
+        "channel lagged",
+        "Spawn Error",
+    ];
+    WHOLE.contains(&said) || PARTS.iter().any(|part| said.contains(part))
 }
 
 /// An error of the operating system, which fred keeps in its `Debug` form.
@@ -94,6 +121,10 @@ mod tests {
             ),
             (Said::Unknown, "NEWCODE something new"),
             (Said::Unknown, "ERR"),
+            (Said::Unknown, "ERR max requests limit exceeded"),
+            (Said::Unknown, "upstream failure"),
+            (Said::Unknown, "no upstream host"),
+            (Said::InvalidArgument, "Invalid argument(s)"),
         ] {
             assert_eq!(of(kind, line), Fault::answered(line), "{line}");
         }

@@ -148,7 +148,7 @@ impl Inner {
 
     fn full(&self, operation: Operation) -> BackendError {
         let detail = format!("no room within {} bytes", self.capacity);
-        BackendError::new(ErrorKind::Refused, operation, detail)
+        BackendError::new(ErrorKind::OutOfMemory, operation, detail)
     }
 
     fn run_on<R>(

@@ -36,7 +36,7 @@ impl MemoryBuilder {
     /// Over the limit, the values that have not been read for longest make way, as they do in a
     /// Redis with `allkeys-lru`. Locks never make way: a lock that vanished would let a second compute
     /// in. What does not fit all the same is refused with
-    /// [`ErrorKind::Refused`](memolock_core::ErrorKind::Refused).
+    /// [`ErrorKind::OutOfMemory`](memolock_core::ErrorKind::OutOfMemory).
     pub fn capacity_bytes(mut self, bytes: usize) -> Self {
         self.capacity_bytes = bytes;
         self

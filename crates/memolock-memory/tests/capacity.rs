@@ -96,12 +96,12 @@ fn a_value_larger_than_everything_is_refused_and_changes_nothing() {
     let mut subscription = ok(backend.subscribe(&key("b")));
     let huge = || Bytes::from(vec![b'x'; 1000]);
     let error = now(backend.fulfil(&key("b"), OURS, huge(), TTL)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory);
     assert_eq!(error.operation(), Operation::Fulfil);
     assert_eq!(error.key(), Some(&key("b")));
     assert!(error.is_outage() && !error.is_ambiguous());
     let error = now(backend.put(&key("b"), huge(), TTL, PutMode::Override)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory);
     assert_eq!(there(&backend, "ab"), "a", "nothing made way for it");
     assert!(ok(backend.release(&key("b"), OURS, None)), "still ours");
     assert_eq!(heard(&mut subscription), []);
@@ -117,9 +117,13 @@ fn locks_push_values_out_and_are_never_pushed_out() {
     }
     assert_eq!(there(&backend, "ab"), "");
     let error = now(backend.acquire(&key("q"), OURS, LEASE)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Refused, "locks are bounded too");
+    assert_eq!(
+        error.kind(),
+        ErrorKind::OutOfMemory,
+        "locks are bounded too"
+    );
     let error = now(backend.put(&key("a"), Bytes::new(), TTL, PutMode::Override)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory);
     for id in ["x", "y", "z"] {
         assert!(ok(backend.release(&key(id), OURS, None)), "{id} is kept");
     }
@@ -152,7 +156,7 @@ fn expired_locks_do_not_stand_in_the_way() {
 fn without_any_room_everything_is_refused_and_nothing_panics() {
     let (backend, _) = limited(0);
     let tried = now(backend.acquire(&key("a"), OURS, LEASE));
-    assert_eq!(tried.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::OutOfMemory);
     assert_eq!(ok(backend.get(&key("a"))), None);
     let stored = ok(backend.fulfil(&key("a"), OURS, Bytes::new(), TTL));
     assert_eq!(stored, Fulfilled::Lost);

@@ -33,6 +33,8 @@ pub(crate) fn fault(error: &Error) -> Fault {
     Fault::new(kind, detail)
 }
 
+/// The one list of states that are known. What is not in it is not known to be about this row or this statement, so it is
+/// an outage: an internal error, a failing disk, what an extension or a proxy has made up.
 fn kind(code: &SqlState) -> ErrorKind {
     match code.code() {
         // The bound of a statement has passed. It was rolled back.
@@ -43,15 +45,20 @@ fn kind(code: &SqlState) -> ErrorKind {
         "57P03" | "25006" | "55P03" | "40001" | "40P01" | "55006" => ErrorKind::Refused,
         // The table is gone. It is an outage until somebody makes it again.
         "42P01" | "42703" => ErrorKind::Refused,
+        // Out of disk, of memory.
+        "53100" | "53200" => ErrorKind::OutOfMemory,
         "42501" => ErrorKind::Denied,
         "3D000" | "42704" => ErrorKind::Config,
         code => match &code[..code.len().min(2)] {
             "08" => ErrorKind::Unavailable,
             "28" => ErrorKind::Denied,
-            // Out of connections, of disk, of memory; the notification queue is full.
+            // Out of connections; the notification queue is full.
             "53" | "54" => ErrorKind::Refused,
             "0A" => ErrorKind::Unsupported,
-            _ => ErrorKind::Protocol,
+            // About the statement or its row: cardinality, data, constraints, the transaction's state, a statement
+            // that is not prepared, syntax, what a trigger of the table raises.
+            "21" | "22" | "23" | "24" | "25" | "26" | "42" | "P0" => ErrorKind::Protocol,
+            _ => ErrorKind::Unrecognized,
         },
     }
 }
@@ -62,7 +69,9 @@ mod tests {
 
     #[test]
     fn each_state_of_a_server_has_its_kind() {
-        use ErrorKind::{Config, Denied, Protocol, Refused, Timeout, Unavailable};
+        use ErrorKind::{
+            Config, Denied, OutOfMemory, Protocol, Refused, Timeout, Unavailable, Unrecognized,
+        };
         for (state, expected) in [
             (SqlState::QUERY_CANCELED, Timeout),
             (SqlState::ADMIN_SHUTDOWN, Unavailable),
@@ -71,14 +80,21 @@ mod tests {
             (SqlState::READ_ONLY_SQL_TRANSACTION, Refused),
             (SqlState::T_R_DEADLOCK_DETECTED, Refused),
             (SqlState::TOO_MANY_CONNECTIONS, Refused),
-            (SqlState::DISK_FULL, Refused),
+            (SqlState::DISK_FULL, OutOfMemory),
+            (SqlState::OUT_OF_MEMORY, OutOfMemory),
+            (SqlState::LOCK_NOT_AVAILABLE, Refused),
             (SqlState::PROGRAM_LIMIT_EXCEEDED, Refused),
             (SqlState::UNDEFINED_TABLE, Refused),
             (SqlState::INVALID_PASSWORD, Denied),
             (SqlState::INSUFFICIENT_PRIVILEGE, Denied),
             (SqlState::INVALID_CATALOG_NAME, Config),
             (SqlState::SYNTAX_ERROR, Protocol),
-            (SqlState::from_code("9"), Protocol),
+            (SqlState::UNIQUE_VIOLATION, Protocol),
+            (SqlState::INVALID_SQL_STATEMENT_NAME, Protocol),
+            (SqlState::INTERNAL_ERROR, Unrecognized),
+            (SqlState::IO_ERROR, Unrecognized),
+            (SqlState::from_code("ZZ001"), Unrecognized),
+            (SqlState::from_code("9"), Unrecognized),
         ] {
             assert_eq!(kind(&state), expected, "{state:?}");
         }

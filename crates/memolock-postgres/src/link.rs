@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use memolock_core::connection::{Backoff, Fault, Options};
+use memolock_core::connection::{Backoff, Fault, Options, UNRECOGNIZED_PAUSE};
 use memolock_core::{ErrorKind, Switchboard};
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -276,6 +276,9 @@ impl Supervisor {
                 }
                 Err(fault) => {
                     failures += 1;
+                    if fault.kind() == ErrorKind::Unrecognized {
+                        self.backoff.at_least(UNRECOGNIZED_PAUSE);
+                    }
                     match failures {
                         1 => warn!(reason = fault.detail(), "cannot connect"),
                         _ => debug!(reason = fault.detail(), failures, "still cannot connect"),

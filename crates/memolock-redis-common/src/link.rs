@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use memolock_core::ErrorKind;
+use memolock_core::connection::UNRECOGNIZED_PAUSE;
 use memolock_core::redis::{Backoff, Fault};
 use memolock_core::striped::StripedCell;
 use tokio::sync::{Mutex, Notify, watch};
@@ -250,6 +252,9 @@ impl<C: Client, T: Tenant<C>> Supervisor<C, T> {
                 }
                 Err(fault) => {
                     failures += 1;
+                    if fault.kind() == ErrorKind::Unrecognized {
+                        self.backoff.at_least(UNRECOGNIZED_PAUSE);
+                    }
                     match failures {
                         1 => warn!(
                             purpose = self.dialer.purpose().name(),

@@ -71,6 +71,10 @@ mod tests {
             "ERR DB index is out of range",
             "NEWCODE something new",
             "ERR",
+            "ERR max requests limit exceeded",
+            "upstream failure",
+            "no upstream host",
+            "Invalid argument(s)",
         ] {
             assert_eq!(of_line(line), Fault::answered(line), "{line}");
         }

@@ -273,10 +273,12 @@ impl<T, C> Builder<T, C> {
         self.backend.introduce(space.tag());
         let unreadable = Unreadable::new(self.undecodable, tags::enter(&space));
         let serves = self.policy.outage == OutagePolicy::Serve;
+        let mut policy = self.policy;
+        policy.unrecognized_pause = self.breaker.rest();
         let hub = Hub::new(
             Store::new(self.backend, self.breaker),
             space,
-            self.policy,
+            policy,
             self.renews,
             self.local_computes,
             self.entropy,

@@ -15,6 +15,9 @@
 //! | triggering | as above | triggers under the same lease | releases |
 //! | fulfilling | the value stored, the lock gone | fulfils again: lost, or stored | fulfils again |
 //! | releasing | the lock gone | releases again: not ours, harmless | releases again |
+//!
+//! Clean-up is tried again in the background while the lease lasts (`machine/cleaning.rs` in the core). No caller waits
+//! for it. It belongs to the memolock, not to a caller: it ends with the lease, with a close, or with the runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -355,10 +358,11 @@ where
                 Output::Release { token, notice } => {
                     Input::Released(hub.store.release_behind(&key, token, notice).await)
                 }
-                // An outage: whoever closes meanwhile need not wait for its end.
+                // A store that refuses for now answers, and is often well within the time of a close, which is
+                // bounded. An outage is not, so a close does not wait for its end.
                 Output::Pause => tokio::select! {
                     biased;
-                    () = hub.closing.cancelled() => return,
+                    () = hub.closing.cancelled(), if !engine.is_refused() => return,
                     input = engine.pause(hub) => input,
                 },
                 _ => return,

@@ -70,6 +70,11 @@ impl<T> Engine<T> {
         (self.machine.outcome().cloned(), product)
     }
 
+    /// Whether clean-up pauses because the store refused for now.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.machine.is_refused()
+    }
+
     /// Feeds one input and brings the heartbeat into line with the new state.
     pub(crate) fn handle(&mut self, hub: &Hub, key: &Key, input: Input) {
         let from = self.machine.state_name();

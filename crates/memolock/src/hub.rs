@@ -47,7 +47,7 @@ impl Hub {
         runtime: Handle,
     ) -> Arc<Self> {
         let hub = Arc::new(Self {
-            heartbeat: Heartbeat::new(renews),
+            heartbeat: Heartbeat::new(renews, policy.unrecognized_pause),
             counters: Counters::default(),
             places: Places::new(local),
             tracker: TaskTracker::new(),

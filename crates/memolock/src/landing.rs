@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memolock_codec::{Codec, CodecError};
-use memolock_core::{Completion, Key, Origin, Outcome, Storage};
+use memolock_core::{Completion, ErrorKind, Key, Origin, Outcome, Storage};
 
 use crate::engine::Engine;
 use crate::hub::Hub;
@@ -145,7 +145,13 @@ fn stored(hub: &Hub, key: &Key, storage: &Storage) {
         }
         Storage::Failed(error) => {
             hub.counters.unstored.add();
-            tracing::warn!(%key, %error, "value not stored");
+            match error.is_ambiguous() || error.kind() == ErrorKind::Refused {
+                true => tracing::warn!(
+                    %key, %error,
+                    "value not stored yet: it is tried again in the background while the lease lasts"
+                ),
+                false => tracing::warn!(%key, %error, "value not stored"),
+            }
         }
         // Declined by the compute itself, or counted where encoding failed; or, most likely, stored.
         _ => {}

@@ -75,7 +75,8 @@ counters! {
     degraded: Counter,
     /// Flights that ended with the last value that this process saw, because the store was failing.
     served_stale: Counter,
-    /// Computed values that could not be stored. Their callers have them all the same.
+    /// Computed values that were not stored when their callers received them. After a lost reply or a refusal that
+    /// may pass, storing is tried again in the background, so some of them are stored later.
     unstored: Counter,
     /// Calls that ended with a time-out.
     timeouts: Counter,

@@ -82,8 +82,22 @@ impl Store {
         let Some(first) = keys.first() else {
             return Ok(Vec::new());
         };
-        let call = self.backend().get_timed(keys);
-        let found = self.guard(Operation::Get, first, call).await?;
+        if !self.breaker.admits(self.backend(), first) {
+            self.spared.add();
+            return Err(Breaker::refusal(Operation::Get, first));
+        }
+        let found = self.backend().get_timed(keys).await;
+        match &found {
+            // Any of them may be the cause.
+            Err(error) if error.kind() == ErrorKind::Unrecognized => {
+                let ended = keys.iter().map(|key| (key, Some(error)));
+                self.breaker.note_all(self.backend(), ended);
+            }
+            found => self
+                .breaker
+                .note(self.backend(), first, found.as_ref().err()),
+        }
+        let found = found?;
         match found.len() == keys.len() {
             true => Ok(found),
             false => Err(miscounted(found.len(), keys.len())),
@@ -131,18 +145,48 @@ impl Store {
     pub(crate) async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
         let call = self.backend().renew(renewals);
         match renewals.first() {
-            Some(first) => self.send(&first.key, call).await,
+            Some(first) => self.send_behind(Operation::Renew, &first.key, call).await,
             None => call.await,
         }
     }
 
     /// As [`renew`](Self::renew), each with its own answer.
     pub(crate) async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+        let held_back = |r: &Renewal| self.breaker.holds_back(self.backend(), &r.key);
+        if renewals.iter().any(held_back) {
+            return self.renew_rest(renewals, held_back).await;
+        }
         let answers = self.backend().renew_each(renewals).await;
         let ended = renewals.iter().zip(&answers);
         let ended = ended.map(|(renewal, answer)| (&renewal.key, answer.as_ref().err()));
         self.breaker.note_all(self.backend(), ended);
         answers
+    }
+
+    /// Renews those that are not held back.
+    async fn renew_rest(
+        &self,
+        renewals: &[Renewal],
+        held_back: impl Fn(&Renewal) -> bool,
+    ) -> Vec<Result<bool, BackendError>> {
+        let held: Vec<bool> = renewals.iter().map(held_back).collect();
+        let sent = renewals.iter().zip(&held).filter(|(_, held)| !**held);
+        let sent: Vec<Renewal> = sent.map(|(renewal, _)| renewal.clone()).collect();
+        self.spared.add();
+        let mut answers = match sent.is_empty() {
+            true => Vec::new(),
+            // In a box: it is this very future again.
+            false => Box::pin(self.renew_each(&sent)).await,
+        }
+        .into_iter();
+        let answer = |(renewal, held): (&Renewal, &bool)| {
+            match held {
+                true => None,
+                false => answers.next(),
+            }
+            .unwrap_or_else(|| Err(Breaker::refusal(Operation::Renew, &renewal.key)))
+        };
+        renewals.iter().zip(&held).map(answer).collect()
     }
 
     /// [`fulfil`](Self::fulfil) behind the callers' backs, sent whether or not the store answers.
@@ -154,7 +198,7 @@ impl Store {
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
         let call = self.backend().fulfil(key, token, value, ttl);
-        self.send(key, call).await
+        self.send_behind(Operation::Fulfil, key, call).await
     }
 
     /// [`release`](Self::release) behind the callers' backs, sent whether or not the store answers: a store
@@ -167,7 +211,7 @@ impl Store {
         notice: Option<Notice>,
     ) -> Result<bool, BackendError> {
         let call = self.backend().release(key, token, notice);
-        self.send(key, call).await
+        self.send_behind(Operation::Release, key, call).await
     }
 
     pub(crate) async fn release(
@@ -295,6 +339,20 @@ impl Store {
         call: impl Future<Output = Result<R, BackendError>>,
     ) -> Result<R, BackendError> {
         if !self.breaker.admits(self.backend(), key) {
+            self.spared.add();
+            return Err(Breaker::refusal(operation, key));
+        }
+        self.send(key, call).await
+    }
+
+    /// Sends a command whether or not the store answers, unless it answers with errors that are not known.
+    async fn send_behind<R>(
+        &self,
+        operation: Operation,
+        key: &Key,
+        call: impl Future<Output = Result<R, BackendError>>,
+    ) -> Result<R, BackendError> {
+        if self.breaker.holds_back(self.backend(), key) {
             self.spared.add();
             return Err(Breaker::refusal(operation, key));
         }

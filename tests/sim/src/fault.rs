@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::caller::id;
 use crate::history::{ProcessId, What};
 use crate::store::{Millis, Store};
 use crate::world::{Event, Inner, Life, Which};
@@ -36,6 +37,20 @@ pub enum Fault {
         lasts: Millis,
     },
     Room,
+    /// Everything is refused for a while, or writes alone, as by a server that is busy or a replica.
+    Refuses {
+        lasts: Millis,
+        writes_alone: bool,
+    },
+    Takes,
+    /// A proxy answers with an error of its own for a while: to every command that names a key, or to all. With `late`,
+    /// the store has taken the command before.
+    Fails {
+        lasts: Millis,
+        key: Option<usize>,
+        late: bool,
+    },
+    Works,
     /// Everything takes longer for a while.
     Lag {
         by: Millis,
@@ -105,6 +120,19 @@ impl Inner {
                 self.schedule(now + lasts, Event::Breaks(Fault::Room));
             }
             Fault::Room => self.server.full = false,
+            Fault::Refuses {
+                lasts,
+                writes_alone,
+            } => {
+                self.server.refuses = Some(writes_alone);
+                self.schedule(now + lasts, Event::Breaks(Fault::Takes));
+            }
+            Fault::Takes => self.server.refuses = None,
+            Fault::Fails { lasts, key, late } => {
+                self.server.fails = Some((key.map(id), late));
+                self.schedule(now + lasts, Event::Breaks(Fault::Works));
+            }
+            Fault::Works => self.server.fails = None,
             Fault::Lag { by, lasts } => {
                 self.server.lag = by;
                 self.schedule(now + lasts, Event::Breaks(Fault::NoLag));
@@ -218,6 +246,26 @@ impl fmt::Display for Fault {
             }
             Self::Full { lasts } => write!(f, "the server is full for {lasts} ms"),
             Self::Room => f.write_str("the server has room"),
+            Self::Refuses {
+                lasts,
+                writes_alone,
+            } => {
+                let what = if *writes_alone {
+                    "writes"
+                } else {
+                    "everything"
+                };
+                write!(f, "the server refuses {what} for {lasts} ms")
+            }
+            Self::Takes => f.write_str("the server refuses nothing any more"),
+            Self::Fails { lasts, key, late } => {
+                let of = key.map_or("every command".to_owned(), |key| {
+                    format!("commands for {}", id(key))
+                });
+                let how = if *late { ", which takes effect" } else { "" };
+                write!(f, "a proxy fails {of}{how}, for {lasts} ms")
+            }
+            Self::Works => f.write_str("the proxy works"),
             Self::Lag { by, lasts } => write!(f, "messages take {by} ms more for {lasts} ms"),
             Self::NoLag => f.write_str("messages are as fast as before"),
             Self::Pause { process, lasts } => write!(f, "p{process} is paused for {lasts} ms"),

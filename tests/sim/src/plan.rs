@@ -49,6 +49,8 @@ pub struct Plan {
     pub strangers: Vec<Stranger>,
     pub vandals: Vec<Vandal>,
     pub faults: Vec<(Millis, Fault)>,
+    /// The server refuses or a proxy fails, and nothing else breaks.
+    pub refusals_alone: bool,
     /// From when on nothing breaks any more, and what broke is mended.
     pub calm: Millis,
     /// From when on everybody has got over it.
@@ -190,6 +192,7 @@ impl Plan {
             strangers: Vec::new(),
             vandals: Vec::new(),
             faults: Vec::new(),
+            refusals_alone: false,
             calm: 0,
             settled: 0,
             end: 0,
@@ -198,6 +201,7 @@ impl Plan {
         plan.draw_near();
         plan.draw_many();
         if weather == Weather::Storm {
+            plan.draw_refusals();
             plan.draw_faults(&mut random);
         }
         let last = plan.calls.iter().map(|call| call.at).max();
@@ -308,7 +312,11 @@ impl Plan {
     }
 
     fn draw_faults(&mut self, random: &mut fastrand::Rng) {
-        for _ in 0..random.usize(1..=4) {
+        let others = match self.refusals_alone {
+            true => 0,
+            false => random.usize(1..=4),
+        };
+        for _ in 0..others {
             let at = random.u64(0..900);
             let lasts = pick(random, &[5, 100, 700, 2500]);
             let process = random.usize(0..self.processes);

@@ -146,8 +146,9 @@ impl Inner {
         if self.server.down || (lost && !connection.late) {
             return;
         }
-        let outcome = if self.server.full && op.needs_memory() {
-            Err(ErrorKind::Refused)
+        let failed = self.failed(op);
+        let outcome = if let Some((kind, false)) = failed {
+            Err(kind)
         } else {
             self.snapshot();
             let now = self.now();
@@ -166,9 +167,9 @@ impl Inner {
             if let Some(key) = changed {
                 self.changed(&key);
             }
-            match effect.answer {
-                Answer::Error(kind) => Err(kind),
-                answer => Ok(answer),
+            match (failed, effect.answer) {
+                (Some((kind, _)), _) | (None, Answer::Error(kind)) => Err(kind),
+                (None, answer) => Ok(answer),
             }
         };
         if !lost {
@@ -183,6 +184,24 @@ impl Inner {
                 },
             );
         }
+    }
+
+    /// What a command is answered with in place of what it does, and whether it does it all the same.
+    fn failed(&self, op: &Op) -> Option<(ErrorKind, bool)> {
+        if let Some((only, late)) = &self.server.fails {
+            let named = |only: &String| op.keys().any(|key| key.id() == only);
+            if only.as_ref().is_none_or(named) {
+                return Some((ErrorKind::Unrecognized, *late));
+            }
+        }
+        match self.server.refuses {
+            Some(writes_alone) if !writes_alone || !op.is_read() => {
+                return Some((ErrorKind::Refused, false));
+            }
+            _ => {}
+        }
+        let full = self.server.full && op.needs_memory();
+        full.then_some((ErrorKind::OutOfMemory, false))
     }
 
     fn asks(&mut self, process: ProcessId, epoch: u32, listen: Vec<Key>, leave: &[Key]) {

@@ -304,6 +304,12 @@ impl Op {
         }
     }
 
+    /// Whether it only looks.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self, Self::Get(..) | Self::Timed(..))
+    }
+
     /// Whether a server that is out of memory refuses it.
     #[must_use]
     pub fn needs_memory(&self) -> bool {

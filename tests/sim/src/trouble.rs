@@ -6,6 +6,9 @@ use crate::history::ProcessId;
 use crate::plan::Plan;
 use crate::store::Millis;
 
+/// After an error that is not known, nothing is asked again before this has passed, and the circuit breaker looks no sooner.
+pub(crate) const UNKNOWN: Millis = 500;
+
 /// Spells in which something was broken.
 #[derive(Debug)]
 pub(crate) struct Trouble(Vec<Spell>);
@@ -29,11 +32,15 @@ impl Trouble {
                 Fault::Hang { lasts }
                 | Fault::Crash { lasts, .. }
                 | Fault::Full { lasts }
+                | Fault::Refuses { lasts, .. }
                 | Fault::Lag { lasts, .. } => (lasts, None),
+                Fault::Fails { lasts, .. } => (lasts + UNKNOWN, None),
                 Fault::Failover { .. } => (0, None),
                 Fault::Unhang
                 | Fault::Return
                 | Fault::Room
+                | Fault::Takes
+                | Fault::Works
                 | Fault::NoLag
                 | Fault::Resume { .. }
                 | Fault::Calm => return None,

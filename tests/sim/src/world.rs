@@ -90,6 +90,10 @@ pub(crate) struct Server {
     pub(crate) down: bool,
     /// Writes are refused.
     pub(crate) full: bool,
+    /// Everything is refused for now; writes alone if so.
+    pub(crate) refuses: Option<bool>,
+    /// A proxy answers with an error of its own: of this id or of all, and whether the store takes the command first.
+    pub(crate) fails: Option<(Option<String>, bool)>,
     /// Added to every latency.
     pub(crate) lag: Millis,
 }

@@ -25,6 +25,7 @@ const fn fault(
 }
 
 const STEP: &str = "crates/memolock-core/src/machine/step.rs";
+const CLEANING: &str = "crates/memolock-core/src/machine/cleaning.rs";
 const TRIES: &str = "crates/memolock-core/src/machine/tries.rs";
 const ENDS: &str = "crates/memolock-core/src/machine/ends.rs";
 const SUCCESSION: &str = "crates/memolock-core/src/machine/succession.rs";
@@ -45,7 +46,7 @@ const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 40] = [
+pub(crate) const FAULTS: [Fault; 44] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -68,8 +69,32 @@ pub(crate) const FAULTS: [Fault; 40] = [
     fault(
         "a value that is not stored is lost",
         STEP,
-        "let outcome = computed_outcome(Storage::Failed(error));",
-        "let outcome = Outcome::Backend(error);",
+        "let outcome = computed_outcome(Storage::Failed(error.clone()));",
+        "let outcome = Outcome::Backend(error.clone());",
+    ),
+    fault(
+        "what is refused for now is given up",
+        CLEANING,
+        "let passes = error.is_ambiguous() || error.kind() == ErrorKind::Refused;",
+        "let passes = error.is_ambiguous();",
+    ),
+    fault(
+        "an error that is not known is asked about again at once",
+        TRIES,
+        "error.is_reply_lost() && sent < self.policy.attempts",
+        "error.is_ambiguous() && sent < self.policy.attempts",
+    ),
+    fault(
+        "one key opens the breaker for all",
+        BREAKER,
+        "let opens = !part.open && part.is_no_key() && part.unknown >= most;",
+        "part.unknown += 1;\n            let opens = !part.open && part.unknown >= most;",
+    ),
+    fault(
+        "one key costs the others their leases",
+        HEARTBEAT,
+        "beat.group = due.len().isqrt().max(1);",
+        "",
     ),
     fault(
         "triggered without listening",
@@ -159,7 +184,7 @@ pub(crate) const FAULTS: [Fault; 40] = [
         "an open breaker holds back clean-up",
         STORE_FRONT,
         "let call = self.backend().release(key, token, notice);
-        self.send(key, call).await",
+        self.send_behind(Operation::Release, key, call).await",
         "let call = self.backend().release(key, token, notice);
         self.guard(Operation::Release, key, call).await",
     ),

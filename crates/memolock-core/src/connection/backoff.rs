@@ -32,6 +32,12 @@ impl Backoff {
         half + Duration::from_nanos(fresh.checked_rem(nanos.saturating_add(1)).unwrap_or(0))
     }
 
+    /// The next attempt shall not come before `least` has passed, whatever the maximum.
+    pub fn at_least(&mut self, least: Duration) {
+        // A delay is at least half of what it grew to.
+        self.last = self.last.max(least.saturating_mul(2));
+    }
+
     /// A connection was lost after it had lived this long. One that lived shorter than the minimum
     /// has not proved anything: whoever accepts and drops us at once must not be hammered.
     pub fn lived(&mut self, life: Duration) {
@@ -63,6 +69,17 @@ mod tests {
             assert!(delay >= expected / 2 && delay <= expected, "{delay:?}");
             expected = (expected * 2).min(MAX);
         }
+    }
+
+    #[test]
+    fn an_attempt_can_be_told_to_wait() {
+        let mut backoff = Backoff::new(MIN, MIN);
+        let least = MIN * 50;
+        for n in 0..5 {
+            backoff.at_least(least);
+            assert!(backoff.next(fresh(n)) >= least);
+        }
+        assert!(backoff.next(0) <= MIN, "once");
     }
 
     #[test]

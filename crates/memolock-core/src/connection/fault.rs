@@ -8,6 +8,10 @@ use crate::{BackendError, ErrorKind, Key, Operation};
 /// The longest detail that an error carries, in bytes: servers echo what they were sent.
 const MAX_DETAIL_BYTES: usize = 300;
 
+/// How long a backend waits at least before it asks again by itself after an error that is not known
+/// ([`ErrorKind::Unrecognized`]): as long as the circuit breaker does by default. Connecting costs commands too.
+pub const UNRECOGNIZED_PAUSE: Duration = Duration::from_millis(500);
+
 /// A failure that does not know yet which operation it spoilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -88,12 +92,17 @@ impl Fault {
         &self.detail
     }
 
-    /// Whether asking again, perhaps over a new connection, can help.
+    /// Whether asking again, perhaps over a new connection, can help. Not of an error that is not known: a new
+    /// connection costs more commands, and may be told the same.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Refused | ErrorKind::Protocol
+            ErrorKind::Unavailable
+                | ErrorKind::Timeout
+                | ErrorKind::Refused
+                | ErrorKind::OutOfMemory
+                | ErrorKind::Protocol
         )
     }
 
@@ -107,7 +116,9 @@ impl Fault {
     #[must_use]
     pub fn while_down(&self) -> Self {
         let kind = match self.kind {
-            ErrorKind::Timeout | ErrorKind::Protocol => ErrorKind::Unavailable,
+            ErrorKind::Timeout | ErrorKind::Protocol | ErrorKind::Unrecognized => {
+                ErrorKind::Unavailable
+            }
             kind => kind,
         };
         Self::new(kind, self.detail.clone())
@@ -189,6 +200,7 @@ mod tests {
         let told = |kind| Fault::new(kind, "").while_down().kind();
         assert_eq!(told(ErrorKind::Timeout), ErrorKind::Unavailable);
         assert_eq!(told(ErrorKind::Protocol), ErrorKind::Unavailable);
+        assert_eq!(told(ErrorKind::Unrecognized), ErrorKind::Unavailable);
         assert_eq!(told(ErrorKind::Denied), ErrorKind::Denied);
     }
 

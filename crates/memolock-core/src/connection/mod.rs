@@ -12,5 +12,5 @@ mod fault;
 mod options;
 
 pub use backoff::Backoff;
-pub use fault::Fault;
+pub use fault::{Fault, UNRECOGNIZED_PAUSE};
 pub use options::Options;

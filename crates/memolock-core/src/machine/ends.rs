@@ -75,10 +75,5 @@ pub(super) fn cleaning(token: Token, outcome: Outcome) -> State {
 
 /// Callers have their outcome; the rest goes on behind their backs.
 pub(super) fn clean(task: Cleanup, outcome: Outcome) -> State {
-    State::Cleaning(Cleaning {
-        task,
-        outcome,
-        until: None,
-        pause: None,
-    })
+    State::Cleaning(Cleaning::new(task, outcome))
 }

@@ -12,6 +12,8 @@
 //! Subscribing -> Rechecking -> Waiting --value--> Settled
 //!                    ^____________'  released, failed, invalidated, expired, resumed after a gap
 //!
+//! Fulfilling or Releasing, refused or lost --> callers have their outcome, and Cleaning tries again in the background
+//!
 //! the store fails: while a rival's lease is known to last -> Pausing or Waiting, and try again;
 //!                  else -> Computing without a lease, or Settled with the error
 //!
@@ -151,6 +153,13 @@ impl Machine {
             State::Computing(Lease::None { cause, .. }) => Some(cause),
             _ => None,
         }
+    }
+
+    /// Whether clean-up pauses because the store refused for now. It answers, so a close may wait for it, while it
+    /// does not wait for the end of an outage.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(&self.state, State::Cleaning(cleaning) if cleaning.refused)
     }
 
     /// What the flight is waiting for: the phase that a time-out names. A caller's wait time-out

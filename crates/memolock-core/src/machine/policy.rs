@@ -57,6 +57,10 @@ pub struct Policy {
     /// waiter compute, and its end should be noticed soon. It is the one thing that is asked again in a
     /// rhythm, and only during an outage.
     pub outage_pause: Duration,
+    /// The least pause before the store is asked again after an error that memolock does not know
+    /// ([`ErrorKind::Unrecognized`](crate::ErrorKind::Unrecognized)). Default 500 ms, as the circuit breaker's
+    /// interval: such an error may mean that the store is over a quota, and each command would make that worse.
+    pub unrecognized_pause: Duration,
     /// How often one command is sent when its reply is lost. Default 2, so that a connection that
     /// breaks and comes back is not an outage. At least 1.
     pub attempts: u8,
@@ -73,6 +77,7 @@ impl Default for Policy {
             takeover_jitter: Duration::from_millis(20),
             retry_jitter: Duration::from_millis(3),
             outage_pause: Duration::from_millis(250),
+            unrecognized_pause: Duration::from_millis(500),
             attempts: 2,
             failures: FailurePolicy::default(),
             outage: OutagePolicy::default(),

@@ -97,7 +97,7 @@ pub(super) enum Lease {
     },
 }
 
-/// Clean-up, tried again in an outage until the lease has run out by itself.
+/// Clean-up, tried again until the lease has run out by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Cleaning {
     pub(super) task: Cleanup,
@@ -106,6 +106,10 @@ pub(super) struct Cleaning {
     pub(super) until: Option<Timestamp>,
     /// When to try again, while pausing.
     pub(super) pause: Option<Timestamp>,
+    /// How often it was put off: each time the pause doubles, up to a limit.
+    pub(super) failures: u8,
+    /// The last try was refused by a store that answers.
+    pub(super) refused: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! The transitions: a state and an input give the next state.
 
-use super::ends::{clean, computed, computed_outcome, releasing, stored, value_outcome};
+use super::ends::{computed, computed_outcome, releasing, stored, value_outcome};
 use super::external::{attended, subscribing, verifying};
 use super::state::{Cleanup, Lease, Rival, State};
 use super::succession::{adopted, vacated};
@@ -37,7 +37,7 @@ impl Machine {
                     },
                     Tried::Value(state) => state,
                     Tried::Failed(error, doubt) if patient(&error, rival, now) => {
-                        self.pausing(rival, doubt, now)
+                        self.pausing(rival, doubt, &error, now)
                     }
                     Tried::Failed(error, doubt) => self.outage(error, doubt),
                 }
@@ -62,7 +62,7 @@ impl Machine {
                     }
                     Tried::Value(state) => state,
                     Tried::Failed(error, doubt) if patient(&error, rival, now) => State::Waiting {
-                        takeover: Some(self.retry_at(rival, now)),
+                        takeover: Some(self.retry_at(rival, &error, now)),
                         rival,
                         doubt,
                     },
@@ -83,7 +83,7 @@ impl Machine {
                         sent: sent + 1,
                     },
                     (Err(error), None) if patient(&error, rival, now) => {
-                        self.pausing(rival, None, now)
+                        self.pausing(rival, None, &error, now)
                     }
                     (Err(error), None) => self.outage(error, None),
                     (Err(error), Some(held)) => {
@@ -120,7 +120,7 @@ impl Machine {
             (State::Waiting { rival, doubt, .. }, Input::Silenced(error))
                 if patient(&error, rival, now) =>
             {
-                self.pausing(rival, doubt, now)
+                self.pausing(rival, doubt, &error, now)
             }
             (State::Waiting { doubt, .. }, Input::Silenced(error)) => self.outage(error, doubt),
             (State::Computing(lease), Input::Computed(completion)) => computed(lease, completion),
@@ -162,19 +162,12 @@ impl Machine {
                         sent: sent + 1,
                     }
                 }
-                // It may be stored or not. The value must not wait for that to be found out.
-                Err(error) if error.is_ambiguous() => clean(
-                    Cleanup::Fulfil {
-                        token: held.token,
-                        value,
-                        ttl,
-                    },
-                    computed_outcome(Storage::Failed(error)),
-                ),
-                // The store said no, so the lock is still ours: let the next one try.
+                // Stored or not, refused for now or for good: the value does not wait for that to be found out.
                 Err(error) => {
-                    let outcome = computed_outcome(Storage::Failed(error));
-                    releasing(held.token, Some(Notice::Released), outcome)
+                    let token = held.token;
+                    let task = Cleanup::Fulfil { token, value, ttl };
+                    let outcome = computed_outcome(Storage::Failed(error.clone()));
+                    self.clean_after(&error, task, outcome, now, entropy)
                 }
             },
             (
@@ -185,12 +178,13 @@ impl Machine {
                 },
                 Input::Released(reply),
             ) => match reply {
-                Err(error) if error.is_ambiguous() => {
-                    clean(Cleanup::Release { token, notice }, then)
+                Err(error) => {
+                    let task = Cleanup::Release { token, notice };
+                    self.clean_after(&error, task, then, now, entropy)
                 }
-                _ => State::Settled(then),
+                Ok(_) => State::Settled(then),
             },
-            (State::Cleaning(cleaning), input) => self.cleaned(cleaning, input, now),
+            (State::Cleaning(cleaning), input) => self.cleaned(cleaning, input, now, entropy),
             (state, Input::Adopted { mode, lost }) => {
                 self.mode = mode;
                 match (adopted(state, mode), lost) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ends::{ended, found};
 use super::state::{Lease, Rival, State, Try};
 use super::{Entropy, FailurePolicy, Held, Machine, Mode, OutagePolicy, Outcome};
-use crate::{Acquired, BackendError, Message, Notice, Remaining, Timestamp, Token};
+use crate::{Acquired, BackendError, ErrorKind, Message, Notice, Remaining, Timestamp, Token};
 
 impl Machine {
     /// Reads the reply to a try for the lease.
@@ -77,22 +77,39 @@ impl Machine {
         }
     }
 
-    pub(super) fn pausing(&self, rival: Rival, doubt: Option<Token>, now: Timestamp) -> State {
+    pub(super) fn pausing(
+        &self,
+        rival: Rival,
+        doubt: Option<Token>,
+        error: &BackendError,
+        now: Timestamp,
+    ) -> State {
         State::Pausing {
-            until: self.retry_at(rival, now),
+            until: self.retry_at(rival, error, now),
             rival,
             doubt,
         }
     }
 
-    /// When to try again in an outage: soon, and no later than the rival's lease is over.
-    pub(super) fn retry_at(&self, Rival(until): Rival, now: Timestamp) -> Timestamp {
+    /// When to try again in an outage: soon, and no later than the rival's lease is over. After an error that is not
+    /// known, not before its pause is over.
+    pub(super) fn retry_at(
+        &self,
+        Rival(until): Rival,
+        error: &BackendError,
+        now: Timestamp,
+    ) -> Timestamp {
         let soon = now.after(self.policy.outage_pause);
-        until.map_or(soon, |until| until.min(soon))
+        let soon = until.map_or(soon, |until| until.min(soon));
+        match error.kind() {
+            ErrorKind::Unrecognized => soon.max(now.after(self.policy.unrecognized_pause)),
+            _ => soon,
+        }
     }
 
+    /// Whether a command is sent again at once.
     pub(super) fn again(&self, sent: u8, error: &BackendError) -> bool {
-        error.is_ambiguous() && sent < self.policy.attempts
+        error.is_reply_lost() && sent < self.policy.attempts
     }
 
     /// The store is failing. `doubt` is a token that may hold a lease all the same.

@@ -1,7 +1,7 @@
 //! What a Redis or Valkey server's error line means.
 
-use super::Address;
 use super::cluster::Redirect;
+use super::{Address, error_lines};
 use crate::ErrorKind;
 use crate::connection::Fault;
 
@@ -50,12 +50,14 @@ impl Fault {
     fn of_line(line: &str) -> Self {
         let (code, rest) = line.split_once(' ').unwrap_or((line, ""));
         let kind = match code {
-            "ERR" => return unnamed(rest),
+            "ERR" => return worded(rest, line),
             "NOPROTO" => return Self::no_resp3(),
             "MOVED" | "ASK" | "CROSSSLOT" => {
                 return Self::new(ErrorKind::Unsupported, CLUSTER_NODE);
             }
-            code => named(code).unwrap_or(ErrorKind::Protocol),
+            code if is_code(code) => error_lines::of_code(code).unwrap_or(ErrorKind::Unrecognized),
+            // A proxy's, mostly.
+            _ => return worded(line, line),
         };
         let advice = match code {
             "NOPERM" if rest.contains("'eval") => GRANT_SCRIPTS,
@@ -83,49 +85,37 @@ impl Fault {
     }
 }
 
-fn named(code: &str) -> Option<ErrorKind> {
-    Some(match code {
-        "OOM" | "READONLY" | "LOADING" | "MISCONF" | "BUSY" | "NOREPLICAS" | "CLUSTERDOWN"
-        | "MASTERDOWN" | "TRYAGAIN" => ErrorKind::Refused,
-        "NOAUTH" | "WRONGPASS" | "NOPERM" => ErrorKind::Denied,
-        "WRONGTYPE" => ErrorKind::WrongType,
-        _ => return None,
-    })
+/// Whether a line begins with a code, as those of servers do.
+fn is_code(word: &str) -> bool {
+    let capital = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    word.len() > 1 && word.bytes().all(capital)
 }
 
-/// An `ERR`: the kind is in the words.
-fn unnamed(rest: &str) -> Fault {
-    let says = |words: &str| rest.contains(words);
-    let kind = if says("unknown command") && says("HELLO") {
+/// A line whose kind is in its words.
+fn worded(words: &str, line: &str) -> Fault {
+    let says = |known: &str| words.contains(known);
+    if says("unknown command") && says("HELLO") {
         return Fault::no_resp3();
-    } else if is_script_command(rest) {
+    }
+    if is_script_command(words) {
         return Fault::no_scripts();
-    } else if says("Unknown Redis command called from") || is_sharded_command(rest) {
-        // The one command of a script that an old server may not know is SPUBLISH.
+    }
+    // The one command of a script that an old server may not know is SPUBLISH.
+    if says("Unknown Redis command called from") || is_sharded_command(words) {
         return Fault::not_sharded();
-    } else if says("unknown command") {
-        ErrorKind::Unsupported
-    } else if says("max number of clients") {
-        ErrorKind::Refused
-    } else if says("invalid password")
-        || says("invalid username-password")
-        || says("no password is set")
-        || says("The user executing the script")
-        // What Redis 8 and Valkey say of a channel; of a command or a key they say NOPERM.
-        || says("ACL failure in script")
-    {
-        ErrorKind::Denied
-    } else if says("DB index") {
-        ErrorKind::Config
-    } else if says("running script") {
-        // Before 7.0 a script's error wraps the code of the command that failed in it.
-        let words = rest.split_whitespace();
-        let mut codes = words.filter_map(|word| named(word.trim_start_matches('-')));
-        codes.next().unwrap_or(ErrorKind::Protocol)
-    } else {
-        ErrorKind::Protocol
+    }
+    let kind = error_lines::of_words(words).unwrap_or(ErrorKind::Unrecognized);
+    // Before 7.0 a script's error wraps the code of the command that failed in it.
+    let wrapped = match says("running script") {
+        true => wrapped(words),
+        false => None,
     };
-    Fault::new(kind, format!("ERR {rest}"))
+    Fault::new(wrapped.unwrap_or(kind), line)
+}
+
+fn wrapped(words: &str) -> Option<ErrorKind> {
+    let mut words = words.split_whitespace();
+    words.find_map(|word| error_lines::of_code(word.trim_start_matches('-')))
 }
 
 /// Whether it is one of those that run scripts that the server does not know.
@@ -197,12 +187,15 @@ mod tests {
 
     #[test]
     fn each_error_line_of_a_server_has_its_kind() {
-        use ErrorKind::{Config, Denied, Protocol, Refused, Unsupported, WrongType};
+        use ErrorKind::{
+            Config, Denied, OutOfMemory, Protocol, Refused, Unrecognized, Unsupported, WrongType,
+        };
         for (line, kind) in [
             (
                 "OOM command not allowed when used memory > 'maxmemory'.",
-                Refused,
+                OutOfMemory,
             ),
+            ("NOREPLICAS Not enough good replicas to write.", Refused),
             (
                 "READONLY You can't write against a read only replica.",
                 Refused,
@@ -242,7 +235,7 @@ mod tests {
             ),
             (
                 "ERR Error running script (call to f_ab): @user_script:7: -OOM command not allowed",
-                Refused,
+                OutOfMemory,
             ),
             (
                 "ERR Error running script (call to f_ab): @user_script:7: whatever",
@@ -256,9 +249,24 @@ mod tests {
             ("ERR unknown command 'EVALSHA'", Unsupported),
             ("MOVED 3999 127.0.0.1:6381", Unsupported),
             ("ERR DB index is out of range", Config),
-            ("ERR something new", Protocol),
-            ("NEWCODE something new", Protocol),
-            ("ERR", Protocol),
+            ("ERR wrong number of arguments for 'get' command", Protocol),
+            ("ERR value is not an integer or out of range", Protocol),
+            ("NOSCRIPT No matching script. Please use EVAL.", Protocol),
+            (
+                "CROSSSLOT Keys in request don't hash to the same slot",
+                Unsupported,
+            ),
+            ("unsupported command 'EVALSHA'", Unsupported),
+            (
+                "ERR max requests limit exceeded. Limit: 500000",
+                Unrecognized,
+            ),
+            ("upstream failure", Unrecognized),
+            ("no upstream host", Unrecognized),
+            ("ERR something new", Unrecognized),
+            ("NEWCODE something new", Unrecognized),
+            ("ERR", Unrecognized),
+            ("", Unrecognized),
         ] {
             assert_eq!(Fault::answered(line).kind(), kind, "{line}");
         }

@@ -16,6 +16,7 @@ pub mod calls;
 mod client_name;
 pub mod cluster;
 mod credentials;
+mod error_lines;
 mod fault;
 pub mod reply;
 mod routes;

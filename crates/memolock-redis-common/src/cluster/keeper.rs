@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::select_all;
 use futures_util::stream::FuturesUnordered;
 use memolock_core::ErrorKind;
+use memolock_core::connection::UNRECOGNIZED_PAUSE;
 use memolock_core::redis::Fault;
 use memolock_core::redis::cluster::{Place, SlotMap};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -51,6 +52,8 @@ pub(crate) struct Keeper<O: Opener> {
     round: usize,
     /// Since when there has been trouble.
     trouble: Option<Instant>,
+    /// The least time until the next round: longer after an error that is not known.
+    rest: Duration,
 }
 
 type Posts<O> = Vec<Arc<Post<<O as Opener>::Node>>>;
@@ -61,6 +64,7 @@ impl<O: Opener> Keeper<O> {
             shared,
             round: 0,
             trouble: None,
+            rest: REST,
         }
     }
 
@@ -68,7 +72,7 @@ impl<O: Opener> Keeper<O> {
     pub(crate) async fn run(mut self) {
         loop {
             self.refresh().await;
-            let rest = Instant::now() + REST;
+            let rest = Instant::now() + self.rest;
             self.wait().await;
             sleep_until(rest).await;
             self.shared.sweep();
@@ -112,6 +116,7 @@ impl<O: Opener> Keeper<O> {
     }
 
     async fn refresh(&mut self) {
+        self.rest = REST;
         let mut fault = None;
         for posts in [self.masters(), self.others()] {
             if posts.is_empty() {
@@ -126,6 +131,9 @@ impl<O: Opener> Keeper<O> {
             let detail = "the URL names no node of a cluster that can be used";
             Fault::new(ErrorKind::Config, detail)
         });
+        if fault.kind() == ErrorKind::Unrecognized {
+            self.rest = UNRECOGNIZED_PAUSE;
+        }
         match self.shared.state() {
             State::Connecting => warn!(reason = fault.detail(), "no node tells the map of slots"),
             _ => debug!(reason = fault.detail(), "no node tells the map of slots"),

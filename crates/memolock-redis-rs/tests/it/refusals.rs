@@ -102,7 +102,7 @@ async fn a_server_that_may_not_write_refuses() {
         .fulfil(&key("a"), token(1), "v".into(), secs(5))
         .await
         .unwrap_err();
-    assert_eq!(full.kind(), ErrorKind::Refused, "{full}");
+    assert_eq!(full.kind(), ErrorKind::OutOfMemory, "{full}");
     assert!(full.is_retryable() && !full.is_ambiguous());
     let _: () = admin.run(&["CONFIG", "SET", "maxmemory", "0"]).await;
 

@@ -3,24 +3,26 @@
 // Each test file uses its own part.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+mod gaps;
 mod part;
+mod poison;
 mod tracked;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use gaps::with_gaps;
 use memolock::core::{
-    Acquired, Attempt, BackendError, BackendStats, Capabilities, ErrorKind, Event, Fulfilled,
-    Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription,
-    Timed, Timestamp, Token, Tracking, async_trait,
+    Acquired, Attempt, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled, Fulfilment,
+    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Timestamp,
+    Token, Tracking, async_trait,
 };
 use memolock::memory::MemoryBackend;
 use memolock::{Backend, Builder, Memolock};
 pub use part::Part;
+pub use poison::Poison;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 pub use tracked::Wire;
@@ -64,6 +66,7 @@ struct Inner {
     gaps: broadcast::Sender<bool>,
     wire: Wire,
     part: Part,
+    poison: Poison,
 }
 
 impl Spy {
@@ -80,6 +83,7 @@ impl Spy {
             gaps: broadcast::channel(16).0,
             wire: Wire::default(),
             part: Part::default(),
+            poison: Poison::default(),
         }))
     }
 
@@ -107,6 +111,11 @@ impl Spy {
     /// A part of the store that may fail by itself.
     pub fn part(&self) -> &Part {
         &self.0.part
+    }
+
+    /// Ids that spoil every command that names one.
+    pub fn poison(&self) -> &Poison {
+        &self.0.poison
     }
 
     /// The store behind, untampered.
@@ -155,6 +164,9 @@ impl Spy {
         if let Some(error) = key.and_then(|key| self.part().refuses(operation, key)) {
             return Err(error);
         }
+        if let Some(error) = self.poison().among(operation, key.into_iter()) {
+            return Err(key.map_or(error.clone(), |key| error.on(key)));
+        }
         let fault = {
             let mut faults = self.0.faults.lock().unwrap();
             let at = faults.iter().position(|(o, _)| *o == operation);
@@ -191,10 +203,16 @@ impl Spy {
     async fn around_many<'a, R>(
         &self,
         operation: Operation,
-        keys: impl Iterator<Item = &'a Key>,
+        keys: impl Iterator<Item = &'a Key> + Clone,
         call: impl Future<Output = Vec<Result<R, BackendError>>>,
     ) -> Vec<Result<R, BackendError>> {
-        let call = async { Ok(call.await) };
+        let poison = self.poison().among(operation, keys.clone());
+        let call = async {
+            match poison {
+                Some(error) => Err(error),
+                None => Ok(call.await),
+            }
+        };
         match self.around(operation, None, call).await {
             Ok(answers) => keys
                 .zip(answers)
@@ -271,8 +289,16 @@ impl Backend for Spy {
         self.around(Operation::Fulfil, Some(key), call).await
     }
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
-        self.around(Operation::Renew, None, self.store().renew(renewals))
-            .await
+        let poison = self
+            .poison()
+            .among(Operation::Renew, renewals.iter().map(|r| &r.key));
+        let call = async {
+            match poison {
+                Some(error) => Err(error),
+                None => self.store().renew(renewals).await,
+            }
+        };
+        self.around(Operation::Renew, None, call).await
     }
     async fn release(
         &self,
@@ -317,28 +343,6 @@ impl Backend for Spy {
     async fn close(&self) {
         self.store().close().await;
     }
-}
-
-/// The subscription with the cuts of its connection: what was published during one is lost.
-fn with_gaps(mut heard: Subscription, gaps: broadcast::Receiver<bool>) -> Subscription {
-    let mut cut = false;
-    let mut gaps = Box::pin(stream::unfold(gaps, |mut gaps| async {
-        gaps.recv().await.ok().map(|cut| (cut, gaps))
-    }));
-    Box::pin(stream::poll_fn(move |cx| {
-        while let Poll::Ready(Some(now)) = gaps.poll_next_unpin(cx) {
-            if std::mem::replace(&mut cut, now) != now {
-                while heard.poll_next_unpin(cx).is_ready() {}
-                return Poll::Ready(Some(if now { Event::Gap } else { Event::Resumed }));
-            }
-        }
-        loop {
-            match heard.poll_next_unpin(cx) {
-                Poll::Ready(Some(_)) if cut => {}
-                other => return other,
-            }
-        }
-    }))
 }
 
 /// A builder over the spy with the tests' defaults.

@@ -136,12 +136,28 @@ async fn r10_a_close_ends_a_call_and_later_ones() {
 async fn a_value_that_cannot_be_stored_is_its_callers_all_the_same() {
     let spy = Spy::new();
     let likes = process(&spy).await;
-    spy.tamper(Operation::Fulfil, Fault::Fails(ErrorKind::Refused));
+    spy.tamper(Operation::Fulfil, Fault::Fails(ErrorKind::OutOfMemory));
     let all = likes.get_or_compute_many(["a", "b"], each).await;
     assert_eq!(all.into_result().unwrap().len(), 2, "R3");
     assert_eq!(likes.stats().unstored, 2);
-    assert!(!locked(&spy, &likes, "a").await);
     nothing_left(&spy, &[&likes]).await;
+    assert!(!locked(&spy, &likes, "a").await);
+}
+
+/// Each of many is stored later by itself.
+#[tokio::test(start_paused = true)]
+async fn r2_values_of_many_that_are_refused_for_now_are_stored_later() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    spy.tamper(Operation::Fulfil, Fault::Fails(ErrorKind::Refused));
+    let all = likes.get_or_compute_many(["a", "b"], each).await;
+    assert_eq!(all.into_result().unwrap().len(), 2, "R3");
+    tokio::time::sleep(SECOND).await;
+    nothing_left(&spy, &[&likes]).await;
+    for id in ["a", "b"] {
+        assert!(likes.get(id).await.unwrap().is_some(), "{id}");
+        assert!(!locked(&spy, &likes, id).await, "{id}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 //! they did.
 
 use super::{Call, Damage, Does, Ends, Leaves, Plan, Vandal, Weather, pick};
+use crate::fault::Fault;
 use crate::store::Channel;
 
 impl Plan {
@@ -61,6 +62,33 @@ impl Plan {
                 does: pick(&mut random, &[Damage::Litter, Damage::Litter, notif]),
                 lasts: 0,
             });
+        }
+    }
+
+    /// Stores that refuse for now and proxies with errors of their own, in a third of the storms. In half of those
+    /// nothing else breaks.
+    pub(super) fn draw_refusals(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x7265_6675_7365);
+        if random.u8(0..3) > 0 {
+            return;
+        }
+        self.refusals_alone = random.bool();
+        for _ in 0..random.usize(1..=2) {
+            let at = random.u64(0..900);
+            let lasts = pick(&mut random, &[5, 100, 500, 700, 2500]);
+            let fault = match random.bool() {
+                true => Fault::Refuses {
+                    lasts,
+                    writes_alone: random.bool(),
+                },
+                false => Fault::Fails {
+                    lasts,
+                    key: random.bool().then(|| random.usize(0..self.keys)),
+                    late: random.bool(),
+                },
+            };
+            self.faults.push((at, fault));
+            self.calm = self.calm.max(at + lasts);
         }
     }
 

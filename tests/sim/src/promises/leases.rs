@@ -7,6 +7,7 @@ use memolock::core::{Acquired, ErrorKind, Remaining, Token, millis};
 use super::Case;
 use crate::caller::id;
 use crate::facts::{ComputeFact, Moment};
+use crate::fault::Fault;
 use crate::history::ProcessId;
 use crate::ledger::{Ending, LeaseFact, Ledger};
 use crate::plan::Weather;
@@ -261,6 +262,14 @@ fn sent_again(case: &mut Case<'_>) {
         .filter(|key| case.is_external(*key))
         .map(id)
         .collect();
+    // Clean-up is held back while a proxy fails, and given up when the lease must be over.
+    let fails = |(_, fault): &(Millis, Fault)| matches!(fault, Fault::Fails { .. });
+    let over = case
+        .plan
+        .faults
+        .iter()
+        .any(fails)
+        .then_some(case.plan.lease);
     let mut doubts: BTreeMap<(ProcessId, &str), (Token, Millis)> = BTreeMap::new();
     let mut found = Vec::new();
     for ask in case.facts.asks.values() {
@@ -277,6 +286,7 @@ fn sent_again(case: &mut Case<'_>) {
                 if let Some((doubted, since)) = doubts.remove(&place)
                     && doubted != *token
                     && ask.when.at > since + BEHIND
+                    && over.is_none_or(|lease| ask.when.at <= since + lease)
                     && !writes_before(case, ask.process, key.id(), ask.when)
                 {
                     found.push(format!(
@@ -285,7 +295,11 @@ fn sent_again(case: &mut Case<'_>) {
                     ));
                 }
                 // One that was dropped is its clean-up's affair: R5.
-                if let Some((when, Err(ErrorKind::Unavailable | ErrorKind::Timeout))) = ask.told {
+                if let Some((
+                    when,
+                    Err(ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Unrecognized),
+                )) = ask.told
+                {
                     doubts.insert(place, (*token, when.at));
                 }
             }

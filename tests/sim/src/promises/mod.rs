@@ -14,10 +14,13 @@
 //! | R10 | a close ends what is under way; later calls are refused | `calls`, `run` |
 //! | R4, near | a near cache serves nothing older than a local write, and nothing that it was told is over | `near` |
 //! | R11 | deadlines hold in outages too; once all is well, calls are served under leases | `calls` |
+//! | R2, R5, refused | what a store refuses for now is sent again within the lease | `refusals` |
+//! | R11, not known | what met an error that is not known is not sent again before the breaker's interval has passed; if the commands of one key fail so, others are served under leases, and keep them | `refusals` |
 
 mod calls;
 mod leases;
 mod near;
+mod refusals;
 mod values;
 
 use crate::facts::Facts;
@@ -44,6 +47,7 @@ pub(crate) fn broken(plan: &Plan, history: &History, remains: &Remains) -> Vec<S
     values::check(&mut case);
     near::check(&mut case);
     calls::check(&mut case);
+    refusals::check(&mut case, &ledger);
     case.broken
 }
 

@@ -204,6 +204,11 @@ pub(super) fn refused() -> BackendError {
     error(ErrorKind::Refused)
 }
 
+/// An error that is not known: with an effect or without.
+pub(super) fn unknown() -> BackendError {
+    error(ErrorKind::Unrecognized)
+}
+
 /// An error without effect, of this key alone.
 pub(super) fn wrong() -> BackendError {
     error(ErrorKind::WrongType)
@@ -220,6 +225,7 @@ pub(super) const INPUTS: &[&str] = &[
     "probe-lost",
     "probe-refused",
     "probe-wrong",
+    "probe-unknown",
     "granted",
     "held",
     "held-forever",
@@ -227,6 +233,7 @@ pub(super) const INPUTS: &[&str] = &[
     "acquire-lost",
     "acquire-refused",
     "acquire-wrong",
+    "acquire-unknown",
     "subscribed",
     "subscribe-lost",
     "subscribe-refused",
@@ -251,10 +258,15 @@ pub(super) const INPUTS: &[&str] = &[
     "fulfil-lost",
     "fulfil-cut",
     "fulfil-refused",
+    "fulfil-full",
+    "fulfil-unknown",
     "released",
     "not-ours",
     "release-lost",
     "release-refused",
+    "release-denied",
+    "release-unknown",
+    "release-wrong",
     "lease-lost",
     "adopted-lost",
     "adopted-read",
@@ -273,6 +285,7 @@ pub(super) fn input(name: &str) -> Input {
         "probe-lost" => Input::Probed(Err(lost())),
         "probe-refused" => Input::Probed(Err(refused())),
         "probe-wrong" => Input::Probed(Err(wrong())),
+        "probe-unknown" => Input::Probed(Err(unknown())),
         "granted" => Input::Acquired(Ok(Acquired::Granted)),
         "held" => Input::Acquired(Ok(Acquired::Held(Remaining::Expires(LEFT)))),
         "held-forever" => Input::Acquired(Ok(Acquired::Held(Remaining::Forever))),
@@ -280,6 +293,7 @@ pub(super) fn input(name: &str) -> Input {
         "acquire-lost" => Input::Acquired(Err(lost())),
         "acquire-refused" => Input::Acquired(Err(refused())),
         "acquire-wrong" => Input::Acquired(Err(wrong())),
+        "acquire-unknown" => Input::Acquired(Err(unknown())),
         "subscribed" => Input::Subscribed(Ok(())),
         "subscribe-lost" => Input::Subscribed(Err(lost())),
         "subscribe-refused" => Input::Subscribed(Err(refused())),
@@ -307,10 +321,15 @@ pub(super) fn input(name: &str) -> Input {
         "fulfil-lost" => Input::Fulfilled(Err(lost())),
         "fulfil-cut" => Input::Fulfilled(Err(error(ErrorKind::Unavailable))),
         "fulfil-refused" => Input::Fulfilled(Err(refused())),
+        "fulfil-full" => Input::Fulfilled(Err(error(ErrorKind::OutOfMemory))),
+        "fulfil-unknown" => Input::Fulfilled(Err(unknown())),
         "released" => Input::Released(Ok(true)),
         "not-ours" => Input::Released(Ok(false)),
         "release-lost" => Input::Released(Err(lost())),
         "release-refused" => Input::Released(Err(refused())),
+        "release-denied" => Input::Released(Err(error(ErrorKind::Denied))),
+        "release-unknown" => Input::Released(Err(unknown())),
+        "release-wrong" => Input::Released(Err(wrong())),
         "lease-lost" => Input::LeaseLost,
         "adopted-lost" => Input::Adopted {
             mode: Mode::Compute,

@@ -41,6 +41,11 @@ enum Fault {
     /// It did, and the reply was lost.
     LostAfter,
     Refused,
+    /// Refused for want of memory.
+    Full,
+    /// A proxy answered with an error of its own, before the store took the command, or after.
+    UnknownBefore,
+    UnknownAfter,
 }
 
 struct Node {
@@ -275,7 +280,12 @@ impl Fleet {
                 let Some(at) = node.rig.machine.deadline().map(Deadline::at) else {
                     return Err(TestCaseError::fail("R2: asleep, and nothing will wake it"));
                 };
-                let paused = node.failed && at <= self.now.after(policy.outage_pause);
+                // Clean-up backs off, and callers have their outcome by then.
+                let most = match node.rig.outcome() {
+                    Some(_) => policy.unrecognized_pause * 5,
+                    None => policy.unrecognized_pause,
+                };
+                let paused = node.failed && at <= self.now.after(most);
                 let waits = self.value.is_none() && at <= free.after(policy.takeover_jitter);
                 prop_assert!(paused || waits, "R2: asleep for {:?}", at.since(self.now));
                 next = next.into_iter().chain([at]).min();
@@ -290,7 +300,14 @@ fn act() -> impl Strategy<Value = Act> {
     let fault = || {
         prop_oneof![
             6 => Just(Fault::None),
-            1 => select(&[Fault::LostBefore, Fault::LostAfter, Fault::Refused]),
+            1 => select(&[
+                Fault::LostBefore,
+                Fault::LostAfter,
+                Fault::Refused,
+                Fault::Full,
+                Fault::UnknownBefore,
+                Fault::UnknownAfter,
+            ]),
         ]
     };
     prop_oneof![

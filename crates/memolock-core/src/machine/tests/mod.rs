@@ -7,4 +7,5 @@ mod outages;
 mod policies;
 mod promises;
 mod properties;
+mod refusals;
 mod table;

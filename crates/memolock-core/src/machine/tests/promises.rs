@@ -104,10 +104,11 @@ fn r3_a_computed_value_is_an_outcome_whatever_storing_says() {
     assert_eq!(storage("stored"), Storage::Stored);
     assert_eq!(storage("lease-gone"), Storage::LeaseLost);
     assert_eq!(storage("fulfil-lost"), Storage::Failed(lost()));
+    let full = Storage::Failed(error(ErrorKind::OutOfMemory));
     for release in ["released", "not-ours", "release-lost", "release-refused"] {
-        let inputs = format!("fulfil-refused {release}");
-        assert_eq!(storage(&inputs), Storage::Failed(refused()));
+        assert_eq!(storage(&format!("fulfil-full {release}")), full);
     }
+    assert_eq!(storage("fulfil-refused"), Storage::Failed(refused()));
     let degraded = Rig::new(Mode::Compute).play("probe-refused computed");
     let storage = Storage::Degraded(refused());
     assert_eq!(degraded.outcome(), Some(&Outcome::Computed { storage }));

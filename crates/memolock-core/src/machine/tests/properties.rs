@@ -42,6 +42,7 @@ fn replies(output: &Output) -> &'static [&'static str] {
             "probe-lost",
             "probe-refused",
             "probe-wrong",
+            "probe-unknown",
         ],
         Output::Acquire { .. } => &[
             "granted",
@@ -53,6 +54,7 @@ fn replies(output: &Output) -> &'static [&'static str] {
             "acquire-lost",
             "acquire-refused",
             "acquire-wrong",
+            "acquire-unknown",
         ],
         Output::Subscribe => &[
             "subscribed",
@@ -83,8 +85,17 @@ fn replies(output: &Output) -> &'static [&'static str] {
             "fulfil-lost",
             "fulfil-cut",
             "fulfil-refused",
+            "fulfil-full",
+            "fulfil-unknown",
         ],
-        Output::Release { .. } => &["released", "not-ours", "release-lost", "release-refused"],
+        Output::Release { .. } => &[
+            "released",
+            "not-ours",
+            "release-lost",
+            "release-refused",
+            "release-denied",
+            "release-unknown",
+        ],
         Output::Rest => &["abandoned"],
     }
 }
@@ -205,7 +216,7 @@ proptest! {
         }
         prop_assert_eq!(rig.output(), Output::Rest);
         prop_assert!(rig.now.since(abandoned) <= policy.lease);
-        // Each is sent again after a pause only; a store that is refused becomes a release, once, and
+        // Each is sent again after a pause only; a store that is refused for good becomes a release, once, and
         // a broken connection is tried once at once.
         prop_assert!(sent <= 3 + pauses, "{} with {} pauses", sent, pauses);
     }
@@ -227,7 +238,7 @@ impl Ledger {
                 self.tried.insert(token);
                 match name {
                     "granted" => drop(self.open.insert(token)),
-                    "acquire-lost" => {
+                    "acquire-lost" | "acquire-unknown" => {
                         self.open.insert(token);
                         r7(before, after)?;
                     }

@@ -227,7 +227,9 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
     (
         "storing, late",
         Mode::Compute,
-        "miss granted computed fulfil-lost fulfil-lost elapsed fulfil-lost elapsed fulfil-lost elapsed",
+        "miss granted computed fulfil-lost \
+         fulfil-lost elapsed fulfil-lost elapsed fulfil-lost elapsed \
+         fulfil-lost elapsed fulfil-lost elapsed fulfil-lost elapsed",
         Phase::Finishing,
     ),
     (
@@ -241,6 +243,42 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         Mode::Compute,
         "miss granted abandoned release-lost",
         Phase::Finishing,
+    ),
+    (
+        "putting off, refused",
+        Mode::Compute,
+        "miss granted computed fulfil-refused",
+        Phase::Finishing,
+    ),
+    (
+        "storing, refused",
+        Mode::Compute,
+        "miss granted computed fulfil-refused elapsed",
+        Phase::Finishing,
+    ),
+    (
+        "putting off, not known",
+        Mode::Compute,
+        "miss granted computed fulfil-unknown",
+        Phase::Finishing,
+    ),
+    (
+        "cleaning, full",
+        Mode::Compute,
+        "miss granted computed fulfil-full",
+        Phase::Finishing,
+    ),
+    (
+        "putting off, release refused",
+        Mode::Compute,
+        "miss granted failed release-refused",
+        Phase::Finishing,
+    ),
+    (
+        "rechecking after an error that is not known",
+        Mode::Compute,
+        "miss held subscribed acquire-unknown elapsed",
+        Phase::Waiting,
     ),
     ("settled", Mode::Compute, "hit", Phase::Finishing),
 ];

@@ -48,7 +48,10 @@ fn one_key_of_many_may_fail_alone() {
     let reply = Reply::Array(vec![Reply::Int(1), Reply::Int(0), bulk("OOM no")]);
     let answers = fulfilled_many(reply, 3).unwrap();
     assert_eq!(answers[..2], [Ok(Fulfilled::Stored), Ok(Fulfilled::Lost)]);
-    assert_eq!(answers[2].as_ref().map_err(kinds), Err(ErrorKind::Refused));
+    assert_eq!(
+        answers[2].as_ref().map_err(kinds),
+        Err(ErrorKind::OutOfMemory)
+    );
     let reply = Reply::Array(vec![bulk("v"), Reply::Nil, Reply::Int(1)]);
     let answers = values(reply, 3).unwrap();
     assert_eq!(answers[..2], [Ok(Some("v".into())), Ok(None)]);

@@ -51,6 +51,12 @@ impl Fleet {
                 Err(error(ErrorKind::Unavailable))
             }
             Fault::Refused => Err(error(ErrorKind::Refused)),
+            Fault::Full => Err(error(ErrorKind::OutOfMemory)),
+            Fault::UnknownBefore => Err(error(ErrorKind::Unrecognized)),
+            Fault::UnknownAfter => {
+                effect(self);
+                Err(error(ErrorKind::Unrecognized))
+            }
         }
     }
 
