@@ -9,6 +9,7 @@ pub mod interop;
 mod languages;
 pub mod model;
 mod peer;
+mod scripted;
 #[cfg(target_os = "linux")]
 pub mod soak;
 
@@ -17,6 +18,7 @@ pub use case::{Case, matrix};
 pub use ground::Ground;
 pub use languages::{Language, python};
 pub use peer::{Event, Peer, Style};
+pub use scripted::{Fate, Scripted, Sent};
 
 use std::time::Duration;
 

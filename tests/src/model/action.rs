@@ -76,7 +76,7 @@ pub enum Trouble {
     Cancel(Wire),
     /// A command never arrives.
     Request(ErrorKind),
-    /// A command takes effect, and its reply is lost.
+    /// A command takes effect, and its reply is lost, or a proxy's error comes in its place.
     Reply(ErrorKind),
     /// A command times out, and takes effect later.
     Late,
@@ -225,6 +225,13 @@ impl World {
         }
         if allow(Fault::Refuse) && asked.is_some() {
             push(Trouble::Refuse);
+        }
+        if allow(Fault::Unknown) && asked.is_some() {
+            push(Trouble::Request(ErrorKind::Unrecognized));
+        }
+        let answered = process.reply.as_ref();
+        if allow(Fault::Unknown) && answered.is_some_and(|reply| !failed(&reply.input)) {
+            push(Trouble::Reply(ErrorKind::Unrecognized));
         }
         if allow(Fault::Pause) {
             push(Trouble::Pause);

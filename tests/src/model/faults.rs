@@ -47,16 +47,7 @@ impl World {
             Trouble::Late => self.fail(p, ErrorKind::Timeout, true),
             Trouble::Renewal(Wire::Kept) => self.renew(p, false),
             Trouble::Renewal(Wire::Cut) => self.unanswered(p),
-            Trouble::Refuse => {
-                let process = &mut self.processes[p];
-                let letter = process.wire.back();
-                let releases = |command| matches!(command, &Output::Release { .. });
-                // The store was asked and would not: nobody can do more.
-                if letter.is_some_and(|letter| releases(&letter.command)) {
-                    process.notes.excused = true;
-                }
-                self.fail(p, ErrorKind::Refused, false);
-            }
+            Trouble::Refuse => self.fail(p, ErrorKind::Refused, false),
             Trouble::Gap(heard) => self.cut_off(p, usize::from(heard)),
             Trouble::Silence => {
                 self.processes[p].ear = None;
@@ -158,6 +149,9 @@ impl Trouble {
         match self {
             Self::Crash(_) => Fault::Crash,
             Self::Cancel(_) => Fault::Cancel,
+            Self::Request(ErrorKind::Unrecognized) | Self::Reply(ErrorKind::Unrecognized) => {
+                Fault::Unknown
+            }
             Self::Request(_) | Self::Reply(_) | Self::Late | Self::Renewal(_) => Fault::Lose,
             Self::Refuse => Fault::Refuse,
             Self::Gap(_) => Fault::Gap,

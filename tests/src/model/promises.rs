@@ -1,6 +1,6 @@
 //! The promises R1 to R7, as properties of the model's states and steps.
 
-use memolock::core::{Deadline, Origin, Outcome, Output, Storage, Token};
+use memolock::core::{Deadline, ErrorKind, Origin, Outcome, Output, Storage, Token};
 
 use super::process::{End, Life, Process, Work, name, owner};
 use super::scenario::{Fault, Scenario};
@@ -210,6 +210,12 @@ impl World {
             if live && process.beat.is_some() {
                 return broken("R9", format!("p{p} renews a lease for nobody"));
             }
+            if live && self.gave_up(p) {
+                return broken(
+                    "R2",
+                    format!("the value of p{p} was refused, and is given up"),
+                );
+            }
         }
         if let Some(lock) = self.store.lock {
             let holder = owner(lock.token).and_then(|p| self.processes.get(p));
@@ -224,6 +230,20 @@ impl World {
             true => broken("R1", format!("{stored} values were stored")),
             false => Ok(()),
         }
+    }
+}
+
+impl World {
+    /// Whether a value that the store refused for now was never stored, though its lease was not lost.
+    fn gave_up(&self, p: usize) -> bool {
+        let process = &self.processes[p];
+        let refused = matches!(
+            process.outcome(),
+            Some(Outcome::Computed { storage: Storage::Failed(error) })
+                if error.kind() == ErrorKind::Refused
+        );
+        let lost = self.store.lost.iter().any(|token| owner(*token) == Some(p));
+        refused && !process.notes.stored && !lost
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Fault {
     Lose,
     /// A command is refused.
     Refuse,
+    /// A proxy answers a command with an error of its own, before the store took it or after.
+    Unknown,
     /// A subscription breaks, with what was on its way, and comes back.
     Gap,
     /// A subscription ends.
@@ -97,6 +99,7 @@ impl Scenario {
         policy.takeover_jitter = Duration::from_millis(1);
         policy.retry_jitter = Duration::from_millis(1);
         policy.outage_pause = Duration::from_millis(2);
+        policy.unrecognized_pause = Duration::from_millis(3);
         policy.failures = self.failures;
         policy.outage = self.outage;
         policy

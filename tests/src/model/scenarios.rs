@@ -98,6 +98,22 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "2 refusals",
+        faults: &[Fault::Refuse, Fault::Refuse],
+        marks: &["pausing", "degraded", "not stored"],
+        never: &[],
+        least: 22_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "unknown error",
+        faults: &[Fault::Unknown],
+        marks: &["pausing", "degraded", "not stored"],
+        never: &[],
+        least: 22_000,
+        ..PLAIN
+    },
+    Scenario {
         name: "invalidation",
         faults: &[Fault::Invalidate],
         marks: &["lease lost"],
