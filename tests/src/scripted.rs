@@ -219,8 +219,13 @@ async fn error(client: &mut OwnedWriteHalf, line: &str) -> io::Result<()> {
     client.write_all(format!("-{line}\r\n").as_bytes()).await
 }
 
-/// The words of a command, the first in capitals.
+/// The words of a command, the first in capitals. One that is not an array is a line of words.
 fn words(whole: &Bytes) -> Vec<Bytes> {
+    if whole.first() != Some(&b'*') {
+        let words = whole.split(u8::is_ascii_whitespace);
+        let words = words.filter(|word| !word.is_empty());
+        return words.map(Bytes::copy_from_slice).collect();
+    }
     let mut words = Vec::new();
     let mut at = line(whole, 0).unwrap_or(whole.len());
     while at < whole.len() {
@@ -310,6 +315,7 @@ mod tests {
         }
         let command = Bytes::from_static(b"*2\r\n$3\r\nget\r\n$1\r\nk\r\n");
         assert_eq!(words(&command), ["GET", "k"]);
+        assert_eq!(words(&Bytes::from_static(b"HELLO 3\r\n")), ["HELLO", "3"]);
         assert!(is_push(b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nv\r\n"));
         assert!(!is_push(b"*3\r\n$1\r\na\r\n$1\r\nc\r\n$1\r\nv\r\n"));
     }

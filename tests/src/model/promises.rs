@@ -3,7 +3,7 @@
 use memolock::core::{Deadline, ErrorKind, Origin, Outcome, Output, Storage, Token};
 
 use super::process::{End, Life, Process, Work, name, owner};
-use super::scenario::{Fault, Scenario};
+use super::scenario::{Fault, LEASE, Scenario};
 use super::search::Broken;
 use super::store::Made;
 use super::world::{Program, World};
@@ -166,7 +166,13 @@ impl World {
         }
         let policy = scenario.policy();
         let wake = process.machine.deadline().map(Deadline::at);
-        let soon = wake.is_some_and(|at| at <= self.now.after(policy.outage_pause));
+        let pause = match process.outcome() {
+            // Clean-up backs off: half of the time that is left at most, and a quarter of that more.
+            Some(_) => LEASE * 5 / 8,
+            None if scenario.faults.contains(&Fault::Unknown) => policy.unrecognized_pause,
+            None => policy.outage_pause,
+        };
+        let soon = wake.is_some_and(|at| at <= self.now.after(pause));
         // Asked again in a rhythm, while the store fails.
         if soon && (process.notes.failed || process.machine.output() == Output::Pause) {
             return Ok(());

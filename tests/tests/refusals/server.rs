@@ -69,13 +69,12 @@ async fn a_server_without_enough_replicas() {
 
 #[tokio::test]
 async fn a_server_that_cannot_save() {
-    let dir = std::env::temp_dir().join(memolock_testkit::unique_tag("misconf"));
-    std::fs::create_dir_all(&dir).unwrap();
-    let options = ["--dir", dir.to_str().unwrap(), "--dbfilename", "dump.rdb"];
-    let server = TestServer::start_local_with(&options).await.unwrap();
+    let server = own_server().await;
     cli(&server, &["CONFIG", "SET", "save", "3600 1"]).await;
+    let dir = cli(&server, &["CONFIG", "GET", "dir"]).await;
+    let dir = dir.items()[1].as_str().unwrap().to_owned();
     // A directory where the file is to be.
-    let obstacle = dir.join("dump.rdb");
+    let obstacle = std::path::Path::new(&dir).join("dump.rdb");
     let refuse = async || {
         let _ = std::fs::remove_file(&obstacle);
         std::fs::create_dir_all(obstacle.join("x")).unwrap();
@@ -86,8 +85,6 @@ async fn a_server_that_cannot_save() {
         saved(&server, "ok").await;
     };
     each(&server, "misconf", refuse, mend).await;
-    drop(server);
-    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 async fn saved(server: &TestServer, how: &str) {
