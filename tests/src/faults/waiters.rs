@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use memolock::{Error, Memo, Source};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::callers::value;
 use super::fault::{Fault, Maker};
@@ -85,7 +86,7 @@ impl Waiters {
             listening.is_finished() || stage.listeners(&foreign).await > 0
         })
         .await;
-        stage.publish(&foreign, &said).await;
+        tell(stage, &foreign, &said, listening).await;
         let (got, _) = end("the listener", listening).await;
         let got = got.unwrap_or_else(|e| panic!("the listener: {e}"));
         match got.source() {
@@ -124,13 +125,26 @@ async fn woken(stage: &Stage, one: &Ours, id: &str) -> bool {
     })
     .await;
     let said = value(id, "publish");
-    stage.publish(id, &said).await;
+    tell(stage, id, &said, &asked).await;
     let (got, _) = end("a later waiter", asked).await;
     let got = got.unwrap_or_else(|e| panic!("a later waiter: {e}"));
     match got.source() {
         Source::Awaited if *got == said => true,
         Source::Computed if *got == value(id, "waiter") => false,
         source => panic!("a later waiter: a wrong value, {source:?}: {:.100}", *got),
+    }
+}
+
+/// Says a value to a listener until its call has ended.
+///
+/// Once is not enough: the server counts a listener from its first channel on, and the listener hears nothing before
+/// its last one is confirmed. A real holder stores before it publishes, so that the look that follows the
+/// confirmation finds the value. Here nothing is stored, because a message alone is to wake it.
+async fn tell<T>(stage: &Stage, id: &str, said: &str, listening: &JoinHandle<T>) {
+    let until = Instant::now() + 2 * HANG;
+    while !listening.is_finished() && Instant::now() < until {
+        stage.publish(id, said).await;
+        sleep(Duration::from_millis(20)).await;
     }
 }
 

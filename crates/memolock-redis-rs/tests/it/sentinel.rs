@@ -14,7 +14,7 @@ use crate::server::{PATIENCE, eventually, heard, key, secs, token};
 use crate::subject::Subject;
 
 /// Between the announcement and the first command that goes well, a second; the rest is for a busy machine.
-const FOLLOWED: Duration = Duration::from_secs(3);
+const FOLLOWED: Duration = Duration::from_secs(10);
 
 pub(crate) async fn backend(sentinel: &TestSentinel) -> Subject {
     Subject::connect(sentinel.url()).await.unwrap()
@@ -144,11 +144,17 @@ async fn a_master_that_answers_is_left_when_a_sentinel_says_that_it_is_none() {
         admin.command(&["CLIENT", "KILL", "ID", id]).await.unwrap();
     }
     let switch = switches.next().await.unwrap();
-    let took = written(&backend, "after").await;
-    assert!(took < FOLLOWED, "{took:?}");
+    // One sentinel has announced it to this test. The backend hears of it by connections of its own; until then the
+    // deposed master takes its writes, as it does for every client on its side of a partition.
+    eventually("a write that reaches the new master", || async {
+        written(&backend, "after").await;
+        has(&sentinel, switch.to, "after").await
+    })
+    .await;
+    written(&backend, "later").await;
     assert!(
-        has(&sentinel, switch.to, "after").await,
-        "written to the deposed master"
+        has(&sentinel, switch.to, "later").await,
+        "back at the deposed master"
     );
     resumed(&mut listener).await;
     let role = admin.command(&["ROLE"]).await.unwrap();
