@@ -43,6 +43,8 @@ pub struct Plan {
     pub fixed: bool,
     /// How many computes may run without a lease.
     pub local: usize,
+    /// Computes call again, in an outage.
+    pub nests: bool,
     /// Which processes have a near cache.
     pub near: Vec<bool>,
     pub calls: Vec<Call>,
@@ -95,6 +97,10 @@ pub enum Does {
     },
     /// Done by the `Many` before it.
     Along {
+        lasts: Millis,
+    },
+    /// The compute makes a call for another key, which computes for as long.
+    Nested {
         lasts: Millis,
     },
     Get,
@@ -187,6 +193,7 @@ impl Plan {
             refuses: false,
             fixed: weather != Weather::Calm && random.u8(0..8) == 0,
             local: pick(&mut random, &[1, 64]),
+            nests: false,
             near: Vec::new(),
             calls: Vec::new(),
             strangers: Vec::new(),
@@ -201,6 +208,7 @@ impl Plan {
         plan.draw_near();
         plan.draw_many();
         if weather == Weather::Storm {
+            plan.draw_nested();
             plan.draw_refusals();
             plan.draw_faults(&mut random);
         }
