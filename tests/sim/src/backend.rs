@@ -44,6 +44,13 @@ impl SimBackend {
         (process, backend)
     }
 
+    async fn acquired(&self, key: &Key, op: Op) -> Result<Acquired, BackendError> {
+        match self.ask(Operation::Acquire, op).await? {
+            Answer::Acquired(acquired) => Ok(acquired),
+            _ => Err(senseless(Operation::Acquire, key)),
+        }
+    }
+
     async fn ask(&self, operation: Operation, op: Op) -> Result<Answer, BackendError> {
         self.ask_silently(operation, op).await.told(self)
     }
@@ -192,7 +199,7 @@ impl Backend for SimBackend {
 
     async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
         let ops = tries.iter();
-        let ops = ops.map(|t| Op::Acquire(t.key.clone(), t.token, t.lease));
+        let ops = ops.map(|t| Op::Acquire(t.key.clone(), t.token, t.lease, None));
         let answers = self.ask_many(Operation::Acquire, ops).await;
         let answers = answers.zip(tries).map(|(answer, t)| match answer? {
             Answer::Acquired(acquired) => Ok(acquired),
@@ -229,11 +236,19 @@ impl Backend for SimBackend {
         token: Token,
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
-        let op = Op::Acquire(key.clone(), token, lease);
-        match self.ask(Operation::Acquire, op).await? {
-            Answer::Acquired(acquired) => Ok(acquired),
-            _ => Err(senseless(Operation::Acquire, key)),
-        }
+        self.acquired(key, Op::Acquire(key.clone(), token, lease, None))
+            .await
+    }
+
+    async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        let op = Op::Acquire(key.clone(), token, lease, Some(stale.clone()));
+        self.acquired(key, op).await
     }
 
     async fn fulfil(

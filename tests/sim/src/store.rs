@@ -18,7 +18,8 @@ pub type Millis = u64;
 pub enum Op {
     Get(Key),
     Timed(Vec<Key>),
-    Acquire(Key, Token, Duration),
+    /// With a value that counts as none, if there is one.
+    Acquire(Key, Token, Duration, Option<Bytes>),
     Fulfil(Key, Token, Bytes, Duration),
     Renew(Vec<Renewal>),
     Release(Key, Token, Option<Notice>),
@@ -139,8 +140,11 @@ impl Store {
                 let timed = keys.iter().map(|key| self.timed(key, now));
                 silent(Answer::Timed(timed.collect()))
             }
-            Op::Acquire(key, token, lease) => {
-                silent(Answer::Acquired(self.acquire(key, *token, *lease, now)))
+            Op::Acquire(key, token, lease, over) => {
+                let over = over.as_ref();
+                silent(Answer::Acquired(
+                    self.acquire(key, *token, *lease, over, now),
+                ))
             }
             Op::Fulfil(key, token, value, ttl) => {
                 if !self.holds(key, *token, now) {
@@ -209,8 +213,15 @@ impl Store {
         })
     }
 
-    fn acquire(&mut self, key: &Key, token: Token, lease: Duration, now: Millis) -> Acquired {
-        if let Some(value) = self.value(key, now) {
+    fn acquire(
+        &mut self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        over: Option<&Bytes>,
+        now: Millis,
+    ) -> Acquired {
+        if let Some(value) = self.value(key, now).filter(|value| Some(*value) != over) {
             return Acquired::Value(value.clone());
         }
         match self.lock(key, now) {

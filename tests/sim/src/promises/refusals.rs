@@ -113,7 +113,7 @@ fn not_hammered(case: &mut Case<'_>) {
 /// Whether a command is another one again: for the same lease, by the same process.
 fn is_same(ask: &AskFact<'_>, later: &AskFact<'_>) -> bool {
     let same = match (ask.op, later.op) {
-        (Op::Acquire(_, one, _), Op::Acquire(_, other, _)) => one == other,
+        (Op::Acquire(_, one, ..), Op::Acquire(_, other, ..)) => one == other,
         (Op::Renew(ones), Op::Renew(others)) => ones
             .iter()
             .any(|one| others.iter().any(|other| other.token == one.token)),
