@@ -13,7 +13,6 @@ use tokio::time::sleep;
 
 use crate::backend::SimBackend;
 use crate::history::{CallId, ComputeId, End, ProcessId, What};
-use crate::nesting::OUTER;
 use crate::plan::{Call, Does, Ends, Leaves, Plan};
 use crate::store::Millis;
 use crate::world::World;
@@ -110,10 +109,6 @@ impl Process {
                 Ok(None) => End::Nothing,
                 Err(error) => refused(&error),
             },
-            Does::Nested { lasts } => {
-                let work = |lease| self.clone().nesting(call, plan.key, lasts, lease);
-                self.end(call, entry.or_compute_with(work).await)
-            }
             // Callers of many have a road of their own.
             Does::Many { .. } | Does::Along { .. } => End::Nothing,
             Does::Put => {
@@ -154,7 +149,7 @@ impl Process {
         end(called)
     }
 
-    pub(crate) async fn compute(
+    async fn compute(
         self,
         call: CallId,
         key: usize,
@@ -337,7 +332,6 @@ fn name(does: &Does) -> &'static str {
         Does::Detached { .. } => "computes apart if it must",
         Does::External { .. } => "has another program make",
         Does::Many { .. } | Does::Along { .. } => MANY,
-        Does::Nested { .. } => OUTER,
         Does::Get => "looks at",
         Does::Put => "puts",
         Does::Invalidate => "invalidates",

@@ -76,8 +76,6 @@ pub(crate) struct HeardFact<'a> {
 pub(crate) struct Facts<'a> {
     pub(crate) calls: BTreeMap<CallId, CallFact>,
     pub(crate) computes: BTreeMap<ComputeId, ComputeFact>,
-    /// When a compute called again, and when it went on.
-    pub(crate) nests: BTreeMap<ComputeId, (Moment, Option<Moment>)>,
     pub(crate) effects: Vec<EffectFact<'a>>,
     /// In the order in which they were asked.
     pub(crate) asks: BTreeMap<u64, AskFact<'a>>,
@@ -149,14 +147,6 @@ impl<'a> Facts<'a> {
             }
             What::ComputeEnded { compute, well } => self.compute_over(*compute, when, *well),
             What::ComputeLeft { compute } => self.compute_over(*compute, when, false),
-            What::NestBegan { compute } => {
-                self.nests.insert(*compute, (when, None));
-            }
-            What::NestEnded { compute } => {
-                if let Some((_, ended)) = self.nests.get_mut(compute) {
-                    *ended = Some(when);
-                }
-            }
             What::Triggered { .. } => self.triggers += 1,
             What::Effect {
                 process,

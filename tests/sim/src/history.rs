@@ -58,14 +58,6 @@ pub enum What {
     ComputeLeft {
         compute: ComputeId,
     },
-    /// A compute calls again, and waits.
-    NestBegan {
-        compute: ComputeId,
-    },
-    /// It goes on.
-    NestEnded {
-        compute: ComputeId,
-    },
     Triggered {
         call: CallId,
         process: ProcessId,
@@ -203,8 +195,6 @@ impl fmt::Display for Entry {
                 )
             }
             What::ComputeLeft { compute } => write!(f, "v{compute} is abandoned"),
-            What::NestBegan { compute } => write!(f, "v{compute} calls again"),
-            What::NestEnded { compute } => write!(f, "v{compute} goes on"),
             What::Triggered { call, process, key } => {
                 write!(f, "p{process} c{call} triggers k{key}")
             }

@@ -13,7 +13,6 @@ mod gate;
 pub mod history;
 mod ledger;
 mod many;
-mod nesting;
 pub mod peer;
 pub mod plan;
 pub mod promises;

@@ -43,8 +43,6 @@ pub struct Plan {
     pub fixed: bool,
     /// How many computes may run without a lease.
     pub local: usize,
-    /// Computes call again, in an outage.
-    pub nests: bool,
     /// Which processes have a near cache.
     pub near: Vec<bool>,
     pub calls: Vec<Call>,
@@ -97,10 +95,6 @@ pub enum Does {
     },
     /// Done by the `Many` before it.
     Along {
-        lasts: Millis,
-    },
-    /// The compute makes a call for another key, which computes for as long.
-    Nested {
         lasts: Millis,
     },
     Get,
@@ -193,7 +187,6 @@ impl Plan {
             refuses: false,
             fixed: weather != Weather::Calm && random.u8(0..8) == 0,
             local: pick(&mut random, &[1, 64]),
-            nests: false,
             near: Vec::new(),
             calls: Vec::new(),
             strangers: Vec::new(),
@@ -208,7 +201,6 @@ impl Plan {
         plan.draw_near();
         plan.draw_many();
         if weather == Weather::Storm {
-            plan.draw_nested();
             plan.draw_refusals();
             plan.draw_faults(&mut random);
         }

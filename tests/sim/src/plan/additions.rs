@@ -69,7 +69,7 @@ impl Plan {
     /// nothing else breaks.
     pub(super) fn draw_refusals(&mut self) {
         let mut random = fastrand::Rng::with_seed(self.seed ^ 0x7265_6675_7365);
-        if self.nests || random.u8(0..3) > 0 {
+        if random.u8(0..3) > 0 {
             return;
         }
         self.refusals_alone = random.bool();
@@ -89,37 +89,6 @@ impl Plan {
             };
             self.faults.push((at, fault));
             self.calm = self.calm.max(at + lasts);
-        }
-    }
-
-    /// In an eighth of the storms: an outage, and calls in it whose computes call again, in one place. These seeds
-    /// are none of the corpus of before.
-    pub(super) fn draw_nested(&mut self) {
-        if !matches!(self.seed % 16, 6 | 13) {
-            return;
-        }
-        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6e65_7374_0000);
-        (self.nests, self.local, self.insists) = (true, 1, false);
-        let (at, lasts) = (random.u64(0..300), pick(&mut random, &[700, 2500]));
-        let empty = random.bool();
-        self.faults.push((at, Fault::Crash { lasts, empty }));
-        self.calm = at + lasts;
-        let process = random.usize(0..self.processes);
-        for _ in 0..random.usize(2..=6) {
-            let leaves = match random.u8(0..6) {
-                0 => Some(Leaves::After(random.u64(0..400))),
-                1 => Some(Leaves::AfterPolls(random.u32(1..20))),
-                _ => None,
-            };
-            self.calls.push(Call {
-                process,
-                key: random.usize(0..self.keys),
-                at: at + random.u64(1..lasts),
-                does: Does::Nested {
-                    lasts: random.u64(0..60),
-                },
-                leaves,
-            });
         }
     }
 

@@ -4,7 +4,6 @@ use super::Case;
 use crate::caller::{MANY, id};
 use crate::facts::CallFact;
 use crate::history::{End, ProcessId};
-use crate::nesting::CALLS;
 use crate::plan::{Call, Does, Plan};
 use crate::store::{Answer, Millis, Op};
 
@@ -38,10 +37,7 @@ fn everybody_ends(case: &mut Case<'_>) {
             found.push(format!("R2: c{number} never ends"));
             continue;
         };
-        let own = match plan.calls.get(*number) {
-            Some(call) => own_time(plan, call),
-            None => nested_time(plan, *number),
-        };
+        let own = plan.calls.get(*number).map_or(0, own_time);
         let limit = call.began.at
             + plan.wait
             + own
@@ -58,36 +54,13 @@ fn everybody_ends(case: &mut Case<'_>) {
     case.broken.extend(found);
 }
 
-/// Time that a nested call takes by itself, and its compute to go on, behind all others that may want the place.
-fn nested_time(plan: &Plan, number: usize) -> Millis {
-    let call = number.checked_sub(CALLS);
-    let nested = call.and_then(|call| plan.calls.get(call));
-    nested.map_or(0, |_| plan.calls.iter().map(longest).sum())
-}
-
-/// The longest that a call may have the place.
-fn longest(call: &Call) -> Millis {
-    match call.does {
-        Does::Compute { lasts, .. }
-        | Does::Detached { lasts, .. }
-        | Does::Many { lasts, .. }
-        | Does::Along { lasts } => lasts,
-        Does::Nested { lasts } => 3 * lasts,
-        _ => 0,
-    }
-}
-
 /// Time that a call takes by itself.
-fn own_time(plan: &Plan, call: &Call) -> Millis {
+fn own_time(call: &Call) -> Millis {
     match call.does {
         Does::Compute { lasts, .. }
         | Does::Detached { lasts, .. }
         | Does::Many { lasts, .. }
         | Does::Along { lasts } => lasts,
-        Does::Nested { lasts } => {
-            let others: Millis = plan.calls.iter().map(longest).sum();
-            2 * lasts + plan.wait + others
-        }
         Does::Close => CLOSING,
         _ => 0,
     }

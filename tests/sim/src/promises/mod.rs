@@ -4,7 +4,6 @@
 //! |---|---|---|
 //! | R1 | nobody is granted a lease while another stands; computes under leases overlap only where the earlier lease was lost, and for a reason; in fair weather all have a lease; in calm weather one compute a key; one flight a key and process | `leases` |
 //! | R2 | every call ends by its deadline; while somebody waits, somebody is at it | `calls` |
-//! | R2, nested | in an outage running work alone holds a place, and a free one goes at once to whoever waits for it | `places` |
 //! | R3 | what a compute came to is what its caller gets, stored or not | `values` |
 //! | R4 | nothing is stored by who lost its lease, nor over a put or an invalidation; who asks after one gets nothing older | `values`, the ledger |
 //! | R5 | leases are given back, not left to expire; nobody uses a token that is not theirs, nor acts on a lease that they do not hold | `leases`, the ledger |
@@ -21,7 +20,6 @@
 mod calls;
 mod leases;
 mod near;
-mod places;
 mod refusals;
 mod values;
 
@@ -50,7 +48,6 @@ pub(crate) fn broken(plan: &Plan, history: &History, remains: &Remains) -> Vec<S
     near::check(&mut case);
     calls::check(&mut case);
     refusals::check(&mut case, &ledger);
-    places::check(&mut case);
     case.broken
 }
 
