@@ -260,8 +260,8 @@ pub(crate) const FAULTS: [Fault; 44] = [
     fault(
         "script: acquire looks for no value",
         STORE,
-        "if let Some(value) = self.value(key, now) {",
-        "if let Some(value) = self.value(key, now).filter(|_| false) {",
+        "self.value(key, now).filter(|value| Some(*value) != over)",
+        "self.value(key, now).filter(|_| false)",
     ),
     fault(
         "script: invalidate leaves the lock",
