@@ -71,7 +71,12 @@ mod bincode;
 mod codec;
 #[cfg(any(feature = "lz4", feature = "zstd"))]
 mod compressed;
-#[cfg(feature = "serde")]
+#[cfg(any(
+    feature = "json",
+    feature = "msgpack",
+    feature = "postcard",
+    feature = "bincode"
+))]
 mod detail;
 mod error;
 #[cfg(any(feature = "msgpack", feature = "postcard", feature = "bincode"))]
@@ -83,7 +88,12 @@ mod msgpack;
 #[cfg(feature = "postcard")]
 mod postcard;
 mod raw;
-#[cfg(feature = "serde")]
+#[cfg(any(
+    feature = "json",
+    feature = "msgpack",
+    feature = "postcard",
+    feature = "bincode"
+))]
 mod same;
 mod text;
 mod versioned;
