@@ -7,7 +7,9 @@
 //!   for all of their turns, and has them until its reply is there;
 //! * once a command is on its way, a task sees it through: a caller that leaves takes away nothing but
 //!   itself, the turn ends with the reply, and the connection goes back to the pool with nothing unread;
-//! * a connection whose reply did not come in time, or made no sense, is not given back.
+//! * a connection whose reply did not come in time, or made no sense, is not given back;
+//! * tasks, and connections that the pool makes for a caller, are on the backend's runtime: the caller's may not run
+//!   any more once the call has ended, and would keep the turn, and the connection, for ever.
 //!
 //! After a time-out alone the order is open: the server may still read what it had not read by then.
 
@@ -18,7 +20,7 @@ use std::time::Duration;
 use deadpool_redis::{Connection, Pool, PoolError};
 use memolock_core::redis::{Call, Fault, Options, Reply};
 use memolock_core::{ErrorKind, Key};
-use memolock_redis_common::{Counters, Dialer, Doubt, late};
+use memolock_redis_common::{Counters, Dialer, Doubt, Home, late};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Value};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -40,6 +42,7 @@ pub(crate) struct Pooled {
     pool: Pool,
     /// To see whether the pool leads to the same place.
     dialer: Dialer<Redis>,
+    home: Home,
     lanes: Box<[Arc<Mutex<()>>]>,
     hasher: RandomState,
     counters: Arc<Counters>,
@@ -54,6 +57,7 @@ impl Pooled {
     pub(crate) fn new(
         pool: Pool,
         dialer: Dialer<Redis>,
+        home: Home,
         options: &Options,
         counters: &Arc<Counters>,
         doubt: Doubt,
@@ -63,6 +67,7 @@ impl Pooled {
         Self {
             pool,
             dialer,
+            home,
             lanes: (0..LANES).map(|_| Arc::default()).collect(),
             hasher: RandomState::new(),
             counters: Arc::clone(counters),
@@ -119,6 +124,7 @@ impl Pooled {
     pub(crate) fn close(&self) {
         self.closed.send_replace(true);
         self.tasks.close();
+        self.home.close();
     }
 
     /// Waits until what was on its way has come back, after [`close`](Self::close): within the bound.
@@ -159,9 +165,12 @@ impl Pooled {
                 Err(late(bound))
             })
         };
-        // It fails only when the runtime is shutting down.
-        let done = self.tasks.spawn(exchange).await;
-        done.unwrap_or_else(|_| Err(Fault::closed()))
+        let done = self.tasks.spawn_on(exchange, self.home.runtime()).await;
+        // It is never aborted, so only a runtime that shuts down ends it early.
+        done.unwrap_or_else(|error| match error.is_cancelled() {
+            true => Err(Fault::no_runtime()),
+            false => Err(Fault::closed()),
+        })
     }
 
     /// Queues behind the calls on these keys that were first. Tokio's mutex is fair.
@@ -194,9 +203,10 @@ impl Pooled {
 
     /// A connection of the pool, checked by it. Nothing has been sent for us yet.
     async fn connection(&self, deadline: Instant) -> Result<Connection, Fault> {
-        match timeout_at(deadline, self.pool.get()).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(of_pool(error)),
+        match timeout_at(deadline, self.home.within(self.pool.get())).await {
+            Ok(Ok(Ok(connection))) => Ok(connection),
+            Ok(Ok(Err(error))) => Err(of_pool(error)),
+            Ok(Err(fault)) => Err(fault),
             Err(_) => Err(self.late()),
         }
     }

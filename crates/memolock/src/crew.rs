@@ -82,6 +82,12 @@ impl<'s, T: Send + Sync + 'static, C> Pilot<'s, T, C> {
         self.aboard.is_some()
     }
 
+    /// How the flight ended, once it is over.
+    pub(crate) fn end(&self) -> Settled<T> {
+        let end = self.flight.outcome().cloned();
+        end.unwrap_or(Settled::Closed)
+    }
+
     /// What the first look needs, which has no engine yet.
     pub(crate) fn view(&self) -> (&'s Shared<T, C>, &Flight<T>) {
         (self.shared, &self.flight)
@@ -170,7 +176,7 @@ impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
         patience: Duration,
     ) -> Self {
         Self {
-            timed: watch::timed(&shared.hub, &flight, nth, patience),
+            timed: watch::is_timed(&shared.hub, &flight, nth, patience),
             shared,
             lane,
             flight,
@@ -196,10 +202,14 @@ impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
                 self.aboard = false;
                 return Ride::Settled(outcome.for_joiner());
             }
-            let tracker = &self.shared.hub.tracker;
-            if let Some((engine, token)) = flight.take_seat(|| tracker.token()) {
+            let hub = &self.shared.hub;
+            if flight.is_vacant() && hub.turns_away() {
+                // Dropped as one of those aboard, it passes the seat on.
+                return Ride::Settled(Settled::Closed);
+            }
+            if let Some((engine, token)) = flight.take_seat(|| hub.tracker.token()) {
                 self.aboard = false;
-                self.shared.hub.counters.handovers.add();
+                hub.counters.handovers.add();
                 tracing::debug!(key = %flight.key(), "a joined caller takes over");
                 return Ride::Seat(Pilot {
                     aboard: Some(token),

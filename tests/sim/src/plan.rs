@@ -207,6 +207,7 @@ impl Plan {
         plan.draw_calls(&mut random);
         plan.draw_near();
         plan.draw_many();
+        plan.draw_closes();
         if weather == Weather::Storm {
             plan.draw_nested();
             plan.draw_refusals();
