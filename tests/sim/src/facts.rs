@@ -76,13 +76,10 @@ pub(crate) struct HeardFact<'a> {
 pub(crate) struct Facts<'a> {
     pub(crate) calls: BTreeMap<CallId, CallFact>,
     pub(crate) computes: BTreeMap<ComputeId, ComputeFact>,
-<<<<<<< HEAD
-    /// When a compute called again, and when it went on.
-    pub(crate) nests: BTreeMap<ComputeId, (Moment, Option<Moment>)>,
-=======
     /// Computes that were dropped before their end, and when.
     pub(crate) left: BTreeMap<ComputeId, Moment>,
->>>>>>> 8130ecc (A home runtime, and a close that lets detached work end)
+    /// When a compute called again, and when it went on.
+    pub(crate) nests: BTreeMap<ComputeId, (Moment, Option<Moment>)>,
     pub(crate) effects: Vec<EffectFact<'a>>,
     /// In the order in which they were asked.
     pub(crate) asks: BTreeMap<u64, AskFact<'a>>,
@@ -153,8 +150,10 @@ impl<'a> Facts<'a> {
                 self.computes.insert(*compute, fact);
             }
             What::ComputeEnded { compute, well } => self.compute_over(*compute, when, *well),
-<<<<<<< HEAD
-            What::ComputeLeft { compute } => self.compute_over(*compute, when, false),
+            What::ComputeLeft { compute } => {
+                self.left.insert(*compute, when);
+                self.compute_over(*compute, when, false);
+            }
             What::NestBegan { compute } => {
                 self.nests.insert(*compute, (when, None));
             }
@@ -162,11 +161,6 @@ impl<'a> Facts<'a> {
                 if let Some((_, ended)) = self.nests.get_mut(compute) {
                     *ended = Some(when);
                 }
-=======
-            What::ComputeLeft { compute } => {
-                self.left.insert(*compute, when);
-                self.compute_over(*compute, when, false);
->>>>>>> 8130ecc (A home runtime, and a close that lets detached work end)
             }
             What::Triggered { .. } => self.triggers += 1,
             What::Effect {

@@ -207,12 +207,12 @@ impl Plan {
         plan.draw_calls(&mut random);
         plan.draw_near();
         plan.draw_many();
-        plan.draw_closes();
         if weather == Weather::Storm {
             plan.draw_nested();
             plan.draw_refusals();
             plan.draw_faults(&mut random);
         }
+        plan.draw_closes();
         let last = plan.calls.iter().map(|call| call.at).max();
         plan.calm = plan.calm.max(last.unwrap_or(0));
         plan.settled = plan.calm + plan.lease + SETTLING;

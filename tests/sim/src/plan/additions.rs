@@ -163,10 +163,12 @@ impl Plan {
         }
     }
 
-    /// Closes amid calls of one process, some of them detached, in a quarter of the schedules that are not calm.
+    /// Closes amid calls of one process, some of them detached, in a quarter of the schedules that are not calm. Not where
+    /// nested calls or refusals are judged: what a close ends is not looked for there.
     pub(super) fn draw_closes(&mut self) {
         let mut random = fastrand::Rng::with_seed(self.seed ^ 0x636c_6f73_6500);
-        if self.weather == Weather::Calm || random.u8(0..4) > 0 {
+        let judged = self.nests || self.refusals_alone;
+        if self.weather == Weather::Calm || judged || random.u8(0..4) > 0 {
             return;
         }
         let process = random.usize(0..self.processes);
