@@ -75,8 +75,8 @@ impl LeaseClock {
     /// kept. None if nothing is.
     #[must_use]
     pub fn renewal(&self, now: Timestamp) -> Option<Duration> {
-        let left = self.ends.since(now).min(self.lease);
-        (!left.is_zero()).then_some(left)
+        let left = self.ends.since(now);
+        (!left.is_zero()).then_some(left.min(self.lease))
     }
 
     /// A renewal that was sent at `sent` has made it last for `lease`.
@@ -188,6 +188,18 @@ mod tests {
         // As long as the holder asked for, and no longer.
         clock.restarted(at(10), Duration::from_secs(100));
         assert_eq!((clock.expires(), clock.due()), (at(110), at(110)));
+    }
+
+    /// Stores make a millisecond of it.
+    #[test]
+    fn a_holder_that_asks_for_nothing_is_renewed_for_nothing_and_not_forgotten() {
+        let mut clock = clock(15);
+        clock.restarted(at(1), Duration::ZERO);
+        assert_eq!(
+            (clock.due(), clock.renewal(at(1))),
+            (at(1), Some(Duration::ZERO))
+        );
+        assert!(clock.unanswered(at(1)));
     }
 
     #[test]

@@ -152,10 +152,10 @@ impl<T, C> Builder<T, C> {
 
     /// How long a compute, or a trigger, may take. One that takes longer is cancelled: its future is dropped. It counts
     /// as failed, its lease is released, and its callers get [`Error::ComputeTimeout`]. Default: no limit, since only
-    /// its author knows how long a compute may take. Not zero.
+    /// its author knows how long a compute may take. At least 1 ms.
     ///
     /// It counts from the beginning of each compute. A compute that blocks its thread cannot be cancelled: only
-    /// [`max_lease`](Self::max_lease) bounds for how long it holds its key. While the store is failing there is no
+    /// [`max_lease`](Self::max_lease) bounds for how long it holds its key. Such work belongs into `spawn_blocking`. While the store is failing there is no
     /// lease, and this is the only bound on a call whose own compute hangs.
     pub fn compute_timeout(mut self, compute_timeout: Duration) -> Self {
         self.compute_timeout = Some(compute_timeout);

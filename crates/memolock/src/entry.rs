@@ -108,9 +108,11 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
     /// starts that program under our lease, and the call waits until the program has stored the value
     /// and published it. Nothing is polled: without the publication the wait times out.
     ///
-    /// The lease is renewed while a caller waits. When the value arrives it is released; when the wait
-    /// times out it is left to expire, so that a second trigger is not fired over a slow first one.
-    /// The trigger runs again only if the promise is invalidated, or the lease lost, while waiting.
+    /// The lease is renewed while a caller waits, and for the
+    /// [`trigger_timeout`](crate::Builder::trigger_timeout) at most. When the value arrives it is released; when the
+    /// wait or that time is over it is left to expire, so that a second trigger is not fired over a slow first one.
+    /// The trigger runs again if the promise is invalidated while waiting, or once the lease of a program that did not
+    /// answer has expired. Callers that bring a compute go first then.
     ///
     /// # Errors
     /// See [`Error`]; [`Error::Remote`] if the program reports a failure. When the store is failing
@@ -248,8 +250,8 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Detached<T, C> {
         .await
     }
 
-    /// As [`Entry::or_external`], detached: the lease is kept for as long as the wait time-out, whether
-    /// or not anybody still waits.
+    /// As [`Entry::or_external`], detached: the lease is kept for as long as the wait time-out and the trigger
+    /// time-out, whether or not anybody still waits.
     ///
     /// # Errors
     /// See [`Error`].

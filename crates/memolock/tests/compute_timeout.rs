@@ -257,7 +257,7 @@ async fn a_limit_of_zero_is_refused_and_an_endless_one_is_none() {
     let line = refused.unwrap_err().to_string();
     assert_eq!(
         line,
-        "unusable setting: a compute_timeout of zero: nothing could be computed"
+        "unusable setting: compute_timeout is 0ns: at least 1ms"
     );
     let likes = builder(&spy)
         .compute_timeout(Duration::MAX)

@@ -513,7 +513,7 @@ async fn a_limit_that_makes_no_sense_is_refused_in_one_line() {
         let line = line(refused.unwrap_err());
         assert_eq!(
             line,
-            format!("unusable setting: a max_lease of {short:?}: at least the lease, which is 5s")
+            format!("unusable setting: max_lease is {short:?}: at least the lease, 5s")
         );
     }
     let likes = process(&spy).await;
