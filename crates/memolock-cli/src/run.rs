@@ -81,6 +81,8 @@ impl Call<'_> {
             .lease(self.args.lease)
             .wait_timeout(self.args.wait)
             .on_outage(outage)
+            // Checked by ourselves, and said so: see `storable`.
+            .max_value_bytes(MAX_VALUE_BYTES)
             .build()
             .await?;
         let ended = self.call(&memolock).await;

@@ -7,7 +7,7 @@ use memolock_core::redis::{
     Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
 };
 use memolock_core::{BackendError, ErrorKind, Operation};
-use memolock_redis_common::{Names, Road, Store, Way, client_config};
+use memolock_redis_common::{Names, RawTls, Road, Store, Way, client_config};
 
 use crate::backend::FredBackend;
 use crate::command::Commands;
@@ -213,10 +213,9 @@ impl FredBackendBuilder {
         }
         let options = self.options;
         let mut way = self.way;
-        way.client.tls = encrypted
-            .then(|| client_config(&self.tls))
-            .transpose()?
-            .map(Into::into);
+        let tls = encrypted.then(|| client_config(&self.tls)).transpose()?;
+        way.client.raw_tls = tls.clone().map(RawTls::from);
+        way.client.tls = tls.map(Into::into);
         way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
         // Whatever fred cannot do at this address is told here, and not at every attempt.
         config(&address, way.client.tls.as_ref())?;

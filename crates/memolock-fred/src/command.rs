@@ -173,7 +173,11 @@ const VERBS: [&str; 9] = [
 ];
 
 /// An `ASKING` and a command in one go: nobody's command comes between them.
-async fn asking(client: &Client, verb: &'static str, args: Vec<Value>) -> Result<Reply, Fault> {
+pub(crate) async fn asking(
+    client: &Client,
+    verb: &'static str,
+    args: Vec<Value>,
+) -> Result<Reply, Fault> {
     let pair = client.pipeline();
     let of = |verb| CustomCommand::new_static(verb, None::<u16>, false);
     // They only queue.
@@ -190,7 +194,7 @@ async fn asking(client: &Client, verb: &'static str, args: Vec<Value>) -> Result
 }
 
 /// The arguments of `EVAL` and `EVALSHA`.
-fn words(script: &str, call: &Call) -> Vec<Value> {
+pub(crate) fn words(script: &str, call: &Call) -> Vec<Value> {
     let Call { keys, args, .. } = call;
     let mut words = Vec::with_capacity(2 + keys.len() + args.len());
     words.push(Value::from(script));

@@ -1,5 +1,8 @@
 //! Making one connection.
 
+use std::io;
+use std::time::Duration;
+
 use bytes::Bytes;
 use fred::clients::{Client, Pipeline};
 use fred::interfaces::{ClientLike, EventInterface};
@@ -8,11 +11,12 @@ use fred::types::config::{
 };
 use fred::types::{ConnectHandle, CustomCommand, Message, RespVersion, Value};
 use memolock_core::ErrorKind;
-use memolock_core::redis::{Address, Fault, Options, Reply, sentinel};
-use memolock_redis_common::{Owner, Purpose};
+use memolock_core::redis::{Address, Call, Fault, Options, Reply, sentinel};
+use memolock_redis_common::{Owner, Purpose, RawStream, RawTls, raw_stream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::command::{asking as after_asking, words};
 use crate::error::fault;
 use crate::fence::{Fence, Outcome};
 use crate::reply;
@@ -27,6 +31,8 @@ const NEVER_MILLIS: u32 = u32::MAX;
 pub(crate) struct Fred {
     /// Some if the URL says so.
     pub(crate) tls: Option<TlsConnector>,
+    /// The same for streams without a client.
+    pub(crate) raw_tls: Option<RawTls>,
 }
 
 /// One connection: the end that sends, its messages, and its end.
@@ -83,7 +89,7 @@ impl memolock_redis_common::Client for Fred {
             // See `tracking`.
             config.version = RespVersion::RESP2;
         }
-        let client = client(config, options, backlog(purpose));
+        let client = client(config, options, purpose);
         let messages = client.message_rx();
         let mut connected = client.reconnect_rx();
         let errors = client.error_rx();
@@ -103,6 +109,10 @@ impl memolock_redis_common::Client for Fred {
             messages,
             life,
         })
+    }
+
+    async fn raw_stream(&self, address: &Address) -> io::Result<RawStream> {
+        raw_stream(address, self.raw_tls.as_ref()).await
     }
 
     async fn attend(owner: &Owner<Self>, line: Line) -> Fault {
@@ -168,6 +178,14 @@ impl memolock_redis_common::Ends for Ends {
         }
     }
 
+    async fn run(client: &mut Client, call: &Call, asking: bool) -> Result<Reply, Fault> {
+        let words = words(call.script.text(), call);
+        match asking {
+            false => ask(client, "EVAL", words).await,
+            true => after_asking(client, "EVAL", words).await,
+        }
+    }
+
     async fn ask(&mut self, words: &[&str]) -> Result<Reply, Fault> {
         let [command, args @ ..] = words else {
             return Ok(Reply::Nil);
@@ -183,18 +201,21 @@ impl memolock_redis_common::Ends for Ends {
 /// behind starts over with a new connection.
 fn backlog(purpose: Purpose) -> usize {
     match purpose {
-        Purpose::Commands => 1,
+        Purpose::Commands | Purpose::Large => 1,
         Purpose::Subscriptions | Purpose::Changes => 1024,
         // Announcements.
         Purpose::Sentinel => 64,
     }
 }
 
-fn client(config: Config, options: &Options, backlog: usize) -> Client {
+fn client(config: Config, options: &Options, purpose: Purpose) -> Client {
     let performance = PerformanceConfig {
-        // The one bound of every command.
-        default_command_timeout: options.command_timeout,
-        broadcast_channel_capacity: backlog,
+        // The one bound of every command, but of large values, whose bound depends on their bytes.
+        default_command_timeout: match purpose {
+            Purpose::Large => Duration::ZERO,
+            _ => options.command_timeout,
+        },
+        broadcast_channel_capacity: backlog(purpose),
         ..PerformanceConfig::default()
     };
     let connection = ConnectionConfig {

@@ -1,11 +1,13 @@
 //! What is asked of a client library: connections, and what a connection can do.
 
 use std::future::Future;
+use std::io;
 
 use bytes::Bytes;
-use memolock_core::redis::{Address, Fault, Options, Reply};
+use memolock_core::redis::{Address, Call, Fault, Options, Reply};
 
 use crate::dial::Line;
+use crate::greeting::RawStream;
 use crate::subscriptions::Owner;
 
 /// What a connection is for.
@@ -13,6 +15,8 @@ use crate::subscriptions::Owner;
 pub enum Purpose {
     /// Commands of callers, multiplexed.
     Commands,
+    /// Fulfils of large values, one at a time. The client gives them no bound in time: see [`Ends::run`].
+    Large,
     /// Subscriptions.
     Subscriptions,
     /// Hearing of changes, where subscriptions and that cannot share one.
@@ -26,6 +30,7 @@ impl Purpose {
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Commands => "",
+            Self::Large => "-large",
             Self::Subscriptions => "-sub",
             Self::Changes => "-near",
             Self::Sentinel => "-watch",
@@ -36,6 +41,7 @@ impl Purpose {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Commands => "commands",
+            Self::Large => "large values",
             Self::Subscriptions => "subscriptions",
             Self::Changes => "changes",
             Self::Sentinel => "sentinel",
@@ -59,6 +65,12 @@ pub trait Client: Clone + Send + Sync + 'static {
         options: &Options,
         purpose: Purpose,
     ) -> impl Future<Output = Result<Self::Ends, Fault>> + Send;
+
+    /// A stream to there and nothing more, for a question to a server to which no connection could be made.
+    ///
+    /// # Errors
+    /// There is none.
+    fn raw_stream(&self, address: &Address) -> impl Future<Output = io::Result<RawStream>> + Send;
 
     /// One life of the subscription connection: does what the boards of the owner wish, and tells them what comes of it,
     /// until the connection is lost or has to be given up. Returns why; the owner tells of the gap. It is pinged in the
@@ -109,6 +121,17 @@ pub trait Ends: Send + 'static {
     /// # Errors
     /// The connection is gone.
     fn message(&mut self) -> impl Future<Output = Result<Bytes, Fault>> + Send;
+
+    /// Runs a script by its text, behind an `ASKING` if so, and waits for its reply. By the text at once: beside the
+    /// values of [`Purpose::Large`] it is short, and they are not sent a second time to a server that has forgotten it.
+    ///
+    /// # Errors
+    /// An error reply, or the connection is gone.
+    fn run(
+        sender: &mut Self::Sender,
+        call: &Call,
+        asking: bool,
+    ) -> impl Future<Output = Result<Reply, Fault>> + Send;
 
     /// Sends one command and waits for its reply.
     ///

@@ -15,6 +15,7 @@ use memolock_core::{
 
 use crate::cluster::Request;
 use crate::counters::Counters;
+use crate::large::LargeFulfils;
 use crate::link::Doubt;
 use crate::paused::RealTime;
 use crate::repeats::{Repeated, Repeater, Repeats, Storing};
@@ -27,6 +28,7 @@ use crate::subscriptions::Subscriptions;
 pub(crate) struct Server<R: Road> {
     pub(crate) road: R,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) large: LargeFulfils<R::Client>,
     counters: Arc<Counters>,
     site: Arc<Site<R::Client>>,
     repeats: Option<Repeats>,
@@ -43,9 +45,11 @@ impl<R: Road> Server<R> {
         let doubt = Doubt::default();
         let road = pave(&site, &counters, doubt.clone());
         let subscriptions = Subscriptions::open(&site, &counters, doubt);
+        let large = LargeFulfils::new(&site, &counters);
         Self {
             road,
             subscriptions,
+            large,
             counters,
             site,
             repeats: None,
@@ -83,7 +87,22 @@ impl<R: Road> Server<R> {
 
     async fn run_some(&self, keys: &[&Key], call: Call) -> Result<Reply, Fault> {
         let call = call.in_database(self.site.address.database(), keys);
+        if call.is_large_fulfil() {
+            // Boxed: it is rare, and every script's future would have room for it.
+            return Box::pin(self.run_large(keys, &call)).await;
+        }
         self.road.run(keys, &call).await
+    }
+
+    /// Over the connection for large values. It is made with the credentials of the URL, which beside a pool may be
+    /// good for subscriptions alone: then the pool's are.
+    async fn run_large(&self, keys: &[&Key], call: &Call) -> Result<Reply, Fault> {
+        match self.large.run(call, false).await {
+            Err(fault) if fault.kind() == ErrorKind::Denied && self.road.trunk().is_none() => {
+                self.road.run(keys, call).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// Ends connections, tasks and subscriptions, without waiting for them.
@@ -92,6 +111,7 @@ impl<R: Road> Server<R> {
             repeats.close();
         }
         self.road.close();
+        self.large.close();
         self.subscriptions.close();
         self.site.close();
     }
@@ -99,6 +119,7 @@ impl<R: Road> Server<R> {
     /// Waits until tasks have ended, after [`shut`](Self::shut).
     pub(crate) async fn over(&self) {
         self.road.ended().await;
+        self.large.ended().await;
         self.subscriptions.link().ended().await;
         self.site.ended().await;
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use memolock_core::redis::{Call, Fault, Reply, Script};
 use memolock_redis_common::{Boxes, Trunk, Wire};
+use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Value};
 
 use crate::dial::{Redis, knows_scripts};
@@ -100,12 +101,8 @@ impl Commands {
             Some(verdict) => Wire::clone(&*verdict?),
             None => self.wait().await?,
         };
-        let mut pair = redis::Pipeline::with_capacity(2);
-        pair.cmd("ASKING").ignore().add_command(command);
         self.trunk.count();
-        // The first answer is that to `ASKING`.
-        let outcome = wire.sender.send_packed_commands(&pair, 1, 1).await;
-        let answer = outcome.map(|mut answers| answers.pop().unwrap_or(Value::Nil));
+        let answer = after_asking(&mut wire.sender, command).await;
         match answer.and_then(Value::extract_error) {
             Ok(value) => Ok(neutral(value)),
             Err(error) => Err(self.trunk.failed(wire.nth, fault(error)).await),
@@ -135,6 +132,18 @@ impl Commands {
             Err(error) => Err(self.trunk.failed(wire.nth, fault(error)).await),
         }
     }
+}
+
+/// Sends a command behind an `ASKING` in the same write: nothing comes between them.
+pub(crate) async fn after_asking(
+    connection: &mut MultiplexedConnection,
+    command: Cmd,
+) -> RedisResult<Value> {
+    let mut pair = redis::Pipeline::with_capacity(2);
+    pair.cmd("ASKING").ignore().add_command(command);
+    // The first answer is that to `ASKING`.
+    let outcome = connection.send_packed_commands(&pair, 1, 1).await;
+    outcome.map(|mut answers| answers.pop().unwrap_or(Value::Nil))
 }
 
 /// A script for a server that knows it.

@@ -1,12 +1,15 @@
 //! Making one connection.
 
+use std::io;
+
 use bytes::Bytes;
 use memolock_core::ErrorKind;
-use memolock_core::redis::{Address, Endpoint, Fault, Options, Reply, sentinel};
-use memolock_redis_common::{Client, Owner, Purpose};
+use memolock_core::redis::{Address, Call, Endpoint, Fault, Options, Reply, sentinel};
+use memolock_redis_common::{Client, Owner, Purpose, RawStream, raw_stream};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, PushKind, Value};
 
+use crate::command::{after_asking, by_text};
 use crate::error::fault;
 use crate::pushes::{self, Pushes};
 use crate::reply;
@@ -48,19 +51,28 @@ impl Client for Redis {
         &self,
         address: &Address,
         options: &Options,
-        _purpose: Purpose,
+        purpose: Purpose,
     ) -> Result<Ends, Fault> {
         let (sender, pushes) = pushes::channel();
-        // The one bound of every command. That of connecting is the dialer's, for it covers the name too.
+        // The one bound of every command, but of large values, whose bound depends on their bytes. That of connecting
+        // is the dialer's, for it covers the name too.
+        let bound = (purpose != Purpose::Large).then_some(options.command_timeout);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
-            .set_response_timeout(Some(options.command_timeout))
+            .set_response_timeout(bound)
             .set_pipeline_buffer_size(QUEUED_COMMANDS)
             .set_write_backpressure_boundary(WRITE_BYTES)
             .set_push_sender(sender);
         // The configuration holds a push sender: as long as it lives, the end of `pushes` tells nothing.
         let connection = self.over(address, config).await?;
         Ok(Ends { connection, pushes })
+    }
+
+    async fn raw_stream(&self, address: &Address) -> io::Result<RawStream> {
+        match &self.connector {
+            Some(connector) => connector.stream().await,
+            None => raw_stream(address, self.tls.as_ref().map(Tls::raw).as_ref()).await,
+        }
     }
 
     async fn attend(owner: &Owner<Self>, line: Line) -> Fault {
@@ -144,6 +156,16 @@ impl memolock_redis_common::Ends for Ends {
                 return Ok(payload);
             }
         }
+    }
+
+    async fn run(connection: &mut Connection, call: &Call, asking: bool) -> Result<Reply, Fault> {
+        let command = by_text(call);
+        let answer = match asking {
+            false => connection.send_packed_command(&command).await,
+            true => after_asking(connection, command).await,
+        };
+        let answer = answer.and_then(Value::extract_error);
+        answer.map(reply::neutral).map_err(fault)
     }
 
     async fn ask(&mut self, words: &[&str]) -> Result<Reply, Fault> {

@@ -10,6 +10,10 @@
 //! * a connection whose reply did not come in time, or made no sense, is not given back.
 //!
 //! After a time-out alone the order is open: the server may still read what it had not read by then.
+//!
+//! A call that finds no free connection in time is a time-out too. The circuit breaker counts it, so that an exhausted
+//! pool costs a few calls their whole time-out and not every call. The breaker's probe waits in the pool's queue, and
+//! closes the breaker as soon as it is given a connection.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -196,7 +200,11 @@ impl Pooled {
     async fn connection(&self, deadline: Instant) -> Result<Connection, Fault> {
         match timeout_at(deadline, self.pool.get()).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(of_pool(error)),
+            Ok(Err(error)) => {
+                let fault = of_pool(error);
+                let said = self.dialer.explain(fault.clone());
+                Err(timeout_at(deadline, said).await.unwrap_or(fault))
+            }
             Err(_) => Err(self.late()),
         }
     }
@@ -208,7 +216,8 @@ impl Pooled {
                 "all {} connections of the pool were in use for {:?}: enlarge it",
                 status.max_size, self.bound
             );
-            return Fault::new(ErrorKind::Refused, detail);
+            // Waited for in vain, as for a server that hangs: it counts for the circuit breaker.
+            return Fault::new(ErrorKind::Timeout, detail);
         }
         self.doubt.raise();
         late(self.bound)
@@ -279,7 +288,7 @@ fn of_pool(error: PoolError) -> Fault {
     match error {
         PoolError::Backend(error) => fault(error),
         PoolError::Timeout(deadpool_redis::TimeoutType::Wait) => Fault::new(
-            ErrorKind::Refused,
+            ErrorKind::Timeout,
             "no connection of the pool came free within its own time-out",
         ),
         PoolError::Timeout(step) => Fault::new(

@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use memolock_redis_common::RawStream;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisResult};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,6 +33,11 @@ impl Connector {
             let connecting = connect();
             Box::pin(async move { Ok(Box::new(connecting.await?) as Box<dyn Stream>) })
         }))
+    }
+
+    /// A new stream, and nothing more.
+    pub(crate) async fn stream(&self) -> io::Result<RawStream> {
+        Ok(Box::new((self.0)().await?))
     }
 
     /// A connection over a new stream, authenticated and all.

@@ -201,6 +201,35 @@ impl Store {
         self.send_behind(Operation::Fulfil, key, call).await
     }
 
+    /// [`fulfil`](Self::fulfil) of a large value. A time-out says something of the value, and not of the store: it
+    /// does not count for the breaker.
+    pub(crate) async fn fulfil_large(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        if self.breaker.holds_back(self.backend(), key) {
+            self.spared.add();
+            return Err(Self::refusal(Operation::Fulfil, key).unsent(true));
+        }
+        let reply = self.backend().fulfil(key, token, value, ttl).await;
+        if reply.is_ok() {
+            self.breaker.note(self.backend(), key, None);
+        }
+        reply
+    }
+
+    /// Whether a command for `key` would be sent now. If not, it counts as one that was not.
+    pub(crate) fn admits(&self, key: &Key) -> bool {
+        let admits = self.breaker.admits(self.backend(), key);
+        if !admits {
+            self.spared.add();
+        }
+        admits
+    }
+
     /// [`release`](Self::release) behind the callers' backs, sent whether or not the store answers: a store
     /// that hangs takes it in after the try for the lease that may still be waiting there. Else that lease
     /// would stand for its whole time, and nobody be at it.
@@ -331,6 +360,11 @@ impl Store {
         worth.asked.iter().zip(&worth.spared).map(answer).collect()
     }
 
+    /// What a command gets that is not sent.
+    pub(crate) fn refusal(operation: Operation, key: &Key) -> BackendError {
+        Breaker::refusal(operation, key)
+    }
+
     /// Sends a command, unless the breaker is open.
     async fn guard<R>(
         &self,
@@ -338,9 +372,8 @@ impl Store {
         key: &Key,
         call: impl Future<Output = Result<R, BackendError>>,
     ) -> Result<R, BackendError> {
-        if !self.breaker.admits(self.backend(), key) {
-            self.spared.add();
-            return Err(Breaker::refusal(operation, key));
+        if !self.admits(key) {
+            return Err(Self::refusal(operation, key));
         }
         self.send(key, call).await
     }
