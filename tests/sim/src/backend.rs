@@ -1,7 +1,8 @@
 //! The backend of a simulated process: what an adapter is to a real one.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use memolock::core::{
     Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription,
     Switchboard, Timed, Token, Tracking, TrackingBoard, async_trait,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::history::{ProcessId, What};
 use crate::store::{Answer, Op};
@@ -25,6 +26,10 @@ pub struct SimBackend {
     trackers: Arc<TrackingBoard>,
     /// How long a command may take.
     bound: Duration,
+    /// After how long notices are repeated.
+    repeat: Option<Duration>,
+    /// Keys whose notice is to be repeated, each with the last time it was stored, by number.
+    pending: Arc<Mutex<BTreeMap<Key, u64>>>,
 }
 
 impl SimBackend {
@@ -40,8 +45,36 @@ impl SimBackend {
             board,
             trackers,
             bound,
+            repeat: None,
+            pending: Arc::default(),
         };
         (process, backend)
+    }
+
+    /// Repeats notices after this time.
+    #[must_use]
+    pub fn repeating(mut self, after: Duration) -> Self {
+        self.repeat = Some(after);
+        self
+    }
+
+    /// A value is being stored: its notice is repeated after a while, once for several stores. It is dropped if the
+    /// connection is not there then.
+    fn stores(&self, key: &Key) {
+        let Some(after) = self.repeat else {
+            return;
+        };
+        let (world, process, nth) = (Arc::clone(&self.world), self.process, self.world.number());
+        let (pending, key) = (Arc::clone(&self.pending), key.clone());
+        locked(&pending).insert(key.clone(), nth);
+        tokio::spawn(async move {
+            sleep(after).await;
+            let is_last = locked(&pending).get(&key) == Some(&nth);
+            if is_last {
+                locked(&pending).remove(&key);
+                world.raw(process, Op::Repeat(key)).await;
+            }
+        });
     }
 
     async fn ask(&self, operation: Operation, op: Op) -> Result<Answer, BackendError> {
@@ -82,6 +115,13 @@ impl SimBackend {
         asked.into_iter().map(|asked| asked.told(self))
     }
 
+    async fn acquired(&self, key: &Key, op: Op) -> Result<Acquired, BackendError> {
+        match self.ask(Operation::Acquire, op).await? {
+            Answer::Acquired(acquired) => Ok(acquired),
+            _ => Err(senseless(Operation::Acquire, key)),
+        }
+    }
+
     /// A process that is stopped does nothing, and time-outs are seen when it goes on. One that runs
     /// has other tasks to run, now and then.
     async fn runs(&self) {
@@ -108,6 +148,10 @@ impl SimBackend {
             }
         }
     }
+}
+
+fn locked(pending: &Mutex<BTreeMap<Key, u64>>) -> MutexGuard<'_, BTreeMap<Key, u64>> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An answer that the memolock has not been told.
@@ -192,7 +236,7 @@ impl Backend for SimBackend {
 
     async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
         let ops = tries.iter();
-        let ops = ops.map(|t| Op::Acquire(t.key.clone(), t.token, t.lease));
+        let ops = ops.map(|t| Op::Acquire(t.key.clone(), t.token, t.lease, None));
         let answers = self.ask_many(Operation::Acquire, ops).await;
         let answers = answers.zip(tries).map(|(answer, t)| match answer? {
             Answer::Acquired(acquired) => Ok(acquired),
@@ -202,6 +246,7 @@ impl Backend for SimBackend {
     }
 
     async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        values.iter().for_each(|v| self.stores(&v.key));
         let ops = values.iter();
         let ops = ops.map(|v| Op::Fulfil(v.key.clone(), v.token, v.value.clone(), v.ttl));
         let answers = self.ask_many(Operation::Fulfil, ops).await;
@@ -229,11 +274,19 @@ impl Backend for SimBackend {
         token: Token,
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
-        let op = Op::Acquire(key.clone(), token, lease);
-        match self.ask(Operation::Acquire, op).await? {
-            Answer::Acquired(acquired) => Ok(acquired),
-            _ => Err(senseless(Operation::Acquire, key)),
-        }
+        self.acquired(key, Op::Acquire(key.clone(), token, lease, None))
+            .await
+    }
+
+    async fn acquire_over(
+        &self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        stale: &Bytes,
+    ) -> Result<Acquired, BackendError> {
+        let op = Op::Acquire(key.clone(), token, lease, Some(stale.clone()));
+        self.acquired(key, op).await
     }
 
     async fn fulfil(
@@ -243,6 +296,7 @@ impl Backend for SimBackend {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
+        self.stores(key);
         let op = Op::Fulfil(key.clone(), token, value, ttl);
         match self.ask(Operation::Fulfil, op).await? {
             Answer::Fulfilled(fulfilled) => Ok(fulfilled),
@@ -280,6 +334,7 @@ impl Backend for SimBackend {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
+        self.stores(key);
         let op = Op::Put(key.clone(), value, ttl, mode);
         self.ask(Operation::Put, op).await.map(drop)
     }
@@ -313,6 +368,7 @@ impl Backend for SimBackend {
     }
 
     async fn close(&self) {
+        locked(&self.pending).clear();
         self.board.close();
         self.trackers.close();
     }

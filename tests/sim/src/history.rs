@@ -277,8 +277,12 @@ impl fmt::Display for Shown<'_> {
                 f.write_str("get, with times")?;
                 keys.iter().try_for_each(|key| write!(f, " {}", id(key)))
             }
-            Op::Acquire(key, token, lease) => {
-                write!(f, "acquire {} {} for {lease:?}", id(key), short(*token))
+            Op::Acquire(key, token, lease, over) => {
+                write!(f, "acquire {} {} for {lease:?}", id(key), short(*token))?;
+                match over {
+                    Some(over) => write!(f, " over {over:?}"),
+                    None => Ok(()),
+                }
             }
             Op::Fulfil(key, token, value, _) => {
                 write!(f, "fulfil {} {} {value:?}", id(key), short(*token))
@@ -295,6 +299,7 @@ impl fmt::Display for Shown<'_> {
             }
             Op::Put(key, value, _, mode) => write!(f, "put {} {value:?} {mode:?}", id(key)),
             Op::Invalidate(key) => write!(f, "invalidate {}", id(key)),
+            Op::Repeat(key) => write!(f, "publish {} once more", id(key)),
             Op::Lock(key, token, lease) => {
                 write!(f, "SET NX {} {} for {lease:?}", id(key), short(*token))
             }

@@ -82,7 +82,7 @@ impl<'a> Ledger<'a> {
             answer,
         } = *effect;
         match (op, answer) {
-            (Op::Acquire(key, token, lease), Answer::Acquired(acquired)) => {
+            (Op::Acquire(key, token, lease, _), Answer::Acquired(acquired)) => {
                 let until = when.at.saturating_add(millis(*lease));
                 match acquired {
                     Acquired::Granted => self.grant(key, *token, process, when, until),

@@ -18,12 +18,15 @@ pub type Millis = u64;
 pub enum Op {
     Get(Key),
     Timed(Vec<Key>),
-    Acquire(Key, Token, Duration),
+    /// With a value that counts as none, if there is one.
+    Acquire(Key, Token, Duration, Option<Bytes>),
     Fulfil(Key, Token, Bytes, Duration),
     Renew(Vec<Renewal>),
     Release(Key, Token, Option<Notice>),
     Put(Key, Bytes, Duration, PutMode),
     Invalidate(Key),
+    /// Publishes once more what is stored.
+    Repeat(Key),
     /// An ancestor's `SET lock NX PX`.
     Lock(Key, Token, Duration),
     /// An ancestor's `DEL lock`, whoever holds it.
@@ -82,6 +85,8 @@ impl Lock {
 #[derive(Debug, Clone, Default)]
 struct Row {
     value: Option<(Bytes, Millis)>,
+    /// The value before it: what a repeated notice must not say.
+    before: Option<Bytes>,
     /// The value is a list.
     spoilt: bool,
     lock: Option<Lock>,
@@ -139,8 +144,11 @@ impl Store {
                 let timed = keys.iter().map(|key| self.timed(key, now));
                 silent(Answer::Timed(timed.collect()))
             }
-            Op::Acquire(key, token, lease) => {
-                silent(Answer::Acquired(self.acquire(key, *token, *lease, now)))
+            Op::Acquire(key, token, lease, over) => {
+                let over = over.as_ref();
+                silent(Answer::Acquired(
+                    self.acquire(key, *token, *lease, over, now),
+                ))
             }
             Op::Fulfil(key, token, value, ttl) => {
                 if !self.holds(key, *token, now) {
@@ -165,8 +173,14 @@ impl Store {
                 }
                 telling(Answer::Done, key, &Message::Value(value.clone()))
             }
+            Op::Repeat(key) => match self.repeated(key, now) {
+                Some(value) => telling(Answer::Done, key, &Message::Value(value)),
+                None => silent(Answer::Done),
+            },
             Op::Invalidate(key) => {
-                self.rows.remove(key);
+                let before = self.value(key, now).cloned();
+                *self.row(key) = Row::default();
+                self.row(key).before = before;
                 telling(Answer::Done, key, &Message::Notice(Notice::Invalidated))
             }
             Op::Lock(key, token, lease) => {
@@ -209,8 +223,21 @@ impl Store {
         })
     }
 
-    fn acquire(&mut self, key: &Key, token: Token, lease: Duration, now: Millis) -> Acquired {
-        if let Some(value) = self.value(key, now) {
+    /// What a repeated notice says: what is stored now.
+    fn repeated(&self, key: &Key, now: Millis) -> Option<Bytes> {
+        let stored = self.value(key, now).filter(|_| !self.is_spoilt(key));
+        stored.cloned()
+    }
+
+    fn acquire(
+        &mut self,
+        key: &Key,
+        token: Token,
+        lease: Duration,
+        over: Option<&Bytes>,
+        now: Millis,
+    ) -> Acquired {
+        if let Some(value) = self.value(key, now).filter(|value| Some(*value) != over) {
             return Acquired::Value(value.clone());
         }
         match self.lock(key, now) {
@@ -262,6 +289,7 @@ impl Store {
 impl Row {
     /// A `SET`, which does not mind what was there.
     fn set(&mut self, value: &Bytes, until: Millis) {
+        self.before = self.value.take().map(|(before, _)| before);
         self.value = Some((value.clone(), until));
         self.spoilt = false;
     }
@@ -279,6 +307,7 @@ impl Op {
             | Self::Release(key, ..)
             | Self::Put(key, ..)
             | Self::Invalidate(key)
+            | Self::Repeat(key)
             | Self::Lock(key, ..)
             | Self::Unlock(key)
             | Self::Jam(key)

@@ -66,6 +66,11 @@ impl World {
                 self.publish(&Message::Value(value));
             }
             Trouble::Expire => self.store.value = None,
+            Trouble::Repeat => {
+                if let Some(value) = self.store.value.clone() {
+                    self.publish(&Message::Value(value));
+                }
+            }
             Trouble::Restart => self.restart(),
         }
         Ok(())
@@ -160,6 +165,7 @@ impl Trouble {
             Self::Invalidate => Fault::Invalidate,
             Self::Put => Fault::Put,
             Self::Expire => Fault::Expire,
+            Self::Repeat => Fault::Repeat,
             Self::Restart => Fault::Restart,
         }
     }
