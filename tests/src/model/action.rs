@@ -98,6 +98,8 @@ pub enum Trouble {
     Expire,
     /// The stored value is published once more.
     Repeat,
+    /// Somebody puts the very value that is stored.
+    Same,
     /// The store begins anew.
     Restart,
 }
@@ -190,6 +192,10 @@ impl World {
         all(
             allow(Fault::Repeat) && self.store.value.is_some(),
             Trouble::Repeat,
+        );
+        all(
+            allow(Fault::Same) && self.store.value.is_some(),
+            Trouble::Same,
         );
         for (p, process) in self.processes.iter().enumerate() {
             if process.runs() && !process.rests() {
@@ -301,6 +307,7 @@ impl fmt::Display for Action {
                 | Trouble::Put
                 | Trouble::Expire
                 | Trouble::Repeat
+                | Trouble::Same
                 | Trouble::Restart => {
                     write!(f, "FAULT {trouble:?}")
                 }

@@ -66,7 +66,10 @@ impl World {
                 self.publish(&Message::Value(value));
             }
             Trouble::Expire => self.store.value = None,
-            Trouble::Repeat => {
+            Trouble::Repeat | Trouble::Same => {
+                if trouble == Trouble::Same {
+                    self.store.unlock();
+                }
                 if let Some(value) = self.store.value.clone() {
                     self.publish(&Message::Value(value));
                 }
@@ -166,6 +169,7 @@ impl Trouble {
             Self::Put => Fault::Put,
             Self::Expire => Fault::Expire,
             Self::Repeat => Fault::Repeat,
+            Self::Same => Fault::Same,
             Self::Restart => Fault::Restart,
         }
     }

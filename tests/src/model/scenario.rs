@@ -33,6 +33,8 @@ pub enum Fault {
     Pause,
     /// The stored value is published once more.
     Repeat,
+    /// Somebody puts the very value that is stored: equal bytes, and the lock is gone.
+    Same,
     /// A caller leaves: another one who joined takes over, or the flight is cleaned up.
     Cancel,
     /// A moment passes although commands, replies or messages are under way.

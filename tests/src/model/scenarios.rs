@@ -190,6 +190,17 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "two versions, the same value put again",
+        processes: &[COMPUTE, COMPUTE, COMPUTE],
+        versions: &[0, 1, 1],
+        faults: &[Fault::Same],
+        moments: 0,
+        marks: &["waiting", "stored", "lease lost"],
+        never: STORE_FAILS,
+        least: 1_000,
+        ..PLAIN
+    },
+    Scenario {
         name: "external, two versions, repeated notice",
         processes: &[COMPUTE, EXTERNAL, EXTERNAL],
         versions: &[0, 1, 1],
