@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::Poll;
 use std::time::Duration;
 
-use memolock_core::{Acquired, Key, Remaining, millis};
+use memolock_core::{Acquired, Key, Remaining};
 
 use crate::engine::Engine;
 use crate::settled::Settled;
@@ -102,7 +102,10 @@ impl<T> Flight<T> {
         let odd = match acquired {
             Acquired::Held(remaining) if remaining.odd_for_a_lock().is_some() => match remaining {
                 Remaining::Forever => FOREVER,
-                Remaining::Expires(left) => millis(*left).min(FOREVER - 1),
+                // Not as durations are sent, which are at most a century.
+                Remaining::Expires(left) => {
+                    u64::try_from(left.as_millis()).map_or(FOREVER - 1, |ms| ms.min(FOREVER - 1))
+                }
             },
             _ => NOT_ODD,
         };
