@@ -96,11 +96,20 @@ fn not_hammered(case: &mut Case<'_>) {
                 && ended.is_some_and(|(over, end)| end.is_none() && between(*over))
         });
         let heard = facts.heard.iter().any(|heard| {
-            let since = heard.when >= ask.when && heard.when <= again.when;
+            // A recheck is sent in the very moment in which the subscription begins to hear.
+            let since = heard.when.at >= ask.when.at && heard.when <= again.when;
             heard.process == ask.process && of_key(heard.key) && since
         });
+        // An answer for the same lease since then shows that the store is at work.
+        let mut since = facts.asks.range(number + 1..);
+        let answered = since.any(|(_, other)| {
+            let well = other
+                .told
+                .is_some_and(|(at, answer)| at <= again.when && answer.is_ok());
+            well && other.process == ask.process && is_for_same_lease(ask.op, other.op)
+        });
         let (asked, soonest) = (again.when.at, told.at + UNKNOWN - 1);
-        if asked < soonest && !left && !heard {
+        if asked < soonest && !left && !heard && !answered {
             found.push(format!(
                 "R11: p{} sends {:?} again at {asked} ms, after an error that is not known at {} ms",
                 ask.process, ask.op, told.at
@@ -125,6 +134,21 @@ fn is_same(ask: &AskFact<'_>, later: &AskFact<'_>) -> bool {
         },
     };
     same && ask.process == later.process
+}
+
+/// Whether two commands prove a lease by the same token.
+fn is_for_same_lease(one: &Op, other: &Op) -> bool {
+    let tokens = |op: &Op| -> Vec<Token> {
+        match op {
+            Op::Acquire(_, token, ..) | Op::Fulfil(_, token, ..) | Op::Release(_, token, _) => {
+                vec![*token]
+            }
+            Op::Renew(renewals) => renewals.iter().map(|renewal| renewal.token).collect(),
+            _ => Vec::new(),
+        }
+    };
+    let others = tokens(other);
+    tokens(one).iter().any(|token| others.contains(token))
 }
 
 /// R11: where every command of one key fails, the others are computed under leases, and keep them.
