@@ -13,7 +13,7 @@ mod scripted;
 #[cfg(target_os = "linux")]
 pub mod soak;
 
-pub use adapter::{Adapter, Call, Ours, end_of};
+pub use adapter::{Adapter, Call, Ours, end_of, pool};
 pub use case::{Case, matrix};
 pub use ground::Ground;
 pub use languages::{Language, python};

@@ -65,6 +65,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The backend was closed.
     Closed,
+    /// The tokio runtime that drives the backend's connections has shut down.
+    NoRuntime,
 }
 
 impl ErrorKind {
@@ -85,6 +87,9 @@ impl ErrorKind {
             Self::Config => "the configuration is not usable",
             Self::Unsupported => "the store lacks what this needs",
             Self::Closed => "the backend is closed",
+            Self::NoRuntime => {
+                "the tokio runtime that drives its connections has shut down, connect on one that outlives it"
+            }
         }
     }
 }
@@ -254,6 +259,8 @@ mod tests {
         assert!(!of(ErrorKind::Refused).is_ambiguous() && of(ErrorKind::Refused).is_retryable());
         assert!(!of(ErrorKind::WrongType).is_outage() && !of(ErrorKind::WrongType).is_retryable());
         assert!(of(ErrorKind::Denied).is_outage() && !of(ErrorKind::Denied).is_retryable());
+        // It never comes back, so to work without the store would hide it.
+        assert!(!of(ErrorKind::NoRuntime).is_outage() && !of(ErrorKind::NoRuntime).is_retryable());
         let full = of(ErrorKind::OutOfMemory);
         assert!(full.is_outage() && full.is_retryable() && !full.is_ambiguous());
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use memolock_core::connection::{Backoff, Fault, Options, UNRECOGNIZED_PAUSE};
 use memolock_core::{ErrorKind, Switchboard};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
@@ -32,6 +33,8 @@ enum State {
     /// The last attempt failed; others follow.
     Down(Fault),
     Closed,
+    /// The runtime of its task has shut down.
+    Gone,
 }
 
 /// What the task and the users of a link share.
@@ -53,8 +56,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Starts the task. Needs a tokio runtime.
-    pub(crate) fn open(dialer: Dialer, options: &Options, sweep_interval: Duration) -> Self {
+    /// Starts the task, on `runtime`.
+    pub(crate) fn open(
+        dialer: Dialer,
+        options: &Options,
+        sweep_interval: Duration,
+        runtime: &Handle,
+    ) -> Self {
         let shared = Arc::new(Shared {
             state: watch::Sender::new(State::Connecting),
             board: Arc::new(Switchboard::new()),
@@ -69,7 +77,7 @@ impl Link {
             options: options.clone(),
             sweep_interval,
         };
-        let task = tokio::spawn(supervisor.run());
+        let task = runtime.spawn(supervisor.run());
         Self {
             shared,
             abort: task.abort_handle(),
@@ -149,6 +157,7 @@ impl Link {
         match settled.await.as_deref() {
             Ok(State::Up(_)) => Ok(()),
             Ok(State::Down(fault)) => Err(fault.clone()),
+            Ok(State::Gone) => Err(Fault::no_runtime()),
             _ => Err(Fault::closed()),
         }
     }
@@ -156,9 +165,11 @@ impl Link {
     /// Waits until there is no use in waiting: an attempt has failed, or the link was closed.
     pub(crate) async fn hopeless(&self) -> Fault {
         let mut states = self.shared.state.subscribe();
-        let gone = states.wait_for(|state| matches!(state, State::Down(_) | State::Closed));
-        match gone.await.as_deref() {
+        let hopeless =
+            |state: &State| matches!(state, State::Down(_) | State::Closed | State::Gone);
+        match states.wait_for(hopeless).await.as_deref() {
             Ok(State::Down(fault)) => fault.while_down(),
+            Ok(State::Gone) => Fault::no_runtime(),
             _ => Fault::closed(),
         }
     }
@@ -169,7 +180,9 @@ impl Link {
         let put_away = states.wait_for(|s| !matches!(s, State::Up(wire) if wire.pid == pid));
         let _ = tokio::time::timeout(NOTICING, put_away).await;
         match self.now() {
-            Some(Err(closed)) if closed.kind() == ErrorKind::Closed => closed,
+            Some(Err(over)) if matches!(over.kind(), ErrorKind::Closed | ErrorKind::NoRuntime) => {
+                over
+            }
             _ => fault,
         }
     }
@@ -181,6 +194,7 @@ impl Link {
             State::Up(_) => "up",
             State::Down(_) => "down",
             State::Closed => "closed",
+            State::Gone => "gone",
         }
     }
 
@@ -233,6 +247,7 @@ impl State {
             Self::Up(wire) => Some(Ok(wire.clone())),
             Self::Down(fault) => Some(Err(fault.while_down())),
             Self::Closed => Some(Err(Fault::closed())),
+            Self::Gone => Some(Err(Fault::no_runtime())),
         }
     }
 }
@@ -292,12 +307,23 @@ impl Supervisor {
     fn publish(&self, new: State) {
         self.shared.state.send_if_modified(|state| {
             // Closed is for good, even if the task is late to notice.
-            let open = !matches!(state, State::Closed);
+            let open = !matches!(state, State::Closed | State::Gone);
             if open {
                 *state = new;
             }
             open
         });
+    }
+}
+
+/// A close says so before it aborts the task; otherwise the runtime has dropped it.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        if !matches!(*self.shared.state.borrow(), State::Closed) {
+            self.publish(State::Gone);
+            // Whoever listens shall not wait for what nobody hears.
+            self.shared.board.close();
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //!
 //! * [`Store`]: one server or many as one backend; [`forward_backend!`] hands on to it without a box more for each call.
 //! * [`Trunk`] and [`Link`]: connections that heal themselves, and what a command does that meets a dead one.
+//! * [`Home`]: the runtime that all of it lives on, whoever asks.
 //! * [`Boxes`]: room for the futures of hits, used again.
 //! * [`Site`] and [`Dialer`]: where to, as whom and within which bound; sentinels are asked and listened to.
 //! * [`Owner`] and [`Plan`]: what a session of subscriptions works for, and what it is to ask next.
@@ -27,6 +28,7 @@ mod counters;
 mod dial;
 mod dice;
 mod forward;
+mod home;
 mod link;
 mod nodes;
 mod paused;
@@ -46,6 +48,7 @@ pub use client::{Client, Ends, Purpose};
 pub use counters::Counters;
 pub use dial::{Dialer, Line};
 pub use dice::Dice;
+pub use home::Home;
 pub use link::{Doubt, Link, heartbeat};
 pub use paused::{RealTime, late};
 pub use plan::{Plan, Step};

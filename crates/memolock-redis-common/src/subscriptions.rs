@@ -140,4 +140,10 @@ impl<C: Client> Tenant<C> for Owner<C> {
         self.board.gap();
         self.trackers.gap();
     }
+
+    fn gone(&mut self) {
+        // Whoever listens shall not wait for what nobody hears.
+        self.board.close();
+        self.trackers.close();
+    }
 }

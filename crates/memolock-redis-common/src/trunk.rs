@@ -100,7 +100,10 @@ impl<C: Client> Trunk<C> {
                 // same dead connection.
                 let noticed = self.link.noticed(|wire| wire.nth == nth);
                 let _ = tokio::time::timeout(NOTICING, noticed).await;
-                fault
+                match self.link.now() {
+                    Some(Err(gone)) if gone.kind() == ErrorKind::NoRuntime => gone,
+                    _ => fault,
+                }
             }
             _ => {
                 if let (true, Some(sentinels)) = (fault.is_readonly(), &self.site.sentinels) {

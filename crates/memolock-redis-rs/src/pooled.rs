@@ -5,23 +5,28 @@
 //!
 //! * calls on one key take turns, in the order in which they were first polled; a call on many keys waits
 //!   for all of their turns, and has them until its reply is there;
-//! * once a command is on its way, a task sees it through: a caller that leaves takes away nothing but
+//! * once a command is on its way, its task sees it through: a caller that leaves takes away nothing but
 //!   itself, the turn ends with the reply, and the connection goes back to the pool with nothing unread;
-//! * a connection whose reply did not come in time, or made no sense, is not given back.
+//! * a connection whose reply did not come in time, or made no sense, is not given back;
+//! * that task is on the backend's runtime, and waits there for its turns and for a connection: a caller's runtime may
+//!   stop at any moment, and would keep for ever what the caller has by then.
 //!
 //! After a time-out alone the order is open: the server may still read what it had not read by then.
 
 use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_redis::{Connection, Pool, PoolError};
 use memolock_core::redis::{Call, Fault, Options, Reply};
 use memolock_core::{ErrorKind, Key};
-use memolock_redis_common::{Counters, Dialer, Doubt, late};
+use memolock_redis_common::{Counters, Dialer, Doubt, Home, late};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Value};
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -37,37 +42,51 @@ const LANES: usize = 256;
 
 /// The application's pool, as a road for commands.
 pub(crate) struct Pooled {
+    lines: Arc<Lines>,
+    home: Home,
+    lanes: Box<[Lane]>,
+    hasher: RandomState,
+    closed: watch::Sender<bool>,
+    tasks: TaskTracker,
+}
+
+/// Where calls on some keys take turns.
+type Lane = Arc<Mutex<()>>;
+
+/// What the tasks share.
+struct Lines {
     pool: Pool,
     /// To see whether the pool leads to the same place.
     dialer: Dialer<Redis>,
-    lanes: Box<[Arc<Mutex<()>>]>,
-    hasher: RandomState,
     counters: Arc<Counters>,
     /// The subscription connection's: a server that does not answer here may not answer there.
     doubt: Doubt,
     bound: Duration,
-    closed: watch::Sender<bool>,
-    tasks: TaskTracker,
 }
 
 impl Pooled {
     pub(crate) fn new(
         pool: Pool,
         dialer: Dialer<Redis>,
+        home: Home,
         options: &Options,
         counters: &Arc<Counters>,
         doubt: Doubt,
     ) -> Self {
         // The pool's own client may speak TLS, and has not connected yet.
         provide_crypto();
-        Self {
+        let lines = Lines {
             pool,
             dialer,
-            lanes: (0..LANES).map(|_| Arc::default()).collect(),
-            hasher: RandomState::new(),
             counters: Arc::clone(counters),
             doubt,
             bound: options.command_timeout,
+        };
+        Self {
+            lines: Arc::new(lines),
+            home,
+            lanes: (0..LANES).map(|_| Arc::default()).collect(),
+            hasher: RandomState::new(),
             closed: watch::Sender::new(false),
             tasks: TaskTracker::new(),
         }
@@ -87,6 +106,101 @@ impl Pooled {
     /// Waits until the pool has given a connection, and checks that it leads where the URL does: values
     /// and notifications must be on one server.
     pub(crate) async fn ready(&self) -> Result<(), Fault> {
+        self.home.within(self.lines.ready()).await?
+    }
+
+    /// Refuses later calls and ends waiting ones. The pool is the application's and stays open.
+    pub(crate) fn close(&self) {
+        self.closed.send_replace(true);
+        self.tasks.close();
+        self.home.close();
+    }
+
+    /// Waits until what was on its way has come back, after [`close`](Self::close): within the bound.
+    pub(crate) async fn ended(&self) {
+        self.tasks.wait().await;
+    }
+
+    async fn carry(
+        &self,
+        keys: &[&Key],
+        command: Cmd,
+        reload: Option<Cmd>,
+    ) -> Result<Reply, Fault> {
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(Fault::closed()),
+            reply = self.travel(keys, command, reload) => reply,
+        }
+    }
+
+    async fn travel(
+        &self,
+        keys: &[&Key],
+        command: Cmd,
+        reload: Option<Cmd>,
+    ) -> Result<Reply, Fault> {
+        let lines = Arc::clone(&self.lines);
+        let deadline = Instant::now() + lines.bound;
+        // Queued here, so that calls are in the order in which they were polled; waited for in the task.
+        let mut queued = Box::pin(turns(self.lanes(keys)));
+        let turns = unconstrained(poll_once(queued.as_mut())).await;
+        let (stays, mut left) = oneshot::channel::<()>();
+        let task = async move {
+            let ready = async {
+                let turns = match turns {
+                    Poll::Ready(turns) => turns,
+                    Poll::Pending => {
+                        let turns = timeout_at(deadline, queued).await;
+                        turns.map_err(|_| lines.late())?
+                    }
+                };
+                Ok((turns, lines.connection(deadline).await?))
+            };
+            let (turns, connection) = tokio::select! {
+                biased;
+                // Nothing has been sent. Nobody reads this.
+                _ = &mut left => return Err(Fault::closed()),
+                ready = ready => ready?,
+            };
+            lines.counters.command();
+            let reply = exchange(connection, &command, reload.as_ref(), deadline).await;
+            drop(turns);
+            reply.unwrap_or_else(|| {
+                lines.doubt.raise();
+                Err(late(lines.bound))
+            })
+        };
+        let done = self.tasks.spawn_on(task, self.home.runtime()).await;
+        drop(stays);
+        // It is never aborted, so only a runtime that shuts down ends it early.
+        done.unwrap_or_else(|error| match error.is_cancelled() {
+            true => Err(Fault::no_runtime()),
+            false => Err(Fault::closed()),
+        })
+    }
+
+    /// The lanes of these keys: all in one order, lest two calls wait for each other; and each once, lest one waits for
+    /// itself.
+    fn lanes(&self, keys: &[&Key]) -> Vec<Lane> {
+        let lanes = keys.iter().map(|key| self.lane(key));
+        let mut lanes: Vec<usize> = lanes.collect();
+        lanes.sort_unstable();
+        lanes.dedup();
+        let lanes = lanes.into_iter();
+        lanes.map(|lane| Arc::clone(&self.lanes[lane])).collect()
+    }
+
+    fn lane(&self, key: &Key) -> usize {
+        #[allow(clippy::cast_possible_truncation)] // Any bits will do.
+        let hash = self.hasher.hash_one(key.value_name()) as usize;
+        hash % LANES
+    }
+}
+
+impl Lines {
+    async fn ready(&self) -> Result<(), Fault> {
         let address = self.dialer.address();
         let deadline = Instant::now() + self.bound;
         let mut theirs = self.connection(deadline).await?;
@@ -115,83 +229,6 @@ impl Pooled {
         known.map_err(|fault| fault.at(address))
     }
 
-    /// Refuses later calls and ends waiting ones. The pool is the application's and stays open.
-    pub(crate) fn close(&self) {
-        self.closed.send_replace(true);
-        self.tasks.close();
-    }
-
-    /// Waits until what was on its way has come back, after [`close`](Self::close): within the bound.
-    pub(crate) async fn ended(&self) {
-        self.tasks.wait().await;
-    }
-
-    async fn carry(
-        &self,
-        keys: &[&Key],
-        command: Cmd,
-        reload: Option<Cmd>,
-    ) -> Result<Reply, Fault> {
-        let mut closed = self.closed.subscribe();
-        tokio::select! {
-            biased;
-            _ = closed.wait_for(|closed| *closed) => Err(Fault::closed()),
-            reply = self.travel(keys, command, reload) => reply,
-        }
-    }
-
-    async fn travel(
-        &self,
-        keys: &[&Key],
-        command: Cmd,
-        reload: Option<Cmd>,
-    ) -> Result<Reply, Fault> {
-        let deadline = Instant::now() + self.bound;
-        let turns = self.turns(keys, deadline).await?;
-        let connection = self.connection(deadline).await?;
-        self.counters.command();
-        let (bound, doubt) = (self.bound, self.doubt.clone());
-        let exchange = async move {
-            let reply = exchange(connection, &command, reload.as_ref(), deadline).await;
-            drop(turns);
-            reply.unwrap_or_else(|| {
-                doubt.raise();
-                Err(late(bound))
-            })
-        };
-        // It fails only when the runtime is shutting down.
-        let done = self.tasks.spawn(exchange).await;
-        done.unwrap_or_else(|_| Err(Fault::closed()))
-    }
-
-    /// Queues behind the calls on these keys that were first. Tokio's mutex is fair.
-    async fn turns(
-        &self,
-        keys: &[&Key],
-        deadline: Instant,
-    ) -> Result<Vec<OwnedMutexGuard<()>>, Fault> {
-        let lanes = keys.iter().map(|key| self.lane(key));
-        let mut lanes: Vec<usize> = lanes.collect();
-        // All in one order, lest two calls wait for each other; and each once, lest one waits for itself.
-        lanes.sort_unstable();
-        lanes.dedup();
-        let mut turns = Vec::with_capacity(lanes.len());
-        for lane in lanes {
-            let turn = Arc::clone(&self.lanes[lane]).lock_owned();
-            match timeout_at(deadline, turn).await {
-                Ok(turn) => turns.push(turn),
-                Err(_) => return Err(self.late()),
-            }
-        }
-        Ok(turns)
-    }
-
-    fn lane(&self, key: &Key) -> usize {
-        #[allow(clippy::cast_possible_truncation)] // Any bits will do.
-        let hash = self.hasher.hash_one(key.value_name()) as usize;
-        hash % LANES
-    }
-
     /// A connection of the pool, checked by it. Nothing has been sent for us yet.
     async fn connection(&self, deadline: Instant) -> Result<Connection, Fault> {
         match timeout_at(deadline, self.pool.get()).await {
@@ -213,6 +250,20 @@ impl Pooled {
         self.doubt.raise();
         late(self.bound)
     }
+}
+
+/// Queues behind the calls that were first in these lanes. Tokio's mutex is fair.
+async fn turns(lanes: Vec<Lane>) -> Vec<OwnedMutexGuard<()>> {
+    let mut turns = Vec::with_capacity(lanes.len());
+    for lane in lanes {
+        turns.push(lane.lock_owned().await);
+    }
+    turns
+}
+
+/// Polls it, and comes back whether it is done or not.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
 /// Sees one command through. `None` if the time was over first.

@@ -13,6 +13,7 @@ use memolock_core::{
 use tokio::runtime::Handle;
 
 use crate::codec_check::CodecCheck;
+use crate::home::{self, Home};
 use crate::hub::Hub;
 use crate::near::Near;
 use crate::remembered::{self, Limits, Remembered};
@@ -20,7 +21,7 @@ use crate::shared::{Shared, Terms};
 use crate::store::Store;
 use crate::tags;
 use crate::undecodable::{UndecodablePolicy, Unreadable};
-use crate::{CircuitBreaker, DefaultCodec, Error, Memolock, NearCache, OsEntropy};
+use crate::{CircuitBreaker, DefaultCodec, Error, Memolock, NearCache, OsEntropy, RuntimeError};
 
 /// Below this a lease is lost to an ordinary pause of a process.
 const SHORTEST_LEASE: Duration = Duration::from_millis(50);
@@ -46,6 +47,7 @@ pub struct Builder<T, C = DefaultCodec> {
     stale: Limits,
     undecodable: UndecodablePolicy,
     near: Option<NearCache<T>>,
+    runtime: Option<Handle>,
     entropy: Box<dyn Entropy + Send>,
     values: PhantomData<fn() -> T>,
 }
@@ -68,6 +70,7 @@ impl<T> Builder<T> {
             stale: remembered::DEFAULT,
             undecodable: UndecodablePolicy::default(),
             near: None,
+            runtime: None,
             entropy: Box::new(OsEntropy),
             values: PhantomData,
         }
@@ -93,6 +96,7 @@ impl<T, C> Builder<T, C> {
             stale: self.stale,
             undecodable: self.undecodable,
             near: self.near,
+            runtime: self.runtime,
             entropy: self.entropy,
             values: PhantomData,
         }
@@ -241,6 +245,31 @@ impl<T, C> Builder<T, C> {
         self
     }
 
+    /// The home runtime: where leases are renewed, and where work goes on after its call has returned, such as the
+    /// release of a lease whose caller has left. Default: the runtime that [`build`](Builder::build) is called in.
+    ///
+    /// Give one if that runtime does not run all the time: a `current_thread` runtime runs only while a thread is in
+    /// its `block_on`. Callers may be on any runtime, and on several. The home runtime must have timers, and live as
+    /// long as the memolock: once it has shut down, calls fail at once with
+    /// [`Error::Runtime`](crate::Error::Runtime). The backend has a home of its own, the runtime that it connects in,
+    /// and a `runtime` of its builder.
+    ///
+    /// ```
+    /// # use memolock::{Memolock, memory::MemoryBackend};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    /// let here = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// let builder = Memolock::builder("likes", MemoryBackend::new()).runtime(home.handle().clone());
+    /// let likes: Memolock<u64> = here.block_on(builder.build())?;
+    /// # here.block_on(likes.close());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
     /// Where lease tokens and jitter come from. Default: the operating system. For simulations that
     /// must repeat; tokens that can be guessed can be forged.
     pub fn entropy(mut self, entropy: impl Entropy + Send + 'static) -> Self {
@@ -249,26 +278,34 @@ impl<T, C> Builder<T, C> {
     }
 
     /// Checks the settings and builds. Costs no command, but for one if notifications are not classic: whether the
-    /// server has others. The memolock lives on the runtime that this is
-    /// called in, which must have timers: its heartbeat ends with that runtime.
+    /// server has others. Unless [`runtime`](Builder::runtime) says otherwise, the runtime that this is called in is
+    /// the memolock's home.
     ///
     /// # Errors
-    /// [`Error::Config`] or [`Error::Key`] if a setting cannot be used, or outside a tokio runtime;
-    /// [`Error::Backend`] if the store cannot tell peers so.
+    /// [`Error::Config`] or [`Error::Key`] if a setting cannot be used, or outside a tokio runtime where none was given;
+    /// [`Error::Runtime`] if the one given has shut down; [`Error::Backend`] if the store cannot tell peers so.
     pub async fn build(self) -> Result<Memolock<T, C>, Error>
     where
         T: Send + Sync + 'static,
         C: Codec<T>,
     {
         self.check()?;
-        let runtime = Handle::try_current()
-            .map_err(|_| Error::Config("a memolock is built inside a tokio runtime".into()))?;
+        let runtime = match self.runtime {
+            Some(runtime) => runtime,
+            None => Handle::try_current().map_err(|_| {
+                let detail = "a memolock is built inside a tokio runtime, or given one";
+                Error::Config(detail.into())
+            })?,
+        };
+        if !home::is_alive(&runtime) {
+            return Err(RuntimeError::HomeGone.into());
+        }
         let layout = self.layout.unwrap_or(self.backend.capabilities().layout);
         let space = Keyspace::new(Tag::new(&self.tag)?, layout)?;
         let space = space.with_notifications(self.notifications);
         if self.notifications != Notifications::Classic {
             // Not by way of the `Arc`, which is a backend too.
-            (*self.backend).check(&space).await?;
+            home::within(&runtime, (*self.backend).check(&space)).await?;
         }
         self.backend.introduce(space.tag());
         let unreadable = Unreadable::new(self.undecodable, tags::enter(&space));
@@ -282,7 +319,7 @@ impl<T, C> Builder<T, C> {
             self.renews,
             self.local_computes,
             self.entropy,
-            runtime,
+            Home::new(runtime),
         );
         let terms = Terms {
             ttl: self.ttl,

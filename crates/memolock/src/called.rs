@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use memolock_core::{Key, KeyError, Phase};
 
+use crate::hub::Hub;
 use crate::settled::Settled;
-use crate::{Error, Memo};
+use crate::{Error, Memo, RuntimeError};
 
 /// How a call ended, before it becomes the caller's result. Cloning copies pointers, never values.
 pub(crate) enum Called<T> {
@@ -15,6 +16,7 @@ pub(crate) enum Called<T> {
     TimedOut(Key, Phase, Duration),
     Refused(KeyError),
     Closed,
+    Stranded(RuntimeError),
 }
 
 impl<T> Clone for Called<T> {
@@ -25,11 +27,20 @@ impl<T> Clone for Called<T> {
             Self::TimedOut(key, phase, after) => Self::TimedOut(key.clone(), *phase, *after),
             Self::Refused(error) => Self::Refused(error.clone()),
             Self::Closed => Self::Closed,
+            Self::Stranded(error) => Self::Stranded(*error),
         }
     }
 }
 
 impl<T> Called<T> {
+    /// It came too late.
+    pub(crate) fn closed(hub: &Hub) -> Self {
+        match hub.home.is_gone() {
+            true => Self::Stranded(RuntimeError::HomeGone),
+            false => Self::Closed,
+        }
+    }
+
     pub(crate) fn settled(settled: Settled<T>, key: impl FnOnce() -> Key) -> Self {
         match settled {
             Settled::Value { value, source } => Self::Found(Some(Memo::new(value, source))),
@@ -45,6 +56,7 @@ impl<T> Called<T> {
             Self::TimedOut(key, phase, after) => Err(Error::Timeout { key, phase, after }),
             Self::Refused(error) => Err(error.into()),
             Self::Closed => Err(Error::Closed),
+            Self::Stranded(error) => Err(error.into()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use memolock_codec::Codec;
 use memolock_core::{Backend, Inspection, Key, KeyError, Keyspace, Phase, PutMode};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::builder::Builder;
 use crate::called::Called;
@@ -14,11 +14,11 @@ use crate::crew::{Passenger, Pilot, Ride};
 use crate::driver;
 use crate::entry::Entry;
 use crate::glance::{Glance, glance};
+use crate::home;
 use crate::hub::far;
 use crate::landing::{decoded, encoded};
-use crate::near::{self, State, Ticket};
+use crate::near::{self, Ticket};
 use crate::nesting::Nested;
-use crate::settled::Settled;
 use crate::shared::{Lane, Shared, Terms};
 use crate::table::Boarding;
 use crate::work::{Read, Work};
@@ -48,6 +48,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     pub(crate) fn assemble(shared: Shared<T, C>) -> Self {
         let shared = Arc::new(shared);
         near::start(&shared);
+        home::guard(&shared);
         Self { shared }
     }
 
@@ -162,41 +163,10 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         }
     }
 
-    /// Ends this memolock and its clones: calls under way and later ones get [`Error::Closed`], and
-    /// their leases are released. Waits for that, at most 5 s: then leases are left to expire.
-    /// Closing twice does no harm. The backend stays open; it may serve others.
-    ///
-    /// Dropping the future does not undo the close.
-    pub async fn close(&self) {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        let Shared {
-            hub,
-            reads,
-            computes,
-            near,
-            ..
-        } = &*self.shared;
-        for (lane, table) in [(Lane::Read, reads), (Lane::Compute, computes)] {
-            for flight in table.close() {
-                let left = flight.settle(Settled::Closed);
-                self.shared.left(lane, &flight, left);
-            }
-        }
-        if let Some(near) = near {
-            near.flush(State::Closed);
-        }
-        hub.closing.cancel();
-        hub.tracker.close();
-        if timeout(PATIENCE, hub.tracker.wait()).await.is_err() {
-            let left = hub.tracker.len();
-            tracing::warn!(tag = %hub.space.tag(), left, "closed with work under way: leases are left to expire");
-        }
-    }
-
-    /// Whether it was closed.
+    /// Whether a [close](Memolock::close_within) has begun, or the home runtime has shut down.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.shared.hub.closing.is_cancelled()
+        self.shared.hub.draining.is_cancelled()
     }
 
     /// The keyspace: tag and layout.
@@ -259,6 +229,9 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         terms: Terms,
     ) -> impl Future<Output = Called<T>> + use<'a, T, C, W> {
         async move {
+            if let Err(error) = home::check() {
+                return Called::Stranded(error);
+            }
             let deadline = far(Instant::now(), terms.wait_timeout);
             let nested = Nested::default();
             let shared = &self.shared;
@@ -269,7 +242,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
             };
             let (led, mut passenger);
             let (flight, passage) = match boarding {
-                Boarding::Closed => return Called::Closed,
+                Boarding::Closed => return Called::closed(&shared.hub),
                 Boarding::Lead(flight) => {
                     let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE);
                     led = flight;
@@ -314,14 +287,16 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         }
     }
 
-    /// A direct command, ended by a close.
+    /// A direct command, ended by a close. Not sent without a runtime.
     async fn bounded<R>(
         &self,
         command: impl Future<Output = Result<R, memolock_core::BackendError>>,
     ) -> Result<R, Error> {
+        home::check()?;
+        let hub = &self.shared.hub;
         tokio::select! {
             biased;
-            () = self.shared.hub.closing.cancelled() => Err(Error::Closed),
+            () = hub.turned_away() => Err(hub.closed()),
             done = command => Ok(done?),
         }
     }

@@ -12,7 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::driver;
 use crate::engine::Engine;
-use crate::flight::Flight;
+use crate::flight::{Flight, Left};
 use crate::settled::Settled;
 use crate::shared::{Lane, Shared};
 use crate::watch;
@@ -80,6 +80,12 @@ impl<'s, T: Send + Sync + 'static, C> Pilot<'s, T, C> {
         let tracker = &self.shared.hub.tracker;
         self.aboard = self.flight.unless_over(|| tracker.token());
         self.aboard.is_some()
+    }
+
+    /// How the flight ended, once it is over.
+    pub(crate) fn end(&self) -> Settled<T> {
+        let end = self.flight.outcome().cloned();
+        end.unwrap_or(Settled::Closed)
     }
 
     /// What the first look needs, which has no engine yet.
@@ -156,6 +162,9 @@ impl<T: Send + Sync + 'static, C> Drop for Pilot<'_, T, C> {
     fn drop(&mut self) {
         if let Some(engine) = self.cockpit.hand_on(self.shared) {
             let left = self.flight.vacate(engine);
+            if matches!(left, Left::Handed) {
+                watch::of_seat(&self.shared.hub, &self.flight);
+            }
             self.shared.left(self.lane, &self.flight, left);
         }
     }
@@ -170,7 +179,7 @@ impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
         patience: Duration,
     ) -> Self {
         Self {
-            timed: watch::timed(&shared.hub, &flight, nth, patience),
+            timed: watch::is_timed(&shared.hub, &flight, nth, patience),
             shared,
             lane,
             flight,
@@ -196,10 +205,14 @@ impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
                 self.aboard = false;
                 return Ride::Settled(outcome.for_joiner());
             }
-            let tracker = &self.shared.hub.tracker;
-            if let Some((engine, token)) = flight.take_seat(|| tracker.token()) {
+            let hub = &self.shared.hub;
+            if flight.is_vacant() && hub.turns_away() {
+                // Dropped as one of those aboard, it passes the seat on.
+                return Ride::Settled(Settled::Closed);
+            }
+            if let Some((engine, token)) = flight.take_seat(|| hub.tracker.token()) {
                 self.aboard = false;
-                self.shared.hub.counters.handovers.add();
+                hub.counters.handovers.add();
                 tracing::debug!(key = %flight.key(), "a joined caller takes over");
                 return Ride::Seat(Pilot {
                     aboard: Some(token),

@@ -78,9 +78,11 @@ where
             }
             return Ok(pilot.land(settled));
         }
+        // What is done is stored first.
+        let leaves = || hub.turns_away() && engine.phase() != Phase::Finishing;
         // Closed. What was computed is its caller's all the same.
-        if flight.outcome().is_some() {
-            return Ok(engine.salvage().unwrap_or(Settled::Closed));
+        if let Some(end) = flight.end(leaves) {
+            return Ok(engine.salvage().unwrap_or(end));
         }
         if serve_last(shared, key, engine) {
             continue;
@@ -118,7 +120,7 @@ where
                 continue;
             }
             input = step(shared, key, engine, &mut work, commands, (&place, terms.ttl)), if !crowded => input,
-            () = flight.ended() => continue,
+            _ = flight.ended(|| phase != Phase::Finishing && hub.turns_away()) => continue,
             () = until(patience) => return Err(phase),
         };
         engine.handle(hub, key, input);
@@ -370,8 +372,7 @@ where
             engine.handle(hub, &key, input);
         }
     };
-    // Detached on purpose: a close waits for it through the tracker.
-    drop(hub.spawn(task));
+    hub.spawn(task);
 }
 
 fn lease_handle<T>(hub: &Hub, key: &Key, engine: &Engine<T>, held: Option<Held>) -> Lease {

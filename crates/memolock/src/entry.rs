@@ -7,6 +7,7 @@ use std::time::Duration;
 use memolock_codec::Codec;
 use memolock_core::PutMode;
 
+use crate::home;
 use crate::hub::Hub;
 use crate::nesting::{self, Nested};
 use crate::shared::{Lane, Terms};
@@ -108,7 +109,13 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
         Some(Memo::new(value, Source::Near))
     }
 
-    /// Runs the call in a task of its own: once begun, it goes on even if every caller leaves.
+    /// Runs the call in a task of its own: once begun, it goes on even if every caller leaves, and a
+    /// [close](Memolock::close_within) lets it end.
+    ///
+    /// The task runs on the caller's runtime if that is a multi-threaded one, so that it does not hold up a
+    /// [home runtime](crate::Builder::runtime) with one thread; else on the home runtime, since a `current_thread`
+    /// runtime runs only while somebody is in its `block_on`. If the runtime shuts down before the end, the task is
+    /// dropped as any call.
     pub fn detach(self) -> Detached<T, C> {
         Detached {
             memolock: self.memolock.clone(),
@@ -261,8 +268,11 @@ where
     T: Send + Sync + 'static,
     F: Future<Output = Result<Memo<T>, Error>> + Send + 'static,
 {
-    let task = hub.spawn(nesting::detached(call));
+    let task = home::check()
+        .map_err(Error::from)
+        .and_then(|()| hub.detach(nesting::detached(call)));
     async move {
+        let (task, dropped) = task?;
         let nested = Nested::default();
         nested.waits();
         let joined = task.await;
@@ -270,10 +280,10 @@ where
         match joined {
             Ok(result) => result,
             // A call catches the panics of its user's code, and nothing else of ours panics; so the runtime
-            // is shutting down. Were it a panic all the same, it is not hidden.
+            // has shut down. Were it a panic all the same, it is not hidden.
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::Closed),
+                Err(_) => Err(dropped.into()),
             },
         }
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use memolock_codec::CodecError;
 use memolock_core::{BackendError, ErrorKind, Key, KeyError, Phase, TagError};
 
+use crate::RuntimeError;
+
 /// What a compute or a trigger fails with, before memolock shares it.
 ///
 /// Every type that implements [`std::error::Error`] converts into it, and so do `String`, `&str`, `anyhow::Error` and a
@@ -103,6 +105,8 @@ pub enum Error {
     },
     /// The client was closed.
     Closed,
+    /// There is no tokio runtime to work on.
+    Runtime(RuntimeError),
     /// The id cannot be used.
     Key(KeyError),
     /// A setting of the builder cannot be used.
@@ -165,6 +169,7 @@ impl fmt::Display for Error {
                 "the lease on {key} is lost: it expired, or the value was put or invalidated meanwhile"
             ),
             Self::Closed => f.write_str("the memolock is closed"),
+            Self::Runtime(error) => error.fmt(f),
             Self::Key(error) => error.fmt(f),
             Self::Config(what) => write!(f, "unusable setting: {what}"),
         }
@@ -190,6 +195,12 @@ impl From<BackendError> for Error {
             ErrorKind::Closed => Self::Closed,
             _ => Self::Backend(error),
         }
+    }
+}
+
+impl From<RuntimeError> for Error {
+    fn from(error: RuntimeError) -> Self {
+        Self::Runtime(error)
     }
 }
 

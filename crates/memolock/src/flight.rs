@@ -11,11 +11,12 @@
 //! ```
 //!
 //! The joiner that is woken for a vacant seat may be dropped before it runs. `Notify` hands its
-//! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`.
+//! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`. It may also be on a
+//! runtime that has stopped, so that it neither runs nor is dropped: then `offer_to_all` wakes the others.
 
 use std::future::poll_fn;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::Poll;
 
 use memolock_core::Key;
@@ -31,9 +32,12 @@ pub(crate) struct Flight<T> {
     seat: Mutex<Seat<T>>,
     /// Whether the seat is worth locking: it is vacant. Written under its lock.
     vacant: AtomicBool,
+    /// The watch has been called.
+    watched: AtomicBool,
     /// Whether everybody who waits needs a timer: the watch is over.
     late: AtomicBool,
-    /// `notify_one`: the seat is vacant. `notify_waiters`: the outcome is there, or the watch is over.
+    /// `notify_one`: the seat is vacant. `notify_waiters`: the outcome is there, the watch is over, or the seat is still
+    /// vacant.
     notify: Notify,
     /// Who sits in the seat. There is at most one, so that a list of sleepers would cost every hit for nothing.
     pilot: AtomicWaker,
@@ -72,6 +76,7 @@ impl<T> Flight<T> {
                 state: SeatState::Taken,
             }),
             vacant: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             late: AtomicBool::new(false),
             notify: Notify::new(),
             pilot: AtomicWaker::new(),
@@ -90,18 +95,49 @@ impl<T> Flight<T> {
         &self.notify
     }
 
-    /// Waits until the outcome is there: the leader's cue that the client was closed. For the one in the seat.
-    pub(crate) async fn ended(&self) {
+    /// How it ends for the one in the seat, if it does: it is over, or a close sends this caller away, as `leaves` says.
+    pub(crate) fn end(&self, leaves: impl FnOnce() -> bool) -> Option<Settled<T>> {
+        match self.outcome.get() {
+            Some(outcome) => Some(outcome.clone()),
+            None => leaves().then_some(Settled::Closed),
+        }
+    }
+
+    /// Waits for that: the leader's cue that the client is closed. For the one in the seat.
+    pub(crate) async fn ended(&self, leaves: impl Fn() -> bool) -> Settled<T> {
         poll_fn(|cx| {
             // Registered before looking, so that nothing between the look and the sleep is missed. Who had
             // the seat before is gone.
             self.pilot.register(cx.waker());
-            match self.outcome.get() {
-                Some(_) => Poll::Ready(()),
+            match self.end(&leaves) {
+                Some(end) => Poll::Ready(end),
                 None => Poll::Pending,
             }
         })
-        .await;
+        .await
+    }
+
+    /// Has the one in the seat look again.
+    pub(crate) fn tell_leader(&self) {
+        self.pilot.wake();
+    }
+
+    /// Whether this is the first who asks for the watch.
+    pub(crate) fn calls_watch(&self) -> bool {
+        // A load first: a crowd asks, one by one.
+        !self.watched.load(Relaxed) && !self.watched.swap(true, Relaxed)
+    }
+
+    /// Whether the leader is gone, and nobody has taken its place yet.
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.vacant.load(Acquire)
+    }
+
+    /// Has everybody who waits look for a vacant seat: the one that was woken for it may be on a runtime that has stopped.
+    pub(crate) fn offer_to_all(&self) {
+        if self.is_vacant() {
+            self.notify.notify_waiters();
+        }
     }
 
     /// Counts one more joiner, and says the how-many-th it is, unless the flight was abandoned.
@@ -136,7 +172,7 @@ impl<T> Flight<T> {
     /// Takes a vacant seat; the joiner becomes the leader. Who asks has registered for notifications: if the seat
     /// is vacated after the look, somebody is woken.
     pub(crate) fn take_seat<R>(&self, made: impl FnOnce() -> R) -> Option<(Box<Engine<T>>, R)> {
-        if !self.vacant.load(Acquire) {
+        if !self.is_vacant() {
             return None;
         }
         let mut seat = self.lock();
@@ -173,6 +209,11 @@ impl<T> Flight<T> {
         let mut seat = self.lock();
         seat.joiners -= 1;
         if seat.joiners > 0 {
+            // This one may have been woken for the seat, and not want it.
+            if matches!(seat.state, SeatState::Vacant(_)) {
+                drop(seat);
+                self.notify.notify_one();
+            }
             return Left::Handed;
         }
         match std::mem::replace(&mut seat.state, SeatState::Over) {

@@ -1,20 +1,25 @@
 //! What all flights of a memolock share, whatever the type of its values.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use memolock_core::{BackendError, Entropy, Keyspace, Policy, Timestamp};
-use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::detached;
 use crate::heartbeat::Heartbeat;
+use crate::home::Home;
 use crate::places::Places;
 use crate::stats::Counters;
 use crate::store::Store;
+use crate::{Error, RuntimeError};
 
 /// Store, settings and services. It ends its tasks when it is dropped.
 pub(crate) struct Hub {
@@ -27,9 +32,17 @@ pub(crate) struct Hub {
     pub(crate) places: Arc<Places>,
     /// Drivers, clean-ups and detached calls: what a close waits for.
     pub(crate) tracker: TaskTracker,
+    /// Detached calls, which are in the tracker too.
+    pub(crate) detached: TaskTracker,
+    /// Cancelled when a close begins.
+    pub(crate) draining: CancellationToken,
+    /// The same, for those who look often. Written under the lock, so that detached work is counted before or refused.
+    drains: AtomicBool,
+    drain: Mutex<()>,
+    /// Cancelled when everything ends.
     pub(crate) closing: CancellationToken,
     services: AtomicUsize,
-    runtime: Handle,
+    pub(crate) home: Home,
     entropy: Mutex<Box<dyn Entropy + Send>>,
     origin: Instant,
     /// Whether the last flight found the store failing, so that an outage is logged once.
@@ -44,13 +57,17 @@ impl Hub {
         renews: bool,
         local: usize,
         entropy: Box<dyn Entropy + Send>,
-        runtime: Handle,
+        home: Home,
     ) -> Arc<Self> {
         let hub = Arc::new(Self {
             heartbeat: Heartbeat::new(renews, policy.unrecognized_pause),
             counters: Counters::default(),
             places: Places::new(local),
             tracker: TaskTracker::new(),
+            detached: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            drains: AtomicBool::new(false),
+            drain: Mutex::default(),
             closing: CancellationToken::new(),
             services: AtomicUsize::new(0),
             entropy: Mutex::new(entropy),
@@ -59,7 +76,7 @@ impl Hub {
             store: Arc::new(store),
             space,
             policy,
-            runtime,
+            home,
         });
         let store = Arc::clone(&hub.store);
         let beating = Arc::clone(&hub.heartbeat).run(Arc::clone(&store));
@@ -73,7 +90,7 @@ impl Hub {
         hub
     }
 
-    /// Runs a task on our own runtime until the close.
+    /// Runs a task on the home runtime until the close.
     pub(crate) fn serve(&self, service: impl Future<Output = ()> + Send + 'static) {
         let closing = self.closing.clone();
         self.services.fetch_add(1, Relaxed);
@@ -86,7 +103,7 @@ impl Hub {
                     () = service => {}
                 }
             },
-            &self.runtime,
+            self.home.runtime(),
         ));
     }
 
@@ -98,21 +115,67 @@ impl Hub {
         }
     }
 
-    /// Runs a task that a close waits for: on the runtime of the caller, or else on our own.
-    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    /// Runs a task on the home runtime that a close waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // Detached on purpose: a close waits for it through the tracker.
+        drop(self.tracker.spawn_on(task, self.home.runtime()));
+    }
+
+    /// Runs detached work, and says what it means if its runtime drops it.
+    pub(crate) fn detach<F>(&self, work: F) -> Result<(JoinHandle<F::Output>, RuntimeError), Error>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let runtime = Handle::try_current();
-        let runtime = runtime.as_ref().unwrap_or(&self.runtime);
-        self.tracker.spawn_on(task, runtime)
+        let counted = {
+            let _drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.turns_away() {
+                return Err(self.closed());
+            }
+            (self.detached.token(), self.tracker.token())
+        };
+        let work = async move {
+            let _counted = counted;
+            work.await
+        };
+        let (runtime, dropped) = self.home.for_detached();
+        Ok((runtime.spawn(detached::marked(work)), dropped))
     }
 
-    /// Runs a task that a close does not wait for, there too.
-    pub(crate) fn spawn_untracked(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let runtime = Handle::try_current();
-        // Detached on purpose: it ends by itself.
-        drop(runtime.as_ref().unwrap_or(&self.runtime).spawn(task));
+    /// Whether a close has begun, and what is polled now is not detached work.
+    pub(crate) fn turns_away(&self) -> bool {
+        self.drains.load(Acquire) && !detached::is_current()
+    }
+
+    /// Waits until what is polled now gets `Closed` if it leads no flight and has joined none. Cancel-safe.
+    pub(crate) async fn turned_away(&self) {
+        self.draining.cancelled().await;
+        if detached::is_current() {
+            self.closing.cancelled().await;
+        }
+    }
+
+    /// From now on only detached work is served.
+    pub(crate) fn drain(&self) {
+        let drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        self.drains.store(true, Release);
+        drop(drain);
+        self.draining.cancel();
+        self.detached.close();
+    }
+
+    /// Ends the services; clean-up goes on.
+    pub(crate) fn shut(&self) {
+        self.drain();
+        self.closing.cancel();
+        self.tracker.close();
+    }
+
+    /// What a call gets that comes too late.
+    pub(crate) fn closed(&self) -> Error {
+        match self.home.is_gone() {
+            true => RuntimeError::HomeGone.into(),
+            false => Error::Closed,
+        }
     }
 
     /// Now, as the machine counts time.

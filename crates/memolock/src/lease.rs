@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::heartbeat::Heartbeat;
+use crate::home;
 use crate::store::Store;
 
 /// The lease under which a compute runs. Cheap to clone; it may be moved into tasks.
@@ -56,7 +57,7 @@ impl Lease {
     /// it open whether the lease was renewed.
     ///
     /// # Errors
-    /// [`Error::LeaseLost`] if it is not ours any more; [`Error::Backend`] if the store did not answer,
+    /// [`Error::Runtime`] outside of a tokio runtime; [`Error::LeaseLost`] if it is not ours any more; [`Error::Backend`] if the store did not answer,
     /// in which case the lease may still be ours.
     pub async fn renew(&self, lease: Duration) -> Result<(), Error> {
         let Inner {
@@ -77,6 +78,7 @@ impl Lease {
         if lost.is_cancelled() {
             return Err(Error::LeaseLost { key: key.clone() });
         }
+        home::check()?;
         let sent = Instant::now();
         if store.renew(&[renewal]).await?.first() == Some(&true) {
             heartbeat.renewed(*token, sent, lease);

@@ -7,7 +7,7 @@ use memolock_core::{BackendError, Key};
 
 use crate::error::SharedError;
 use crate::many::Missing;
-use crate::{Error, Memo, Source};
+use crate::{Error, Memo, RuntimeError, Source};
 
 /// The end of a flight. Cloning copies pointers, never values.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) enum Settled<T> {
     Backend(BackendError),
     Codec(CodecError),
     Closed,
+    /// The home runtime has shut down.
+    HomeGone,
 }
 
 impl<T> Clone for Settled<T> {
@@ -47,6 +49,7 @@ impl<T> Clone for Settled<T> {
             Self::Backend(error) => Self::Backend(error.clone()),
             Self::Codec(error) => Self::Codec(error.clone()),
             Self::Closed => Self::Closed,
+            Self::HomeGone => Self::HomeGone,
         }
     }
 }
@@ -84,6 +87,7 @@ impl<T> Settled<T> {
             Self::Backend(error) => error.into(),
             Self::Codec(error) => Error::Codec { key: key(), error },
             Self::Closed => Error::Closed,
+            Self::HomeGone => RuntimeError::HomeGone.into(),
         })
     }
 }

@@ -20,6 +20,9 @@ use crate::world::World;
 /// What a call does that is one of many.
 pub(crate) const MANY: &str = "makes with others, if it must,";
 
+/// What a detached call does.
+pub(crate) const APART: &str = "computes apart if it must";
+
 /// The tag of everything in a simulation.
 const TAG: &str = "sim";
 
@@ -329,7 +332,7 @@ fn refused(error: &Error) -> End {
 fn name(does: &Does) -> &'static str {
     match does {
         Does::Compute { .. } => "computes if it must",
-        Does::Detached { .. } => "computes apart if it must",
+        Does::Detached { .. } => APART,
         Does::External { .. } => "has another program make",
         Does::Many { .. } | Does::Along { .. } => MANY,
         Does::Get => "looks at",

@@ -76,6 +76,8 @@ pub(crate) struct HeardFact<'a> {
 pub(crate) struct Facts<'a> {
     pub(crate) calls: BTreeMap<CallId, CallFact>,
     pub(crate) computes: BTreeMap<ComputeId, ComputeFact>,
+    /// Computes that were dropped before their end, and when.
+    pub(crate) left: BTreeMap<ComputeId, Moment>,
     pub(crate) effects: Vec<EffectFact<'a>>,
     /// In the order in which they were asked.
     pub(crate) asks: BTreeMap<u64, AskFact<'a>>,
@@ -146,7 +148,10 @@ impl<'a> Facts<'a> {
                 self.computes.insert(*compute, fact);
             }
             What::ComputeEnded { compute, well } => self.compute_over(*compute, when, *well),
-            What::ComputeLeft { compute } => self.compute_over(*compute, when, false),
+            What::ComputeLeft { compute } => {
+                self.left.insert(*compute, when);
+                self.compute_over(*compute, when, false);
+            }
             What::Triggered { .. } => self.triggers += 1,
             What::Effect {
                 process,

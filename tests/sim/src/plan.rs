@@ -204,6 +204,7 @@ impl Plan {
             plan.draw_refusals();
             plan.draw_faults(&mut random);
         }
+        plan.draw_closes();
         let last = plan.calls.iter().map(|call| call.at).max();
         plan.calm = plan.calm.max(last.unwrap_or(0));
         plan.settled = plan.calm + plan.lease + SETTLING;

@@ -41,12 +41,14 @@ const BATCH: &str = "crates/memolock/src/many/batch.rs";
 const VOYAGE: &str = "crates/memolock/src/many/voyage.rs";
 const HEARTBEAT: &str = "crates/memolock/src/heartbeat.rs";
 const SIEVE: &str = "crates/memolock/src/sieve.rs";
+const HUB: &str = "crates/memolock/src/hub.rs";
+const CLOSING: &str = "crates/memolock/src/closing.rs";
 const NEAR: &str = "crates/memolock/src/near/cache.rs";
 const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 44] = [
+pub(crate) const FAULTS: [Fault; 48] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -159,8 +161,8 @@ pub(crate) const FAULTS: [Fault; 44] = [
     fault(
         "a close does not end its flights",
         DRIVER,
-        "() = flight.ended() =>",
-        "() = std::future::pending::<()>() =>",
+        "_ = flight.ended(|| phase != Phase::Finishing && hub.turns_away()) => continue,",
+        "() = std::future::pending::<()>() => continue,",
     ),
     fault(
         "nobody is told of a vacant seat",
@@ -310,6 +312,30 @@ pub(crate) const FAULTS: [Fault; 44] = [
         KEEPER,
         "Some(Change::Gap) => self.near.flush(State::Deaf),",
         "Some(Change::Gap) => {}",
+    ),
+    fault(
+        "close: detached work is sent away too",
+        HUB,
+        "self.drains.load(Acquire) && !detached::is_current()",
+        "self.drains.load(Acquire)",
+    ),
+    fault(
+        "close: it does not wait for detached work",
+        CLOSING,
+        "if patience.is_zero() || shared.hub.detached.is_empty() {",
+        "if true {",
+    ),
+    fault(
+        "close: leaders are not told",
+        CLOSING,
+        "flight.tell_leader();",
+        "let _ = flight;",
+    ),
+    fault(
+        "close: who may not lead keeps the wake-up",
+        FLIGHT,
+        "if matches!(seat.state, SeatState::Vacant(_)) {",
+        "if false {",
     ),
     fault(
         "script: notices on notif",

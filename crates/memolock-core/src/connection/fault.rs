@@ -49,6 +49,12 @@ impl Fault {
         Self::new(ErrorKind::Closed, "")
     }
 
+    /// The runtime that drove the connections has shut down.
+    #[must_use]
+    pub fn no_runtime() -> Self {
+        Self::new(ErrorKind::NoRuntime, "")
+    }
+
     /// The connection is gone, and with it the answer.
     #[must_use]
     pub fn lost() -> Self {

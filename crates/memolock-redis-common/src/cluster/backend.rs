@@ -44,8 +44,9 @@ pub(super) struct Owned<O: Opener> {
 
 impl<O: Opener> Drop for Owned<O> {
     fn drop(&mut self) {
-        self.keeper.abort();
+        // First: a keeper that ends without it says that its runtime is gone.
         self.shared.close();
+        self.keeper.abort();
     }
 }
 
@@ -350,11 +351,12 @@ impl<O: Opener> Backend for Cluster<O> {
     }
 
     async fn close(&self) {
-        self.0.keeper.abort();
         if let Some(repeats) = self.repeats() {
             repeats.close();
         }
         let posts = self.shared().close();
+        self.0.keeper.abort();
+        self.shared().home.close();
         let ended = posts
             .iter()
             .map(|post: &Arc<Post<O::Node>>| post.node.ended());

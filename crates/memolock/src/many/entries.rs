@@ -14,6 +14,7 @@ use super::gatherer::Gatherer;
 use super::look::{Looked, look, read};
 use super::voyage::{board, run, travel};
 use crate::called::Called;
+use crate::home;
 use crate::hub::far;
 use crate::nesting::Nested;
 use crate::shared::Terms;
@@ -207,15 +208,18 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         keys: &[(usize, Key)],
         deadline: Instant,
         times: u8,
-    ) -> Result<Vec<Looked<T>>, Early> {
+    ) -> Result<Vec<Looked<T>>, Early<T>> {
         let shared = self.memolock.shared();
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        if let Err(error) = home::check() {
+            return Err(Early::Ended(Called::Stranded(error)));
+        }
         let keys: Vec<Key> = keys.iter().map(|(_, key)| key.clone()).collect();
         tokio::select! {
             biased;
-            () = shared.hub.closing.cancelled() => Err(Early::Closed),
+            () = shared.hub.turned_away() => Err(Early::Ended(Called::closed(&shared.hub))),
             looked = timeout_at(deadline, look(shared, &keys, times)) => match looked {
                 Ok(looked) => Ok(looked),
                 Err(_) => {
@@ -243,16 +247,16 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
 }
 
 /// Why there was no look.
-enum Early {
-    Closed,
+enum Early<T> {
+    Ended(Called<T>),
     TimedOut,
 }
 
-impl Early {
-    fn ends<T>(&self, keys: &[(usize, Key)], called: &mut [Option<Called<T>>], terms: Terms) {
+impl<T> Early<T> {
+    fn ends(&self, keys: &[(usize, Key)], called: &mut [Option<Called<T>>], terms: Terms) {
         for (nth, key) in keys {
             called[*nth] = Some(match self {
-                Self::Closed => Called::Closed,
+                Self::Ended(end) => end.clone(),
                 Self::TimedOut => Called::TimedOut(key.clone(), Phase::Probing, terms.wait_timeout),
             });
         }

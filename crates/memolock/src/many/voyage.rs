@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use memolock_codec::Codec;
-use memolock_core::{BackendError, Key, KeyError, Mode, Phase};
+use memolock_core::{BackendError, Key, Mode, Phase};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
@@ -29,8 +29,7 @@ use crate::work::Ended;
 pub(crate) enum Ticket<'s, T: Send + Sync + 'static, C> {
     Lead(Pilot<'s, T, C>),
     Join(Passenger<'s, T, C>, Key),
-    Closed,
-    Refused(KeyError),
+    Ended(Called<T>),
 }
 
 /// Leads a flight to `id` or joins one. What a look has found for it is where a new flight begins.
@@ -44,12 +43,12 @@ where
     C: Codec<T>,
 {
     match shared.computes.board(key.id(), || Ok(key.clone())) {
-        Err(error) => Ticket::Refused(error),
-        Ok(Boarding::Closed) => Ticket::Closed,
+        Err(error) => Ticket::Ended(Called::Refused(error)),
+        Ok(Boarding::Closed) => Ticket::Ended(Called::closed(&shared.hub)),
         Ok(Boarding::Lead(flight)) => {
             let mut pilot = Pilot::new(shared, Lane::Compute, flight, Mode::Compute);
             if !pilot.embark() {
-                return Ticket::Closed;
+                return Ticket::Ended(Called::closed(&shared.hub));
             }
             driver::begin(&mut pilot, looked);
             Ticket::Lead(pilot)
@@ -77,8 +76,7 @@ where
     C: Codec<T>,
 {
     let (pilot, key) = match ticket {
-        Ticket::Closed => return Called::Closed,
-        Ticket::Refused(error) => return Called::Refused(error),
+        Ticket::Ended(end) => return end,
         Ticket::Lead(mut pilot) => {
             let key = pilot.controls().flight.key().clone();
             (pilot, key)

@@ -131,4 +131,50 @@ impl Plan {
             }
         }
     }
+
+    /// Closes amid calls of one process, some of them detached, in a quarter of the schedules that are not calm. Not where
+    /// refusals are judged: what a close ends is not looked for there.
+    pub(super) fn draw_closes(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x636c_6f73_6500);
+        if self.weather == Weather::Calm || self.refusals_alone || random.u8(0..4) > 0 {
+            return;
+        }
+        let process = random.usize(0..self.processes);
+        let (from, span) = (random.u64(0..100), pick(&mut random, &[0, 10, 60]));
+        for _ in 0..random.usize(2..=8) {
+            let lasts = match random.u8(0..8) {
+                // Longer than a close waits.
+                0 => random.u64(4_000..8_000),
+                _ => random.u64(0..400),
+            };
+            let ends = match random.u8(0..8) {
+                0 => Ends::Fails,
+                _ => Ends::Well,
+            };
+            let does = match random.u8(0..3) {
+                0 => Does::Detached { lasts, ends },
+                _ => Does::Compute { lasts, ends },
+            };
+            let leaves = match random.u8(0..8) {
+                0 => Some(Leaves::After(random.u64(0..300))),
+                _ => None,
+            };
+            self.calls.push(Call {
+                process,
+                key: random.usize(0..self.keys),
+                at: from + random.u64(0..=span),
+                does,
+                leaves,
+            });
+        }
+        for _ in 0..random.usize(1..=2) {
+            self.calls.push(Call {
+                process,
+                key: 0,
+                at: from + random.u64(0..=span + 50),
+                does: Does::Close,
+                leaves: None,
+            });
+        }
+    }
 }

@@ -11,7 +11,7 @@
 //! | R7 | who holds a lease is not told otherwise; a token whose reply was lost is sent again, or given back | `leases`, the ledger |
 //! | R8 | bytes that cannot be decoded count as none, and calls get a value in spite of them; where the policy is to fail they are an error to who meets them, and to nobody else; nothing panics | `values`, `run` |
 //! | R9 | at the end no flight, lease, task or subscription is left, before a close and after it | `run` |
-//! | R10 | a close ends what is under way; later calls are refused | `calls`, `run` |
+//! | R10 | a close ends what is under way, and waits for detached work; later calls are refused | `calls`, `run` |
 //! | R4, near | a near cache serves nothing older than a local write, and nothing that it was told is over | `near` |
 //! | R11 | deadlines hold in outages too; once all is well, calls are served under leases | `calls` |
 //! | R2, R5, refused | what a store refuses for now is sent again within the lease | `refusals` |
