@@ -42,7 +42,7 @@ one of those who wait runs it. If we are interrupted it is asked to end (SIGTERM
 is released. Killed with SIGKILL ourselves, we can do neither: it goes on, and the lock ends with its lease.
 
 Exit codes: that of the command, or 128 + the number of the signal that ended it; 126 and 127 if it cannot be
-started; 1 if the server fails us in a way that running without it would not mend; 2 for usage; 4 if --wait passes;
+started; 124 if --compute-timeout passes; 1 if the server fails us in a way that running without it would not mend; 2 for usage; 4 if --wait passes;
 130 and 143 if interrupted.";
 
 const HERD_HELP: &str = "\
@@ -160,6 +160,12 @@ pub(crate) struct RunArgs {
     /// How long after our sudden death somebody else may run it; renewed while we live
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration)]
     pub(crate) lease: Duration,
+    /// How long the command may take; then it is asked to end, and the exit code is 124 [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) compute_timeout: Option<Duration>,
+    /// How long the lock is kept; then somebody else may run it, while ours goes on [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) max_lease: Option<Duration>,
     /// How long to wait for somebody else's run
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub(crate) wait: Duration,

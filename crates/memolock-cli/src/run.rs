@@ -28,6 +28,7 @@ pub(crate) async fn run(common: &Common, args: &RunArgs) -> Outcome {
         Some(id) => id.clone(),
         None => command.line()?,
     };
+    check(args)?;
     let target = Target::choose(common)?;
     let interrupts = Interrupts::install()?;
     let opened = tokio::select! {
@@ -47,12 +48,27 @@ pub(crate) async fn run(common: &Common, args: &RunArgs) -> Outcome {
         }
         Err(Refusal::Server(error)) if bearable(&error) && !args.strict => {
             say(&format!("{error}: running the command without the server"));
-            let result = command.run(&interrupts).await;
+            let result = command.run(&interrupts, args.compute_timeout).await;
             Ended::of(result.as_ref().map(Bytes::clone), "computed", false)?
         }
         Err(refusal) => return Err(refusal.into()),
     };
     ended.print(common.json, begun.elapsed(), &interrupts).await
+}
+
+/// Limits that make no sense, by the names of their flags.
+fn check(args: &RunArgs) -> Result<(), Failure> {
+    let least = Duration::from_millis(1);
+    if let Some(limit) = args.compute_timeout.filter(|limit| *limit < least) {
+        let line = format!("--compute-timeout is {limit:?}: at least {least:?}");
+        return Err(Failure::usage(line));
+    }
+    let lease = args.lease;
+    if let Some(max) = args.max_lease.filter(|max| *max < lease) {
+        let line = format!("--max-lease is {max:?}: at least --lease, which is {lease:?}");
+        return Err(Failure::usage(line));
+    }
+    Ok(())
 }
 
 /// Whether a server that gives this error is as good as none. Wrong credentials are somebody's mistake.
@@ -79,6 +95,8 @@ impl Call<'_> {
             .codec(Raw)
             .ttl(self.args.ttl)
             .lease(self.args.lease)
+            // A command may take as long as its user likes.
+            .max_lease(self.args.max_lease.unwrap_or(Duration::MAX))
             .wait_timeout(self.args.wait)
             .on_outage(outage)
             .build()
@@ -99,7 +117,8 @@ impl Call<'_> {
                     say("the server is failing (-v says why): running the command without it");
                 }
                 running.set(true);
-                let output = self.command.run(self.interrupts).await;
+                let limit = self.args.compute_timeout;
+                let output = self.command.run(self.interrupts, limit).await;
                 running.set(false);
                 output.map(storable)
             }

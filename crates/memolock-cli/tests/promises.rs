@@ -167,3 +167,78 @@ async fn a_lost_lease_is_said_and_the_output_printed() {
     let get = ["get", "--tag", "likes", "--id", "x"];
     assert_eq!(run(on(&server, &get)).await.succeeds().text(), "other");
 }
+
+#[tokio::test]
+async fn a_command_that_takes_too_long_is_ended_and_the_lock_released() {
+    let server = server().await;
+    let mut args = vec![
+        "run",
+        "--compute-timeout",
+        "300ms",
+        "--tag",
+        "likes",
+        "--id",
+        "x",
+    ];
+    args.extend([
+        "--",
+        "sh",
+        "-c",
+        "trap 'kill $!; exit 0' TERM; echo begun; sleep 600 & wait",
+    ]);
+    let begun = Instant::now();
+    let ended = run(on(&server, &args)).await;
+    let line = ended.fails(124);
+    assert!(
+        line.contains("the command took longer than 300ms"),
+        "{line}"
+    );
+    assert!(ended.stdout.is_empty());
+    assert!(
+        begun.elapsed() < Duration::from_secs(300),
+        "it does not wait for the end"
+    );
+    assert_eq!(locks(&server).await, Some(0));
+    let stored = server.command(&["EXISTS", "likes:x"]).await.unwrap();
+    assert_eq!(stored.as_int(), Some(0));
+}
+
+/// R16, where a user asks for it; without it a run has its lock for as long as it takes.
+#[tokio::test]
+async fn r16_a_run_keeps_its_lock_for_as_long_as_it_may() {
+    let server = server().await;
+    let mut args = vec![
+        "run",
+        "--lease",
+        "500ms",
+        "--max-lease",
+        "1s",
+        "--tag",
+        "likes",
+        "--id",
+        "x",
+    ];
+    args.extend(["--", "sh", "-c", "echo held; read line; echo late"]);
+    let mut command = on(&server, &args);
+    command.stdin(std::process::Stdio::piped());
+    let mut holder = command.spawn().unwrap();
+    let stdin = holder.stdin.take();
+    while locks(&server).await != Some(1) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let own = [
+        "run", "--tag", "likes", "--id", "x", "--json", "--", "echo", "own",
+    ];
+    let report = run(on(&server, &own)).await.succeeds().json();
+    assert_eq!(
+        (&report["outcome"], &report["value"]),
+        (&"computed".into(), &"own\n".into())
+    );
+    drop(stdin);
+    let ended = finish(holder).await;
+    assert_eq!(ended.text(), "held\nlate\n", "its user has its output");
+    assert!(
+        ended.fails(0).contains("not stored: the lease was lost"),
+        "{ended:?}"
+    );
+}

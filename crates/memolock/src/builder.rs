@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use memolock_codec::Codec;
 use memolock_core::{
-    Backend, Entropy, FailurePolicy, Keyspace, Layout, Notifications, OutagePolicy, Policy, Tag,
+    Backend, Entropy, FailurePolicy, Keyspace, Layout, LeaseLimits, Notifications, OutagePolicy,
+    Policy, Tag,
 };
 use tokio::runtime::Handle;
 
 use crate::codec_check::CodecCheck;
 use crate::hub::Hub;
+use crate::limits;
 use crate::near::Near;
 use crate::remembered::{self, Limits, Remembered};
 use crate::shared::{Shared, Terms};
@@ -39,6 +41,9 @@ pub struct Builder<T, C = DefaultCodec> {
     notifications: Notifications,
     ttl: Duration,
     wait_timeout: Duration,
+    compute_timeout: Option<Duration>,
+    trigger_timeout: Option<Duration>,
+    max_lease: Option<Duration>,
     policy: Policy,
     renews: bool,
     local_computes: usize,
@@ -61,6 +66,9 @@ impl<T> Builder<T> {
             notifications: Notifications::default(),
             ttl: Duration::from_secs(60),
             wait_timeout: Duration::from_secs(30),
+            compute_timeout: None,
+            trigger_timeout: None,
+            max_lease: None,
             policy: Policy::default(),
             renews: true,
             local_computes: 64,
@@ -86,6 +94,9 @@ impl<T, C> Builder<T, C> {
             notifications: self.notifications,
             ttl: self.ttl,
             wait_timeout: self.wait_timeout,
+            compute_timeout: self.compute_timeout,
+            trigger_timeout: self.trigger_timeout,
+            max_lease: self.max_lease,
             policy: self.policy,
             renews: self.renews,
             local_computes: self.local_computes,
@@ -136,6 +147,46 @@ impl<T, C> Builder<T, C> {
     /// [`Lease::renew`](crate::Lease::renew) or loses it. Default: off.
     pub fn fixed_lease(mut self) -> Self {
         self.renews = false;
+        self
+    }
+
+    /// How long a compute, or a trigger, may take. One that takes longer is cancelled: its future is dropped. It counts
+    /// as failed, its lease is released, and its callers get [`Error::ComputeTimeout`]. Default: no limit, since only
+    /// its author knows how long a compute may take. At least 1 ms.
+    ///
+    /// It counts from the beginning of each compute. A compute that blocks its thread cannot be cancelled: only
+    /// [`max_lease`](Self::max_lease) bounds for how long it holds its key. Such work belongs into `spawn_blocking`. While the store is failing there is no
+    /// lease, and this is the only bound on a call whose own compute hangs.
+    pub fn compute_timeout(mut self, compute_timeout: Duration) -> Self {
+        self.compute_timeout = Some(compute_timeout);
+        self
+    }
+
+    /// How long callers wait for the program that one trigger of [`or_external`](crate::Entry::or_external) has
+    /// started. Default: the [`wait_timeout`](Self::wait_timeout), since no caller waits longer for it.
+    ///
+    /// It counts from the trigger, also where one caller takes over from another. After that the lease is no longer
+    /// renewed, and expires by itself: a program that is only slow is not started a second time before, and can
+    /// still store its value. Then the next caller triggers again, or computes if it can. Zero means that the
+    /// lease is not renewed after the trigger.
+    pub fn trigger_timeout(mut self, trigger_timeout: Duration) -> Self {
+        self.trigger_timeout = Some(trigger_timeout);
+        self
+    }
+
+    /// How long a lease is kept at most, counted from its grant. Default: 5 min, or the [`lease`](Self::lease) if that
+    /// is longer: work that hangs must not hold its key for ever. At least the lease; `Duration::MAX` means no limit.
+    ///
+    /// The heartbeat stops in time for the lease to end then, and the compute is told ([`Lease::lost`]). Other callers
+    /// go on: those of this process, too, that had joined. The compute itself is not ended, see
+    /// [`compute_timeout`](Self::compute_timeout): its caller gets its value, which is not stored. A compute that
+    /// takes longer and is well says so by [`Lease::renew`](crate::Lease::renew), from which on it counts anew.
+    ///
+    /// A compute that holds its key for a minute is logged as a warning, and again at each doubling.
+    ///
+    /// [`Lease::lost`]: crate::Lease::lost
+    pub fn max_lease(mut self, max_lease: Duration) -> Self {
+        self.max_lease = Some(max_lease);
         self
     }
 
@@ -261,6 +312,8 @@ impl<T, C> Builder<T, C> {
         C: Codec<T>,
     {
         self.check()?;
+        let terms = self.terms();
+        limits::check(&terms, self.policy.lease).map_err(Error::Config)?;
         let runtime = Handle::try_current()
             .map_err(|_| Error::Config("a memolock is built inside a tokio runtime".into()))?;
         let layout = self.layout.unwrap_or(self.backend.capabilities().layout);
@@ -284,10 +337,6 @@ impl<T, C> Builder<T, C> {
             self.entropy,
             runtime,
         );
-        let terms = Terms {
-            ttl: self.ttl,
-            wait_timeout: self.wait_timeout,
-        };
         let remembered = serves.then(|| Remembered::new(self.stale));
         let near = self.near.map(|near| Arc::new(Near::new(near)));
         let shared = Shared::new(
@@ -300,6 +349,22 @@ impl<T, C> Builder<T, C> {
             near,
         );
         Ok(Memolock::assemble(shared))
+    }
+
+    /// The settings of a call that has none of its own.
+    fn terms(&self) -> Terms {
+        let mut limits = LeaseLimits::default();
+        limits.trigger_timeout = self.trigger_timeout.unwrap_or(self.wait_timeout);
+        // A lease that is longer by itself is not cut by a default.
+        let max_lease = limits.max_lease.max(self.policy.lease);
+        limits.max_lease = self.max_lease.unwrap_or(max_lease);
+        Terms {
+            ttl: self.ttl,
+            wait_timeout: self.wait_timeout,
+            compute_timeout: self.compute_timeout,
+            limits,
+            own_limits: false,
+        }
     }
 
     fn check(&self) -> Result<(), Error> {

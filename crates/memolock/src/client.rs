@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_codec::Codec;
-use memolock_core::{Backend, Inspection, Key, KeyError, Keyspace, Phase, PutMode};
+use memolock_core::{Backend, Inspection, Key, KeyError, Keyspace, Mode, Phase, PutMode};
 use tokio::time::{Instant, timeout};
 
 use crate::builder::Builder;
 use crate::called::Called;
 use crate::crew::{Passenger, Pilot, Ride};
-use crate::driver;
+use crate::driver::{self, Stopped};
 use crate::entry::Entry;
 use crate::glance::{Glance, glance};
 use crate::hub::far;
@@ -260,57 +260,69 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     ) -> impl Future<Output = Called<T>> + use<'a, T, C, W> {
         async move {
             let deadline = far(Instant::now(), terms.wait_timeout);
+            let mut work = work;
             let nested = Nested::default();
             let shared = &self.shared;
             let store = &*shared.hub.store;
-            let boarding = match shared.table(lane).board(id, || self.key(id)) {
-                Ok(boarding) => boarding,
-                Err(error) => return Called::Refused(error),
-            };
-            let (led, mut passenger);
-            let (flight, passage) = match boarding {
-                Boarding::Closed => return Called::Closed,
-                Boarding::Lead(flight) => {
-                    let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE);
-                    led = flight;
-                    // A timer less, where the store has one of its own.
-                    let bounded = store.ends_within(terms.wait_timeout);
-                    let until = (!bounded).then_some(deadline);
-                    // Boxed, because most callers join: their futures stay small.
-                    (&led, Box::pin(glance(pilot, store, until)).await)
-                }
-                Boarding::Join(flight, nth) => {
-                    shared.hub.counters.joins.add();
-                    let patience = terms.wait_timeout;
-                    passenger = Passenger::new(shared, lane, (flight, nth), patience);
-                    nested.waits();
-                    let passage = match passenger.ride(deadline).await {
-                        Ride::Settled(settled) => Ok(Glance::Over(settled)),
-                        Ride::TimedOut => Err(Phase::Waiting),
-                        Ride::Seat(mut pilot) => {
-                            pilot.adopt(W::MODE);
-                            Ok(Glance::Goes(pilot))
+            // Once, unless a flight that it was in must be left before its end.
+            loop {
+                let computes = W::MODE == Mode::Compute;
+                let boarding = match shared.table(lane).board(id, computes, || self.key(id)) {
+                    Ok(boarding) => boarding,
+                    Err(error) => return Called::Refused(error),
+                };
+                let (led, mut passenger);
+                let (flight, passage) = match boarding {
+                    Boarding::Closed => return Called::Closed,
+                    Boarding::Lead(flight) => {
+                        let wants = terms.wants(W::MODE);
+                        let pilot = Pilot::new(shared, lane, Arc::clone(&flight), wants);
+                        led = flight;
+                        // A timer less, where the store has one of its own.
+                        let bounded = store.ends_within(terms.wait_timeout);
+                        let until = (!bounded).then_some(deadline);
+                        // Boxed, because most callers join: their futures stay small.
+                        (&led, Box::pin(glance(pilot, store, until)).await)
+                    }
+                    Boarding::Join(flight, nth) => {
+                        shared.hub.counters.joins.add();
+                        let patience = terms.wait_timeout;
+                        passenger = Passenger::new(shared, lane, (flight, nth), W::MODE, patience);
+                        nested.waits();
+                        let passage = match passenger.ride(deadline).await {
+                            Ride::Settled(settled) => Ok(Glance::Over(settled)),
+                            Ride::TimedOut => Err(Phase::Waiting),
+                            Ride::Overdue => continue,
+                            Ride::Seat(mut pilot) => {
+                                pilot.adopt(terms.wants(W::MODE));
+                                Ok(Glance::Goes(pilot))
+                            }
+                        };
+                        (passenger.flight(), passage)
+                    }
+                };
+                let settled = match passage {
+                    Ok(Glance::Over(settled)) => Ok(settled),
+                    Ok(Glance::Goes(pilot)) => {
+                        let fly = driver::fly(pilot, &mut work, store, deadline, terms, &nested);
+                        match Box::pin(fly).await {
+                            Ok(settled) => Ok(settled),
+                            Err(Stopped::TimedOut(phase)) => Err(phase),
+                            Err(Stopped::MadeWay) => continue,
                         }
-                    };
-                    (passenger.flight(), passage)
-                }
-            };
-            let settled = match passage {
-                Ok(Glance::Over(settled)) => Ok(settled),
-                Ok(Glance::Goes(pilot)) => {
-                    Box::pin(driver::fly(pilot, work, store, deadline, terms, &nested)).await
-                }
-                Err(phase) => Err(phase),
-            };
-            let called = match settled {
-                Ok(settled) => Called::settled(settled, || flight.key().clone()),
-                Err(phase) => {
-                    shared.hub.counters.timeouts.add();
-                    Called::TimedOut(flight.key().clone(), phase, terms.wait_timeout)
-                }
-            };
-            nested.ends().await;
-            called
+                    }
+                    Err(phase) => Err(phase),
+                };
+                let called = match settled {
+                    Ok(settled) => Called::settled(settled, || flight.key().clone()),
+                    Err(phase) => {
+                        shared.hub.counters.timeouts.add();
+                        Called::TimedOut(flight.key().clone(), phase, terms.wait_timeout)
+                    }
+                };
+                nested.ends().await;
+                return called;
+            }
         }
     }
 

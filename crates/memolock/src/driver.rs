@@ -35,7 +35,7 @@ use crate::commands::Commands;
 use crate::crew::{Controls, Pilot};
 use crate::engine::Engine;
 use crate::hub::{Hub, until};
-use crate::landing::{completion, settle};
+use crate::landing::{completion, settle, took_too_long};
 use crate::nesting::{Nested, Place};
 use crate::settled::{Product, Settled};
 use crate::shared::{Shared, Terms};
@@ -45,16 +45,23 @@ use crate::work::{Ended, Work};
 /// After so many turns of waiting without a rest others have theirs.
 const TURNS: u32 = 64;
 
-/// Drives a flight to its end. Without a result the caller's time ran out, in the phase that is named;
-/// the flight goes on under another caller, or is cleaned up.
+/// Why a caller drives no more before the end of the flight, which goes on under another one, or is cleaned up.
+pub(crate) enum Stopped {
+    /// Its time ran out, in this phase.
+    TimedOut(Phase),
+    /// It has made way for one that can compute, and begins again: in all likelihood it joins.
+    MadeWay,
+}
+
+/// Drives a flight to its end.
 pub(crate) async fn fly<T, C, W, R>(
     mut pilot: Pilot<'_, T, C>,
-    mut work: W,
+    work: &mut W,
     commands: &R,
     deadline: Instant,
     terms: Terms,
     nested: &Nested,
-) -> Result<Settled<T>, Phase>
+) -> Result<Settled<T>, Stopped>
 where
     T: Send + Sync + 'static,
     C: Codec<T>,
@@ -70,7 +77,7 @@ where
             flight,
             engine,
         } = pilot.controls();
-        let (hub, key) = (&*shared.hub, flight.key());
+        let key = flight.key();
         if engine.has_outcome() {
             let settled = settle(shared, key, engine);
             if let Some(place) = &place {
@@ -85,6 +92,16 @@ where
         if serve_last(shared, key, engine) {
             continue;
         }
+        // The program of the trigger before did not answer. Who can compute does better than the next one.
+        if engine.triggers_again() && pilot.makes_way() {
+            return Err(Stopped::MadeWay);
+        }
+        let Controls {
+            shared,
+            flight,
+            engine,
+        } = pilot.controls();
+        let (hub, key) = (&*shared.hub, flight.key());
         let crowded = place.is_none() && matches!(engine.output(), Output::Compute { lease: None });
         let phase = if crowded {
             Phase::Queueing
@@ -107,7 +124,7 @@ where
                 tokio::task::yield_now().await;
             }
             if patience.is_some_and(|at| at <= Instant::now()) {
-                return Err(phase);
+                return Err(Stopped::TimedOut(phase));
             }
         }
         let input = tokio::select! {
@@ -117,10 +134,14 @@ where
                 place = Some(got);
                 continue;
             }
-            input = step(shared, key, engine, &mut work, commands, (&place, terms.ttl)), if !crowded => input,
+            input = step(shared, key, engine, work, commands, (&place, terms.ttl)), if !crowded => input,
             () = flight.ended() => continue,
-            () = until(patience) => return Err(phase),
+            () = until(patience) => return Err(Stopped::TimedOut(phase)),
         };
+        // Who has no time left begins nothing: who takes over is woken by the same deadline.
+        if input == Input::Elapsed && patience.is_some_and(|at| at <= Instant::now()) {
+            return Err(Stopped::TimedOut(phase));
+        }
         engine.handle(hub, key, input);
     }
 }
@@ -241,6 +262,8 @@ where
                 hub.counters.degraded.add();
             }
             let handle = lease_handle(hub, key, engine, lease);
+            // It holds its key in this process, if nowhere else.
+            let _holds = lease.is_none().then(|| engine.keep_unleased(hub, key));
             // Under a lease none is needed.
             let place = place.clone().filter(|_| lease.is_none());
             let ended = work.compute(handle, place).await;
@@ -266,6 +289,11 @@ where
                     hub.counters.failures.add();
                     engine.produced(Product::Panicked(message));
                     Input::Triggered(Err("panicked".to_owned()))
+                }
+                Ended::TimedOut(after) => {
+                    hub.counters.failures.add();
+                    engine.produced(Product::TimedOut(after));
+                    Input::Triggered(Err(took_too_long(after)))
                 }
             }
         }

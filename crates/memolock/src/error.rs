@@ -64,6 +64,14 @@ pub enum Error {
         /// The panic's message, where it has one.
         message: String,
     },
+    /// The compute (or trigger) took longer than `compute_timeout`
+    /// ([`Builder::compute_timeout`](crate::Builder::compute_timeout)). It was cancelled, and its lease released.
+    ComputeTimeout {
+        /// The key.
+        key: Key,
+        /// The limit.
+        after: Duration,
+    },
     /// A compute of many ([`Memolock::get_or_compute_many`](crate::Memolock::get_or_compute_many)), this
     /// caller's own or the one that it had joined, gave no value for this id.
     Missing {
@@ -116,7 +124,10 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Backend(error) => error.is_retryable(),
-            Self::Timeout { .. } | Self::LeaseLost { .. } | Self::Remote { .. } => true,
+            Self::Timeout { .. }
+            | Self::ComputeTimeout { .. }
+            | Self::LeaseLost { .. }
+            | Self::Remote { .. } => true,
             _ => false,
         }
     }
@@ -141,6 +152,10 @@ impl fmt::Display for Error {
             Self::Panicked { key, message } => {
                 write!(f, "the compute of {key} panicked: {message}")
             }
+            Self::ComputeTimeout { key, after } => write!(
+                f,
+                "the compute of {key} took longer than {after:?} and was cancelled: give it more time with compute_timeout, or find out why it hangs"
+            ),
             Self::Missing { key } => write!(
                 f,
                 "the compute of many gave no value for {key}: give one for each id, or make its type an Option"

@@ -10,6 +10,12 @@
 //!   '--settled---------------------------------------> Over (outcome is there)
 //! ```
 //!
+//! A seat may be vacated for those alone who can compute. Who cannot takes it then only when none of them is left.
+//!
+//! Work that has held its key for as long as it may makes its flight overdue, whatever its leader does, who may not
+//! even be polled: from then on nobody joins, and who had joined leaves and begins again. The leader goes on by
+//! itself, and its caller gets what comes of it.
+//!
 //! The joiner that is woken for a vacant seat may be dropped before it runs. `Notify` hands its
 //! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`.
 
@@ -21,6 +27,7 @@ use std::task::Poll;
 use memolock_core::Key;
 
 use crate::engine::Engine;
+use crate::holding::Overdue;
 use crate::settled::Settled;
 use crate::sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, Notify, OnceLock};
 
@@ -33,7 +40,10 @@ pub(crate) struct Flight<T> {
     vacant: AtomicBool,
     /// Whether everybody who waits needs a timer: the watch is over.
     late: AtomicBool,
-    /// `notify_one`: the seat is vacant. `notify_waiters`: the outcome is there, or the watch is over.
+    /// Whether others may go on without it.
+    overdue: AtomicBool,
+    /// `notify_one`: the seat is vacant. `notify_waiters`: the outcome is there, the watch is over, the flight is
+    /// overdue, or the seat is vacant for those who can compute.
     notify: Notify,
     /// Who sits in the seat. There is at most one, so that a list of sleepers would cost every hit for nothing.
     pilot: AtomicWaker,
@@ -41,6 +51,8 @@ pub(crate) struct Flight<T> {
 
 struct Seat<T> {
     joiners: usize,
+    /// Those of them who can compute.
+    computing: usize,
     /// Those too who have left.
     ever: usize,
     state: SeatState<T>,
@@ -48,7 +60,11 @@ struct Seat<T> {
 
 enum SeatState<T> {
     Taken,
-    Vacant(Box<Engine<T>>),
+    /// Only for those who can compute, as long as there are any.
+    Vacant {
+        engine: Box<Engine<T>>,
+        reserved: bool,
+    },
     Over,
 }
 
@@ -68,11 +84,13 @@ impl<T> Flight<T> {
             outcome: OnceLock::new(),
             seat: Mutex::new(Seat {
                 joiners: 0,
+                computing: 0,
                 ever: 0,
                 state: SeatState::Taken,
             }),
             vacant: AtomicBool::new(false),
             late: AtomicBool::new(false),
+            overdue: AtomicBool::new(false),
             notify: Notify::new(),
             pilot: AtomicWaker::new(),
         }
@@ -104,13 +122,15 @@ impl<T> Flight<T> {
         .await;
     }
 
-    /// Counts one more joiner, and says the how-many-th it is, unless the flight was abandoned.
-    pub(crate) fn join(&self) -> Option<usize> {
+    /// Counts one more joiner, and says the how-many-th it is, unless the flight was abandoned or is overdue.
+    pub(crate) fn join(&self, computes: bool) -> Option<usize> {
         let mut seat = self.lock();
-        if matches!(seat.state, SeatState::Over) && self.outcome.get().is_none() {
+        let abandoned = matches!(seat.state, SeatState::Over) && self.outcome.get().is_none();
+        if abandoned || self.is_overdue() {
             return None;
         }
         seat.joiners += 1;
+        seat.computing += usize::from(computes);
         seat.ever += 1;
         Some(seat.ever)
     }
@@ -118,6 +138,11 @@ impl<T> Flight<T> {
     /// Whether everybody who waits needs a timer.
     pub(crate) fn is_late(&self) -> bool {
         self.late.load(Acquire)
+    }
+
+    /// Whether others may go on without it.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.overdue.load(Acquire)
     }
 
     /// From now on everybody who waits needs a timer.
@@ -135,15 +160,20 @@ impl<T> Flight<T> {
 
     /// Takes a vacant seat; the joiner becomes the leader. Who asks has registered for notifications: if the seat
     /// is vacated after the look, somebody is woken.
-    pub(crate) fn take_seat<R>(&self, made: impl FnOnce() -> R) -> Option<(Box<Engine<T>>, R)> {
+    pub(crate) fn take_seat<R>(
+        &self,
+        computes: bool,
+        made: impl FnOnce() -> R,
+    ) -> Option<(Box<Engine<T>>, R)> {
         if !self.vacant.load(Acquire) {
             return None;
         }
         let mut seat = self.lock();
         match std::mem::replace(&mut seat.state, SeatState::Taken) {
-            SeatState::Vacant(engine) => {
+            SeatState::Vacant { engine, reserved } if computes || !reserved => {
                 self.vacant.store(false, Release);
                 seat.joiners -= 1;
+                seat.computing -= usize::from(computes);
                 // Under the lock, as in `unless_over`.
                 Some((engine, made()))
             }
@@ -161,22 +191,46 @@ impl<T> Flight<T> {
             seat.state = SeatState::Over;
             return Left::Orphaned(engine);
         }
-        seat.state = SeatState::Vacant(engine);
+        let reserved = false;
+        seat.state = SeatState::Vacant { engine, reserved };
         self.vacant.store(true, Release);
         drop(seat);
         self.notify.notify_one();
         Left::Handed
     }
 
+    /// The leader makes way for a joiner that can compute. It keeps its engine if there is none.
+    pub(crate) fn make_way(&self, engine: Box<Engine<T>>) -> Result<(), Box<Engine<T>>> {
+        let mut seat = self.lock();
+        if seat.computing == 0 || self.outcome.get().is_some() {
+            return Err(engine);
+        }
+        let reserved = true;
+        seat.state = SeatState::Vacant { engine, reserved };
+        self.vacant.store(true, Release);
+        drop(seat);
+        // Nobody knows where in the queue of sleepers one of them is.
+        self.notify.notify_waiters();
+        Ok(())
+    }
+
     /// A joiner is gone before the end.
-    pub(crate) fn leave(&self) -> Left<T> {
+    pub(crate) fn leave(&self, computes: bool) -> Left<T> {
         let mut seat = self.lock();
         seat.joiners -= 1;
+        seat.computing -= usize::from(computes);
         if seat.joiners > 0 {
+            if seat.computing == 0
+                && let SeatState::Vacant { reserved, .. } = &mut seat.state
+                && std::mem::take(reserved)
+            {
+                drop(seat);
+                self.notify.notify_one();
+            }
             return Left::Handed;
         }
         match std::mem::replace(&mut seat.state, SeatState::Over) {
-            SeatState::Vacant(engine) => Left::Orphaned(engine),
+            SeatState::Vacant { engine, .. } => Left::Orphaned(engine),
             other => {
                 seat.state = other;
                 Left::Handed
@@ -195,7 +249,7 @@ impl<T> Flight<T> {
         self.notify.notify_waiters();
         self.pilot.wake();
         match state {
-            SeatState::Vacant(engine) => Left::Orphaned(engine),
+            SeatState::Vacant { engine, .. } => Left::Orphaned(engine),
             SeatState::Taken | SeatState::Over => Left::Handed,
         }
     }
@@ -203,5 +257,12 @@ impl<T> Flight<T> {
     fn lock(&self) -> MutexGuard<'_, Seat<T>> {
         // No code that can panic runs under the lock.
         self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + Sync> Overdue for Flight<T> {
+    fn overdue(&self) {
+        self.overdue.store(true, Release);
+        self.notify.notify_waiters();
     }
 }

@@ -46,15 +46,16 @@ impl Hub {
         entropy: Box<dyn Entropy + Send>,
         runtime: Handle,
     ) -> Arc<Self> {
+        let origin = Instant::now();
         let hub = Arc::new(Self {
-            heartbeat: Heartbeat::new(renews, policy.unrecognized_pause),
+            heartbeat: Heartbeat::new(renews, origin, policy.unrecognized_pause),
             counters: Counters::default(),
             places: Places::new(local),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
             services: AtomicUsize::new(0),
             entropy: Mutex::new(entropy),
-            origin: Instant::now(),
+            origin,
             failing: AtomicBool::new(false),
             store: Arc::new(store),
             space,

@@ -56,7 +56,17 @@ where
             engine.produced(Product::Panicked(message));
             Completion::Panicked
         }
+        Ended::TimedOut(after) => {
+            counters.failures.add();
+            engine.produced(Product::TimedOut(after));
+            Completion::Failed(took_too_long(after))
+        }
     }
+}
+
+/// What others hear of work that was cancelled.
+pub(crate) fn took_too_long(after: Duration) -> String {
+    format!("it took longer than {after:?}")
 }
 
 /// What callers get of the machine's outcome; the value is decoded here, once for all of them.

@@ -49,11 +49,13 @@ mod error;
 mod flight;
 mod glance;
 mod heartbeat;
+mod holding;
 mod hub;
 #[cfg(all(test, memolock_shuttle))]
 mod interleavings;
 mod landing;
 mod lease;
+mod limits;
 mod many;
 mod memo;
 mod near;

@@ -1,6 +1,7 @@
 //! How a flight ended, in a form that every joined caller can share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use memolock_codec::CodecError;
 use memolock_core::{BackendError, Key};
@@ -24,6 +25,8 @@ pub(crate) enum Settled<T> {
         message: Arc<str>,
     },
     Panicked(Arc<str>),
+    /// The compute was cancelled after this time.
+    TimedOut(Duration),
     Remote(Arc<str>),
     Backend(BackendError),
     Codec(CodecError),
@@ -43,6 +46,7 @@ impl<T> Clone for Settled<T> {
                 message: Arc::clone(message),
             },
             Self::Panicked(message) => Self::Panicked(Arc::clone(message)),
+            Self::TimedOut(after) => Self::TimedOut(*after),
             Self::Remote(message) => Self::Remote(Arc::clone(message)),
             Self::Backend(error) => Self::Backend(error.clone()),
             Self::Codec(error) => Self::Codec(error.clone()),
@@ -77,6 +81,7 @@ impl<T> Settled<T> {
                 key: key(),
                 message: message.to_string(),
             },
+            Self::TimedOut(after) => Error::ComputeTimeout { key: key(), after },
             Self::Remote(message) => Error::Remote {
                 key: key(),
                 message: message.to_string(),
@@ -99,6 +104,8 @@ pub(crate) enum Product<T> {
         message: Arc<str>,
     },
     Panicked(Arc<str>),
+    /// It was cancelled after this time.
+    TimedOut(Duration),
 }
 
 impl<T> Product<T> {
@@ -112,6 +119,7 @@ impl<T> Product<T> {
             },
             Self::Failed { error, message } => Settled::Failed { error, message },
             Self::Panicked(message) => Settled::Panicked(message),
+            Self::TimedOut(after) => Settled::TimedOut(after),
         }
     }
 }

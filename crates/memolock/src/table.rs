@@ -61,6 +61,7 @@ impl<T> Table<T> {
     pub(crate) fn board(
         &self,
         id: &str,
+        computes: bool,
         key: impl FnOnce() -> Result<Key, KeyError>,
     ) -> Result<Boarding<T>, KeyError> {
         let hash = self.hash(id);
@@ -69,11 +70,12 @@ impl<T> Table<T> {
             return Ok(Boarding::Closed);
         }
         if let Ok(found) = shard.flights.find_entry(hash, |f| f.key().id() == id) {
-            if let Some(nth) = found.get().join() {
+            if let Some(nth) = found.get().join(computes) {
                 return Ok(Boarding::Join(Arc::clone(found.get()), nth));
             }
-            // Abandoned, and its driver has not come to remove it yet.
-            found.remove();
+            // Abandoned, and its driver has not come to remove it yet; or overdue, and its driver is at it.
+            let (flight, _) = found.remove();
+            shard.retire(&flight);
         }
         let flight = Arc::new(Flight::new(key()?));
         let hasher = &self.hasher;
@@ -97,12 +99,7 @@ impl<T> Table<T> {
         let mut shard = self.shard(hash);
         if let Ok(found) = shard.flights.find_entry(hash, |f| f.key().id() == id) {
             let (flight, _) = found.remove();
-            // Now and then, so that many retirements cost no more than their number.
-            if shard.retired.len() >= shard.prune_at {
-                shard.retired.retain(|f| f.strong_count() > 0);
-                shard.prune_at = (2 * shard.retired.len()).max(RETIRED_AT_LEAST);
-            }
-            shard.retired.push(Arc::downgrade(&flight));
+            shard.retire(&flight);
         }
     }
 
@@ -133,6 +130,17 @@ impl<T> Table<T> {
         // The table inside a shard uses the low and the top bits: take some from between.
         #[allow(clippy::cast_possible_truncation)] // Any bits will do.
         lock(&self.shards[(hash >> 32) as usize % SHARDS])
+    }
+}
+
+impl<T> Shard<T> {
+    fn retire(&mut self, flight: &Arc<Flight<T>>) {
+        // Now and then, so that many retirements cost no more than their number.
+        if self.retired.len() >= self.prune_at {
+            self.retired.retain(|f| f.strong_count() > 0);
+            self.prune_at = (2 * self.retired.len()).max(RETIRED_AT_LEAST);
+        }
+        self.retired.push(Arc::downgrade(flight));
     }
 }
 

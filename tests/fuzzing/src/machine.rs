@@ -64,6 +64,8 @@ impl Rig {
             policy.takeover_jitter = data::duration(from)?;
             policy.retry_jitter = data::duration(from)?;
             policy.outage_pause = data::duration(from)?;
+            policy.limits.trigger_timeout = data::duration(from)?;
+            policy.limits.max_lease = data::duration(from)?;
         }
         Ok(Self {
             machine: Machine::new(policy, mode(from)?),
@@ -117,7 +119,9 @@ impl Rig {
             assert_eq!(machine.held(), None, "{}", at());
         }
         match machine.deadline() {
-            Some(Deadline::Takeover(_)) => assert_eq!(output, Output::Listen, "{}", at()),
+            Some(Deadline::Takeover(_) | Deadline::Trigger(_)) => {
+                assert_eq!(output, Output::Listen, "{}", at());
+            }
             Some(_) => assert_eq!(output, Output::Pause, "{}", at()),
             None => assert_ne!(output, Output::Pause, "{}", at()),
         }

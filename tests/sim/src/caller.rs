@@ -246,6 +246,8 @@ pub async fn process(
         .ttl(Duration::from_millis(plan.ttl))
         .wait_timeout(Duration::from_millis(plan.wait))
         .lease(Duration::from_millis(plan.lease))
+        .max_lease(Duration::from_millis(plan.max_lease))
+        .trigger_timeout(Duration::from_millis(plan.trigger_timeout))
         .on_remote_failure(match plan.shares {
             true => FailurePolicy::Share,
             false => FailurePolicy::Retry,
@@ -260,6 +262,10 @@ pub async fn process(
         })
         .local_computes(plan.local)
         .entropy(Seeded(random.fork()));
+    let memos = match plan.compute_timeout {
+        Some(limit) => memos.compute_timeout(Duration::from_millis(limit)),
+        None => memos,
+    };
     let memos = match plan.fixed {
         true => memos.fixed_lease(),
         false => memos,
@@ -321,7 +327,9 @@ fn refused(error: &Error) -> End {
         Error::Closed => End::Closed,
         Error::Remote { .. } => End::Remote,
         Error::Codec { .. } => End::Undecodable,
-        Error::Compute(_) | Error::Missing { .. } => End::Failed(error.to_string()),
+        Error::Compute(_) | Error::ComputeTimeout { .. } | Error::Missing { .. } => {
+            End::Failed(error.to_string())
+        }
         other => End::Store(other.to_string()),
     }
 }

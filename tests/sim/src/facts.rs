@@ -95,8 +95,8 @@ pub(crate) struct Facts<'a> {
     /// When it became empty: the others took over with what they had.
     pub(crate) emptied: Vec<Moment>,
     pub(crate) calm: Option<Moment>,
-    /// Whoever triggered, and where.
-    pub(crate) triggers: usize,
+    /// Who triggered what, and when.
+    pub(crate) triggered: Vec<(Moment, ProcessId, usize)>,
 }
 
 impl<'a> Facts<'a> {
@@ -147,7 +147,7 @@ impl<'a> Facts<'a> {
             }
             What::ComputeEnded { compute, well } => self.compute_over(*compute, when, *well),
             What::ComputeLeft { compute } => self.compute_over(*compute, when, false),
-            What::Triggered { .. } => self.triggers += 1,
+            What::Triggered { process, key, .. } => self.triggered.push((when, *process, *key)),
             What::Effect {
                 process,
                 op,

@@ -41,6 +41,12 @@ pub struct Plan {
     pub refuses: bool,
     /// Leases are not renewed.
     pub fixed: bool,
+    /// How long a lease is kept at most.
+    pub max_lease: Millis,
+    /// How long callers wait for another program.
+    pub trigger_timeout: Millis,
+    /// How long a compute may take, if that is limited.
+    pub compute_timeout: Option<Millis>,
     /// How many computes may run without a lease.
     pub local: usize,
     /// Which processes have a near cache.
@@ -186,6 +192,9 @@ impl Plan {
             insists: random.u8(0..6) == 0,
             refuses: false,
             fixed: weather != Weather::Calm && random.u8(0..8) == 0,
+            max_lease: NEVER,
+            trigger_timeout: NEVER,
+            compute_timeout: None,
             local: pick(&mut random, &[1, 64]),
             near: Vec::new(),
             calls: Vec::new(),
@@ -200,6 +209,7 @@ impl Plan {
         plan.draw_calls(&mut random);
         plan.draw_near();
         plan.draw_many();
+        plan.draw_limits();
         if weather == Weather::Storm {
             plan.draw_refusals();
             plan.draw_faults(&mut random);
@@ -361,6 +371,9 @@ impl Plan {
         self.weather == Weather::Storm
     }
 }
+
+/// Later than anything ends.
+pub(crate) const NEVER: Millis = 3_600_000;
 
 /// How long connections, pauses between attempts and clean-up may take, once nothing breaks any more.
 const SETTLING: Millis = 1_000;

@@ -1,12 +1,12 @@
 //! What a driver does with its machine: one output becomes one input, and when the callers are gone or
 //! answered, what remains is cleaned up.
 
-use memolock::core::{Input, Outcome, Output, Token};
+use memolock::core::{Input, LeaseClock, Outcome, Output, Token};
 
 use super::process::{Beat, Draws, Letter, Work, name, owner};
 use super::scenario::LEASE;
 use super::search::Broken;
-use super::world::{Program, World, beat};
+use super::world::{Program, World};
 
 impl World {
     /// Feeds one input and goes on to whatever is to be waited for next.
@@ -15,6 +15,8 @@ impl World {
         let process = &mut self.processes[p];
         process.note(now, &input);
         let from = process.machine.state_name();
+        let held = process.machine.held();
+        let times_out = from == "attending" && matches!(input, Input::Elapsed);
         let draws = &mut process.notes.draws;
         process
             .machine
@@ -29,22 +31,33 @@ impl World {
         {
             process.notes.excused = true;
         }
+        if times_out && process.machine.held().is_none() {
+            process.notes.let_go = held.map(|held| held.token);
+        }
         self.keep(p);
         self.pursue(p)
     }
 
     /// Brings the heartbeat into line, as the engine does.
     fn keep(&mut self, p: usize) {
+        let now = self.now;
         let process = &mut self.processes[p];
         let held = process.machine.held();
+        let holds = process.notes.holds.map(|(token, _)| token);
+        if held.map(|held| held.token) != holds {
+            process.notes.holds = held.map(|held| (held.token, now));
+        }
+        let max = process.machine.limits().max_lease;
         let kept = process.beat.map(|beat| (beat.token, beat.since));
         if held.map(|held| (held.token, held.since)) != kept {
-            process.beat = held.map(|held| Beat {
-                token: held.token,
-                since: held.since,
-                due: held.since.after(beat(LEASE)),
-                expires: held.since.after(LEASE),
-                lost: false,
+            process.beat = held.map(|held| {
+                let clock = LeaseClock::new(held.since, held.began, LEASE, max);
+                Beat {
+                    token: held.token,
+                    since: held.since,
+                    lost: now >= clock.ends(),
+                    clock,
+                }
             });
         }
     }

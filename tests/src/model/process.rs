@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use memolock::core::{
-    Entropy, Event, Input, Machine, Message, Mode, Outcome, Output, Policy, Timestamp, Token,
+    Entropy, Event, Input, LeaseClock, Machine, Message, Mode, Outcome, Output, Policy, Timestamp,
+    Token,
 };
 
 /// One flight in one process. What the driver, the engine and the heartbeat do is in `drive`.
@@ -72,8 +73,8 @@ pub(super) enum Work {
 pub(super) struct Beat {
     pub(super) token: Token,
     pub(super) since: Timestamp,
-    pub(super) due: Timestamp,
-    pub(super) expires: Timestamp,
+    /// The real one.
+    pub(super) clock: LeaseClock,
     pub(super) lost: bool,
 }
 
@@ -107,6 +108,10 @@ pub(super) struct Notes {
     pub(super) late: std::time::Duration,
     /// The lease may be left to expire.
     pub(super) excused: bool,
+    /// The lock of a program that did not answer in time, which is left to expire.
+    pub(super) let_go: Option<Token>,
+    /// The lease that is held, and since when it is known to be.
+    pub(super) holds: Option<(Token, Timestamp)>,
 }
 
 impl Process {
@@ -170,6 +175,7 @@ impl Process {
         self.notes = Notes {
             stored: self.notes.stored,
             excused: self.notes.excused,
+            let_go: self.notes.let_go,
             ..Notes::default()
         };
     }

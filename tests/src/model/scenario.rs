@@ -80,6 +80,10 @@ pub struct Scenario {
     pub faults: &'static [Fault],
     /// How many moments (beats of a heartbeat, expiries) work may take in all. Three beats are a lease.
     pub moments: u8,
+    /// How long callers wait for a program outside.
+    pub trigger_timeout: Duration,
+    /// How long a lease is kept.
+    pub max_lease: Duration,
     /// What waiters make of failures.
     pub failures: FailurePolicy,
     /// What is done when the store fails.
@@ -100,6 +104,8 @@ impl Scenario {
         policy.retry_jitter = Duration::from_millis(1);
         policy.outage_pause = Duration::from_millis(2);
         policy.unrecognized_pause = Duration::from_millis(3);
+        policy.limits.trigger_timeout = self.trigger_timeout;
+        policy.limits.max_lease = self.max_lease;
         policy.failures = self.failures;
         policy.outage = self.outage;
         policy

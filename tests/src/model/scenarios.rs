@@ -1,5 +1,7 @@
 //! The scenarios that are searched, each as small as shows its fault.
 
+use std::time::Duration;
+
 use memolock::core::{FailurePolicy, Mode, OutagePolicy};
 
 use super::scenario::{Fault, Scenario};
@@ -7,6 +9,15 @@ use super::scenario::{Fault, Scenario};
 const COMPUTE: &[Mode] = &[Mode::Compute];
 const EXTERNAL: &[Mode] = &[Mode::External];
 const TWO: &[&[Mode]] = &[COMPUTE, COMPUTE];
+/// One process that waits for a program outside, beside those that it has started before.
+const ALONE: &[&[Mode]] = &[EXTERNAL];
+
+/// Later than any run takes.
+const NEVER: Duration = Duration::from_secs(60);
+/// Between the first beat and the second.
+const BETWEEN_BEATS: Duration = Duration::from_millis(6);
+/// A lease and a little, so that its first renewal is shortened.
+const LITTLE_MORE: Duration = Duration::from_millis(14);
 
 /// Where commands are neither lost nor refused.
 const STORE_FAILS: &[&str] = &["degraded", "error"];
@@ -17,6 +28,8 @@ const PLAIN: Scenario = Scenario {
     processes: TWO,
     faults: &[],
     moments: 4,
+    trigger_timeout: NEVER,
+    max_lease: NEVER,
     failures: FailurePolicy::Retry,
     outage: OutagePolicy::Compute,
     marks: &[
@@ -349,6 +362,138 @@ pub const SCENARIOS: &[Scenario] = &[
         marks: &["attending", "stored"],
         never: &[],
         least: 15_000,
+        ..EXTERN
+    },
+    Scenario {
+        name: "longest lease",
+        max_lease: LITTLE_MORE,
+        marks: &["lease lost", "stored", "awaited"],
+        never: STORE_FAILS,
+        least: 7_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "longest lease, lost message",
+        max_lease: LITTLE_MORE,
+        faults: &[Fault::Lose],
+        moments: 2,
+        marks: &["lease lost", "stored"],
+        never: STORE_FAILS,
+        least: 30_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "longest lease, pause",
+        max_lease: LITTLE_MORE,
+        faults: &[Fault::Pause],
+        moments: 2,
+        marks: &["lease lost", "stored"],
+        never: STORE_FAILS,
+        least: 20_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "longest lease, external",
+        max_lease: LITTLE_MORE,
+        moments: 2,
+        marks: &["triggering again", "awaited"],
+        never: STORE_FAILS,
+        least: 10_000,
+        ..EXTERN
+    },
+    Scenario {
+        name: "longest lease, external, gap",
+        processes: ALONE,
+        max_lease: LITTLE_MORE,
+        faults: &[Fault::Gap],
+        moments: 4,
+        marks: &["verifying", "triggering again"],
+        never: STORE_FAILS,
+        least: 500,
+        ..EXTERN
+    },
+    Scenario {
+        name: "dead program",
+        trigger_timeout: BETWEEN_BEATS,
+        moments: 2,
+        marks: &["triggering again", "awaited", "remote"],
+        never: &["degraded"],
+        least: 15_000,
+        ..EXTERN
+    },
+    Scenario {
+        name: "dead program, lost message",
+        processes: ALONE,
+        trigger_timeout: BETWEEN_BEATS,
+        faults: &[Fault::Lose],
+        moments: 4,
+        marks: &["triggering again"],
+        never: &["degraded", "error"],
+        least: 1_000,
+        ..EXTERN
+    },
+    Scenario {
+        name: "dead program, gap",
+        processes: ALONE,
+        trigger_timeout: BETWEEN_BEATS,
+        faults: &[Fault::Gap],
+        moments: 4,
+        marks: &["verifying", "triggering again"],
+        never: STORE_FAILS,
+        least: 1_000,
+        ..EXTERN
+    },
+    Scenario {
+        name: "dead program, refusal",
+        processes: ALONE,
+        trigger_timeout: BETWEEN_BEATS,
+        faults: &[Fault::Refuse],
+        moments: 4,
+        marks: &["triggering again"],
+        never: &["degraded"],
+        least: 1_000,
+        ..EXTERN
+    },
+    Scenario {
+        name: "dead program, invalidation",
+        processes: ALONE,
+        trigger_timeout: BETWEEN_BEATS,
+        faults: &[Fault::Invalidate],
+        moments: 4,
+        marks: &["triggering again"],
+        never: STORE_FAILS,
+        least: 1_000,
+        ..EXTERN
+    },
+    Scenario {
+        name: "dead program, cancelled",
+        processes: &[&[Mode::External, Mode::External]],
+        trigger_timeout: BETWEEN_BEATS,
+        faults: &[Fault::Cancel],
+        moments: 4,
+        marks: &["triggering again"],
+        never: STORE_FAILS,
+        least: 1_000,
+        ..EXTERN
+    },
+    Scenario {
+        name: "computing beside dead program",
+        processes: &[EXTERNAL, COMPUTE],
+        trigger_timeout: BETWEEN_BEATS,
+        moments: 2,
+        marks: &["triggering again", "stored"],
+        never: STORE_FAILS,
+        least: 5_000,
+        ..EXTERN
+    },
+    Scenario {
+        name: "computing after dead program",
+        processes: &[&[Mode::External, Mode::Compute]],
+        trigger_timeout: BETWEEN_BEATS,
+        faults: &[Fault::Cancel, Fault::Lose],
+        marks: &["attending", "stored"],
+        never: &[],
+        least: 1_000,
         ..EXTERN
     },
 ];

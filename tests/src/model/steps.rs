@@ -8,10 +8,10 @@ use memolock::core::{
 
 use super::action::{Action, Answer, Ending};
 use super::process::{Ear, End, Life, Reply, Work};
-use super::scenario::{Fault, LEASE};
+use super::scenario::Fault;
 use super::search::Broken;
 use super::store::Made;
-use super::world::{World, beat};
+use super::world::World;
 
 /// Values outlive every run.
 const TTL: Duration = Duration::from_secs(60);
@@ -42,7 +42,10 @@ impl World {
             Action::End(p, ending) => self.end(p, ending)?,
             Action::Program(i, answer) => self.answer(i, answer),
             Action::Advance => self.advance(),
-            Action::Resume(p) => self.processes[p].life = Life::Running,
+            Action::Resume(p) => {
+                self.processes[p].life = Life::Running;
+                self.end_leases();
+            }
             Action::Reconnect(p) => {
                 if let Some(ear) = &mut self.processes[p].ear {
                     ear.deaf = false;
@@ -59,7 +62,8 @@ impl World {
     /// Who holds a lease for a program and hears of an end takes it for the end of its own.
     fn believe(&mut self, p: usize, event: &Event) {
         let ends = matches!(event, Event::Message(message) if *message != Message::Notice(Notice::Released));
-        if ends && self.processes[p].machine.held().is_some() {
+        let process = &self.processes[p];
+        if ends && (process.machine.held().is_some() || process.notes.let_go.is_some()) {
             let own = self
                 .programs
                 .iter_mut()
@@ -133,12 +137,12 @@ impl World {
         let Some(beating) = &mut self.processes[p].beat else {
             return;
         };
-        match (self.store.renew(now, beating.token, LEASE), told) {
+        let Some(lease) = beating.clock.renewal(now) else {
+            return;
+        };
+        match (self.store.renew(now, beating.token, lease), told) {
             (_, false) => self.unanswered(p),
-            (true, true) => {
-                beating.due = now.after(beat(LEASE));
-                beating.expires = now.after(LEASE);
-            }
+            (true, true) => beating.clock.renewed(now, lease),
             (false, true) => beating.lost = true,
         }
     }
@@ -147,8 +151,7 @@ impl World {
     pub(super) fn unanswered(&mut self, p: usize) {
         let now = self.now;
         if let Some(beating) = &mut self.processes[p].beat {
-            beating.due = now.after(LEASE / 12);
-            beating.lost = now >= beating.expires;
+            beating.lost = beating.clock.unanswered(now);
         }
     }
 
@@ -217,5 +220,16 @@ impl World {
         let next: Option<Timestamp> = self.next_moment();
         self.now = next.unwrap_or(self.now);
         self.store.expire(self.now);
+        self.end_leases();
+    }
+
+    /// The heartbeats keep no lease for longer than they may.
+    fn end_leases(&mut self) {
+        let now = self.now;
+        for process in self.processes.iter_mut().filter(|process| process.runs()) {
+            if let Some(beat) = &mut process.beat {
+                beat.lost |= now >= beat.clock.ends();
+            }
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! The world of the model: processes, one store, time, and what may still go wrong.
 
-use std::time::Duration;
-
 use memolock::core::{Deadline, Event, Message, Mode, Output, Timestamp, Token};
 
 use super::process::{Life, Process, owner};
@@ -102,7 +100,7 @@ impl World {
         let mut moments: Vec<_> = lock.into_iter().collect();
         for process in self.processes.iter().filter(|process| process.runs()) {
             let beat = process.beat.filter(|beat| !beat.lost);
-            moments.extend(beat.map(|beat| beat.due));
+            moments.extend(beat.map(|beat| beat.clock.due()));
             if process.work.is_none() {
                 moments.extend(process.machine.deadline().map(Deadline::at));
             }
@@ -148,7 +146,7 @@ impl World {
         process.runs()
             && process
                 .beat
-                .is_some_and(|beat| !beat.lost && beat.due <= self.now)
+                .is_some_and(|beat| !beat.lost && beat.clock.due() <= self.now)
     }
 
     /// Whether a caller waits for a program that will not answer: its deadline is all that is left.
@@ -157,9 +155,4 @@ impl World {
         let waits = process.listens() && process.machine.held().is_some();
         waits && !process.callers.is_empty() && self.programs.is_empty()
     }
-}
-
-/// How long a lease has until its next renewal.
-pub(super) fn beat(lease: Duration) -> Duration {
-    lease / 3
 }

@@ -39,14 +39,17 @@ const STORE_FRONT: &str = "crates/memolock/src/store.rs";
 const GATHERER: &str = "crates/memolock/src/many/gatherer.rs";
 const BATCH: &str = "crates/memolock/src/many/batch.rs";
 const VOYAGE: &str = "crates/memolock/src/many/voyage.rs";
-const HEARTBEAT: &str = "crates/memolock/src/heartbeat.rs";
+const HOLDING: &str = "crates/memolock/src/holding.rs";
+const EXTERNAL: &str = "crates/memolock-core/src/machine/external.rs";
+const LEASE_CLOCK: &str = "crates/memolock-core/src/lease_clock.rs";
+const WORK: &str = "crates/memolock/src/work.rs";
 const SIEVE: &str = "crates/memolock/src/sieve.rs";
 const NEAR: &str = "crates/memolock/src/near/cache.rs";
 const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 44] = [
+pub(crate) const FAULTS: [Fault; 52] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -92,9 +95,9 @@ pub(crate) const FAULTS: [Fault; 44] = [
     ),
     fault(
         "one key costs the others their leases",
-        HEARTBEAT,
-        "beat.group = due.len().isqrt().max(1);",
-        "",
+        HOLDING,
+        "self.group = from.isqrt().max(1);",
+        "let _ = from;",
     ),
     fault(
         "triggered without listening",
@@ -202,9 +205,9 @@ pub(crate) const FAULTS: [Fault; 44] = [
     ),
     fault(
         "leases are not renewed",
-        HEARTBEAT,
-        "self.due = far(from, if renews { beat } else { lease });",
-        "let _ = (renews, beat);\n        self.due = far(from, lease);",
+        LEASE_CLOCK,
+        "true => sent.after(self.lease / 3),",
+        "true => self.expires,",
     ),
     fault(
         "script: release without the token",
@@ -245,7 +248,7 @@ pub(crate) const FAULTS: [Fault; 44] = [
     fault(
         "many: who takes over does not look at the lease",
         VOYAGE,
-        "pilot.adopt(Mode::Compute);",
+        "pilot.adopt(terms.wants(Mode::Compute));",
         "let _ = &mut pilot;",
     ),
     fault(
@@ -316,6 +319,54 @@ pub(crate) const FAULTS: [Fault; 44] = [
         STORE,
         "(Channel::Fail, notice.encode())",
         "(Channel::Notif, notice.encode())",
+    ),
+    fault(
+        "a dead program keeps its lease",
+        STEP,
+        "(State::Attending { held, until }, Input::Elapsed) if now >= until => {\n                self.let_go(held, now, entropy)",
+        "(State::Attending { held, until }, Input::Elapsed) if now >= until => {\n                self.attending(held, until.min(now))",
+    ),
+    fault(
+        "a slow program is started again at once",
+        EXTERNAL,
+        "rechecking(Rival(Some(until)), None, now, entropy)",
+        "rechecking(Rival(Some(until)), Some(held.token), now, entropy)",
+    ),
+    fault(
+        "a value that comes late leaves its lock",
+        EXTERNAL,
+        "(Some(token), Outcome::Value { .. }) => cleaning(token, outcome),",
+        "(Some(token), Outcome::Failed) => cleaning(token, outcome),",
+    ),
+    fault(
+        "the last renewal is not shortened",
+        LEASE_CLOCK,
+        "(!left.is_zero()).then_some(left.min(self.lease))",
+        "(!left.is_zero()).then_some(self.lease)",
+    ),
+    fault(
+        "a lease is kept for ever",
+        LEASE_CLOCK,
+        "ends: began.after(max),",
+        "ends: began.after(max.saturating_mul(1000)),",
+    ),
+    fault(
+        "a gap begins max_lease again",
+        EXTERNAL,
+        "let held = Held { since: now, ..held };",
+        "let held = Held { since: now, began: now, ..held };",
+    ),
+    fault(
+        "a hang holds up its process",
+        HOLDING,
+        "flight.overdue();",
+        "let _ = flight;",
+    ),
+    fault(
+        "a compute is not cancelled",
+        WORK,
+        "match timeout_at(far(Instant::now(), limit), work).await {",
+        "match timeout_at(far(Instant::now(), limit.saturating_mul(1000)), work).await {",
     ),
 ];
 

@@ -4,10 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 use tokio::process::{self, Child};
+use tokio::time::sleep;
 
 use crate::exit::Failure;
 use crate::interrupt::{Caught, Interrupts, end, exit_code};
@@ -27,9 +29,20 @@ pub(super) enum Unsuccessful {
     Unstartable { program: String, error: io::Error },
     /// Its output could not be read.
     Unreadable(io::Error),
+    /// It took longer than it may, and we have ended it.
+    TimedOut(Duration),
     /// We were interrupted and have ended it.
     Interrupted(Caught),
 }
+
+/// Why a command is ended before its end.
+enum Ended {
+    TimedOut(Duration),
+    Interrupted(Caught),
+}
+
+/// The exit code of a command that took too long, as timeout(1) has it.
+const TOOK_TOO_LONG: u8 = 124;
 
 impl Command {
     pub(super) fn new(words: &[OsString]) -> Result<Self, Failure> {
@@ -53,8 +66,12 @@ impl Command {
         Ok(words.join(" "))
     }
 
-    /// Runs it to its end and returns its stdout. Dropping the future kills it.
-    pub(super) async fn run(&self, interrupts: &Interrupts) -> Result<Bytes, Unsuccessful> {
+    /// Runs it to its end, or for as long as `limit`, and returns its stdout. Dropping the future kills it.
+    pub(super) async fn run(
+        &self,
+        interrupts: &Interrupts,
+        limit: Option<Duration>,
+    ) -> Result<Bytes, Unsuccessful> {
         let spawned = process::Command::new(&self.program)
             .args(&self.args)
             .stdout(Stdio::piped())
@@ -66,17 +83,32 @@ impl Command {
         })?;
         let ended = tokio::select! {
             output = collect(&mut child) => Ok(output),
-            caught = interrupts.caught() => Err(caught),
+            caught = interrupts.caught() => Err(Ended::Interrupted(caught)),
+            limit = passed(limit) => Err(Ended::TimedOut(limit)),
         };
         match ended {
             Ok(Ok((0, output))) => Ok(output),
             Ok(Ok((code, output))) => Err(Unsuccessful::Exited { code, output }),
             Ok(Err(error)) => Err(Unsuccessful::Unreadable(error)),
-            Err(caught) => {
+            Err(ended) => {
                 end(&mut child).await;
-                Err(Unsuccessful::Interrupted(caught))
+                Err(match ended {
+                    Ended::TimedOut(limit) => Unsuccessful::TimedOut(limit),
+                    Ended::Interrupted(caught) => Unsuccessful::Interrupted(caught),
+                })
             }
         }
+    }
+}
+
+/// Waits until the limit has passed: for ever if there is none.
+async fn passed(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => {
+            sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -99,6 +131,7 @@ impl Unsuccessful {
             }
             Self::Unstartable { .. } => Failure::coded(126, self),
             Self::Interrupted(caught) => caught.failure(),
+            Self::TimedOut(_) => Failure::coded(TOOK_TOO_LONG, self),
             Self::Exited { .. } | Self::Unreadable(_) => Failure::failed(self),
         }
     }
@@ -113,6 +146,7 @@ impl fmt::Display for Unsuccessful {
             Self::Exited { code, .. } => write!(f, "the command exited with {code}"),
             Self::Unstartable { program, error } => write!(f, "cannot run {program}: {error}"),
             Self::Unreadable(error) => write!(f, "cannot read the command's output: {error}"),
+            Self::TimedOut(limit) => write!(f, "the command took longer than {limit:?}"),
             Self::Interrupted(_) => f.write_str("interrupted"),
         }
     }

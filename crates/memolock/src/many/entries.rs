@@ -15,6 +15,7 @@ use super::look::{Looked, look, read};
 use super::voyage::{board, run, travel};
 use crate::called::Called;
 use crate::hub::far;
+use crate::limits;
 use crate::nesting::Nested;
 use crate::shared::Terms;
 use crate::work::{Ended, caught};
@@ -48,6 +49,22 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
     /// error [`Error::Timeout`]; the others are not touched by that. Default: the memolock's.
     pub fn wait_timeout(mut self, wait_timeout: Duration) -> Self {
         self.terms.wait_timeout = wait_timeout;
+        self
+    }
+
+    /// How long one compute of this call may take. See [`Builder::compute_timeout`](crate::Builder::compute_timeout).
+    /// It is for all ids of the batch together. Default: the memolock's.
+    pub fn compute_timeout(mut self, compute_timeout: Duration) -> Self {
+        self.terms.compute_timeout = Some(compute_timeout);
+        self.terms.own_limits = true;
+        self
+    }
+
+    /// How long the leases of this call are kept. See [`Builder::max_lease`](crate::Builder::max_lease). Default: the
+    /// memolock's.
+    pub fn max_lease(mut self, max_lease: Duration) -> Self {
+        self.terms.limits.max_lease = max_lease;
+        self.terms.own_limits = true;
         self
     }
 
@@ -122,6 +139,13 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         V: Into<Computed<T>>,
         E: Into<BoxError>,
     {
+        if self.terms.own_limits {
+            let lease = self.memolock.shared().hub.policy.lease;
+            if let Err(what) = limits::check(&self.terms, lease) {
+                let refused = |id| (id, Err(Error::Config(what.clone())));
+                return Many::new(self.ids.into_iter().map(refused).collect());
+            }
+        }
         let compute = &compute;
         let work = |leases| {
             caught(async move {
@@ -168,11 +192,11 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
                 }
                 Looked::Missing(reply) => {
                     let reply = reply.map(|()| None);
-                    tickets.push((*nth, board(shared, key, reply)));
+                    tickets.push((*nth, board(shared, key, terms, reply)));
                 }
                 // The flight's sieve counts it.
                 Looked::PassedOver(bytes, _) => {
-                    tickets.push((*nth, board(shared, key, Ok(Some(bytes)))));
+                    tickets.push((*nth, board(shared, key, terms, Ok(Some(bytes)))));
                 }
             }
         }
@@ -180,7 +204,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
             let part = Part {
                 gatherer: &gatherer,
             };
-            let travel = travel(ticket, part, deadline, terms, &nested);
+            let travel = travel(shared, ticket, part, deadline, terms, &nested);
             async move { (nth, travel.await) }
         });
         let timeouts = &shared.hub.counters.timeouts;
@@ -188,7 +212,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
             flights,
             &gatherer,
             &shared.hub.store,
-            compute,
+            (compute, terms.compute_timeout),
             |(nth, end)| {
                 if matches!(end, Called::TimedOut(..)) {
                     timeouts.add();

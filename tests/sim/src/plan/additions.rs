@@ -131,4 +131,44 @@ impl Plan {
             }
         }
     }
+
+    /// In a quarter of the schedules that are not calm, limits that are reached: computes that take far too long, and
+    /// programs that never come.
+    pub(super) fn draw_limits(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6c69_6d69_7400);
+        if self.weather == Weather::Calm || random.u8(0..4) > 0 {
+            return;
+        }
+        self.max_lease = self.lease + random.u64(0..2 * self.lease);
+        self.trigger_timeout = random.u64(0..3 * self.lease);
+        if random.u8(0..3) == 0 {
+            self.compute_timeout = Some(random.u64(1..2 * self.lease));
+        }
+        let span = pick(&mut random, &[5, 60, 800]);
+        for _ in 0..random.usize(1..=3) {
+            let (process, key) = (random.usize(0..self.processes), random.usize(0..self.keys));
+            let lasts = self.max_lease + random.u64(0..4 * self.lease);
+            let does = match random.u8(0..4) {
+                0 => Does::Detached {
+                    lasts,
+                    ends: Ends::Well,
+                },
+                1 => Does::External {
+                    lasts,
+                    comes: random.bool(),
+                },
+                _ => Does::Compute {
+                    lasts,
+                    ends: Ends::Well,
+                },
+            };
+            self.calls.push(Call {
+                process,
+                key,
+                at: random.u64(0..=span),
+                does,
+                leaves: None,
+            });
+        }
+    }
 }

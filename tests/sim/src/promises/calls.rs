@@ -66,7 +66,7 @@ fn own_time(call: &Call) -> Millis {
     }
 }
 
-fn paused(plan: &Plan, process: ProcessId) -> Millis {
+pub(super) fn paused(plan: &Plan, process: ProcessId) -> Millis {
     use crate::fault::Fault;
     let pauses = plan.faults.iter().map(|(_, fault)| match fault {
         Fault::Pause { process: p, lasts } if *p == process => *lasts,
@@ -137,7 +137,18 @@ fn nobody_sleeps_in_vain(case: &mut Case<'_>) {
         let mut idle = from;
         let computes = facts.computes.values();
         for compute in computes.filter(|compute| keys.contains(&compute.key)) {
+            // R16: one that goes on for too long is no reason to wait any more, but for its own caller.
+            let own = facts.calls.get(&compute.call).is_some_and(|caller| {
+                let together = call.does == MANY && caller.does == MANY;
+                let same = caller.process == call.process && caller.began.at == call.began.at;
+                compute.call == *number || (together && same)
+            });
+            let overdue = match own {
+                true => Millis::MAX,
+                false => compute.began.at.saturating_add(plan.max_lease),
+            };
             let ended = compute.over.map_or(Millis::MAX, |(over, _)| over.at);
+            let ended = ended.min(overdue);
             if compute.began.at > over.at || ended < idle {
                 continue;
             }
@@ -252,6 +263,8 @@ fn trouble_passes(case: &mut Case<'_>) {
             && case.is_ours(call.process)
             && !facts.is_killed(call.process)
             && !facts.closed.contains_key(&call.process)
+            // Its own compute may take longer than it may.
+            && plan.compute_timeout.is_none()
             && !case.is_external(call.key)
             && !case.is_blocked(call.key)
             && !is_queued(case, call);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use memolock::core::{Acquired, ErrorKind, Remaining, Token, millis};
 
-use super::Case;
+use super::{Case, limits};
 use crate::caller::id;
 use crate::facts::{ComputeFact, Moment};
 use crate::fault::Fault;
@@ -16,7 +16,7 @@ use crate::store::{Answer, Millis, Op};
 pub(super) fn check(case: &mut Case<'_>, ledger: &Ledger<'_>) {
     one_at_a_time(case, ledger);
     none_beside_a_holder(case);
-    one_flight_a_process(case);
+    one_flight_a_process(case, ledger);
     one_compute_in_all(case);
     given_back(case, ledger);
     own_tokens(case);
@@ -77,10 +77,12 @@ fn none_beside_a_holder(case: &mut Case<'_>) {
     let facts = &case.facts;
     let mut found = Vec::new();
     for (number, compute) in &facts.computes {
-        if compute.leased || !case.is_ours(compute.process) || has_written(case, compute) {
+        let id = id(compute.key);
+        let beside = has_written(case, compute)
+            || limits::has_overdue(case, compute.process, &id, compute.began);
+        if compute.leased || !case.is_ours(compute.process) || beside {
             continue;
         }
-        let id = id(compute.key);
         let theirs = facts.asks.values().rev().filter(|ask| {
             let of_key = ask.op.keys().any(|key| key.id() == id);
             of_key && ask.process == compute.process && ask.when < compute.began
@@ -162,6 +164,7 @@ fn is_kept(case: &Case<'_>, lease: &LeaseFact<'_>) -> bool {
     let (plan, process) = (case.plan, lease.process);
     let from = lease.until.saturating_sub(plan.lease);
     let hindered = plan.fixed
+        || limits::is_over(case, lease)
         || !case.is_ours(process)
         || case.facts.is_killed(process)
         || case.facts.closed.contains_key(&process)
@@ -171,7 +174,7 @@ fn is_kept(case: &Case<'_>, lease: &LeaseFact<'_>) -> bool {
 
 /// R1: one process computes a key once at a time, unless it put or invalidated the value itself: flights that
 /// were under way then go on beside later ones.
-fn one_flight_a_process(case: &mut Case<'_>) {
+fn one_flight_a_process(case: &mut Case<'_>, ledger: &Ledger<'_>) {
     let mut found = Vec::new();
     for (number, compute) in &case.facts.computes {
         let process = compute.process;
@@ -179,6 +182,7 @@ fn one_flight_a_process(case: &mut Case<'_>) {
         let earlier = case.facts.computes.range(..number).find(|(_, other)| {
             let same = other.key == compute.key && other.process == process;
             same && other.over.is_none_or(|(over, _)| over > compute.began)
+                && !limits::is_beside_overdue(case, ledger, other, compute)
         });
         let closed = case.facts.closed.contains_key(&process);
         if let Some((other, _)) = earlier
@@ -288,6 +292,7 @@ fn sent_again(case: &mut Case<'_>) {
                     && ask.when.at > since + BEHIND
                     && over.is_none_or(|lease| ask.when.at <= since + lease)
                     && !writes_before(case, ask.process, key.id(), ask.when)
+                    && !limits::has_overdue(case, ask.process, key.id(), ask.when)
                 {
                     found.push(format!(
                         "R7: p{} asks for {key} at {} ms with a new token, though an earlier one may hold it",

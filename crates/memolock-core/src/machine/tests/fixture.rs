@@ -155,7 +155,7 @@ impl Rig {
         if let Some(deadline) = self.machine.deadline() {
             line += &format!(" until {:?}", deadline.at().since_origin());
         }
-        if let Some(Held { token, since }) = self.machine.held() {
+        if let Some(Held { token, since, .. }) = self.machine.held() {
             line += &format!(" holding {} since {:?}", short(token), since.since_origin());
         }
         if let Some(outcome) = self.outcome() {

@@ -9,3 +9,4 @@ mod promises;
 mod properties;
 mod refusals;
 mod table;
+mod unanswered;

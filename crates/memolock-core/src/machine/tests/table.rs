@@ -121,6 +121,18 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         Phase::Waiting,
     ),
     (
+        "rechecking, unanswered",
+        Mode::External,
+        "miss granted subscribed granted triggered elapsed",
+        Phase::Waiting,
+    ),
+    (
+        "waiting, unanswered",
+        Mode::External,
+        "miss granted subscribed granted triggered elapsed held",
+        Phase::Waiting,
+    ),
+    (
         "waiting",
         Mode::Compute,
         "miss held subscribed held",
@@ -168,6 +180,12 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         "triggering",
         Mode::External,
         "miss granted subscribed granted",
+        Phase::Working,
+    ),
+    (
+        "triggering again",
+        Mode::External,
+        "miss granted subscribed granted triggered elapsed held elapsed granted",
         Phase::Working,
     ),
     (
