@@ -15,12 +15,12 @@ use crate::store::{Answer, Millis, Op};
 
 pub(super) fn check(case: &mut Case<'_>, ledger: &Ledger<'_>) {
     one_at_a_time(case, ledger);
-    none_beside_a_holder(case);
+    none_beside_a_holder(case, ledger);
     one_flight_a_process(case, ledger);
     one_compute_in_all(case);
     given_back(case, ledger);
     own_tokens(case);
-    sent_again(case);
+    sent_again(case, ledger);
 }
 
 /// R1: a compute under a lease begins beside another only if the other's lease was lost, and that has a reason.
@@ -73,13 +73,13 @@ fn one_at_a_time(case: &mut Case<'_>, ledger: &Ledger<'_>) {
 
 /// R1: an outage is no reason to compute while a holder is known to be at it: until its lease is over, or
 /// something is said, or the flight is another one.
-fn none_beside_a_holder(case: &mut Case<'_>) {
+fn none_beside_a_holder(case: &mut Case<'_>, ledger: &Ledger<'_>) {
     let facts = &case.facts;
     let mut found = Vec::new();
     for (number, compute) in &facts.computes {
         let id = id(compute.key);
         let beside = has_written(case, compute)
-            || limits::has_overdue(case, compute.process, &id, compute.began);
+            || limits::has_overdue(case, ledger, compute.process, &id, compute.began);
         if compute.leased || !case.is_ours(compute.process) || beside {
             continue;
         }
@@ -259,7 +259,7 @@ fn own_tokens(case: &mut Case<'_>) {
 
 /// R7: a token whose reply was lost may hold the lease: its process sends it again, or gives it back, before
 /// it tries with another. A flight beside it, after a put or an invalidation here, knows nothing of it.
-fn sent_again(case: &mut Case<'_>) {
+fn sent_again(case: &mut Case<'_>, ledger: &Ledger<'_>) {
     /// How much later a clean-up in the background may come.
     const BEHIND: Millis = 1;
     let external: Vec<_> = (0..case.plan.keys)
@@ -292,7 +292,7 @@ fn sent_again(case: &mut Case<'_>) {
                     && ask.when.at > since + BEHIND
                     && over.is_none_or(|lease| ask.when.at <= since + lease)
                     && !writes_before(case, ask.process, key.id(), ask.when)
-                    && !limits::has_overdue(case, ask.process, key.id(), ask.when)
+                    && !limits::has_overdue(case, ledger, ask.process, key.id(), ask.when)
                 {
                     found.push(format!(
                         "R7: p{} asks for {key} at {} ms with a new token, though an earlier one may hold it",

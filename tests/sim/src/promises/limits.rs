@@ -26,7 +26,7 @@ fn leases_end(case: &mut Case<'_>) {
     let mut found = Vec::new();
     for ask in case.facts.asks.values() {
         match (ask.op, ask.told) {
-            (Op::Acquire(_, token, _), Some((_, Ok(Answer::Acquired(Acquired::Granted))))) => {
+            (Op::Acquire(_, token, ..), Some((_, Ok(Answer::Acquired(Acquired::Granted))))) => {
                 begun.insert((ask.process, *token), ask.when.at);
             }
             (Op::Renew(renewals), _) => {
@@ -112,17 +112,19 @@ fn programs_have_their_time(case: &mut Case<'_>) {
 
 /// Whether a lease was kept for as long as it may be.
 pub(super) fn is_over(case: &Case<'_>, lease: &LeaseFact<'_>) -> bool {
-    let plan = case.plan;
-    let until = lease.until + travels(case, lease.process);
-    plan.max_lease < NEVER && until >= lease.granted.at + plan.max_lease
+    let max = case.plan.max_lease;
+    max < NEVER && lease.until >= counts_from(case, lease) + max
 }
 
-/// How long a lease may have been asked for before it was granted, which is when it begins to count: the way of the
-/// command, and time in which its process was stopped.
-fn travels(case: &Case<'_>, process: ProcessId) -> Millis {
-    let plan = case.plan;
-    let lag = if plan.is_stormy() { 150 } else { 1 };
-    plan.latency + lag + paused(plan, process)
+/// From when on a lease counts: from the first try with its token, which is on its way for a time before the lease is
+/// granted. A process that is stopped tries later than it means to.
+fn counts_from(case: &Case<'_>, lease: &LeaseFact<'_>) -> Millis {
+    let first = case.facts.asks.values().find(|ask| {
+        let of_token = matches!(ask.op, Op::Acquire(_, token, ..) if *token == lease.token);
+        of_token && ask.process == lease.process
+    });
+    let first = first.map_or(lease.granted.at, |ask| ask.when.at);
+    first.saturating_sub(paused(case.plan, lease.process))
 }
 
 /// Whether a compute began beside an earlier one of its process whose flight was overdue by then.
@@ -132,26 +134,36 @@ pub(super) fn is_beside_overdue(
     earlier: &ComputeFact,
     compute: &ComputeFact,
 ) -> bool {
-    let plan = case.plan;
-    let lease = ledger.of_process(earlier.process, &id(earlier.key), earlier.began);
-    let from = match lease.filter(|_| earlier.leased) {
-        // The lease may be older than the compute, which was handed over.
-        Some(lease) => lease.granted.at.min(earlier.began.at),
-        None => earlier.began.at,
-    };
-    let at = compute.began.at + travels(case, earlier.process);
-    at >= from.saturating_add(plan.max_lease)
+    compute.began.at >= overdue_from(case, ledger, earlier)
 }
 
 /// Whether a process has an overdue flight to a key beside others: what it asks is then of either.
-pub(super) fn has_overdue(case: &Case<'_>, process: ProcessId, key: &str, when: Moment) -> bool {
+pub(super) fn has_overdue(
+    case: &Case<'_>,
+    ledger: &Ledger<'_>,
+    process: ProcessId,
+    key: &str,
+    when: Moment,
+) -> bool {
     let plan = case.plan;
     plan.max_lease < NEVER
         && case.facts.computes.values().any(|compute| {
             let here = compute.process == process && id(compute.key) == key;
-            let on = compute
-                .over
-                .is_none_or(|(over, _)| over.at + 4 * plan.bound >= when.at);
-            here && on && compute.began < when
+            // Its lease is given back after it.
+            let over = compute.over.map_or(Millis::MAX, |(over, _)| over.at);
+            let on = over.saturating_add(4 * plan.bound) >= when.at;
+            here && on && overdue_from(case, ledger, compute) <= when.at
         })
+}
+
+/// From when on others go on without a compute: its flight is overdue.
+fn overdue_from(case: &Case<'_>, ledger: &Ledger<'_>, compute: &ComputeFact) -> Millis {
+    let began = compute.began.at;
+    let lease = ledger.of_process(compute.process, &id(compute.key), compute.began);
+    let from = match lease.filter(|_| compute.leased) {
+        // The lease may be older than the compute, which was handed over.
+        Some(lease) => counts_from(case, lease).min(began),
+        None => began,
+    };
+    from.saturating_add(case.plan.max_lease)
 }
