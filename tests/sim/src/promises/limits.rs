@@ -163,7 +163,8 @@ fn overdue_from(case: &Case<'_>, ledger: &Ledger<'_>, compute: &ComputeFact) -> 
     let from = match lease.filter(|_| compute.leased) {
         // The lease may be older than the compute, which was handed over.
         Some(lease) => counts_from(case, lease).min(began),
-        None => began,
+        // It may have had one, which was lost before the process was stopped no longer.
+        None => began.saturating_sub(paused(case.plan, compute.process)),
     };
     from.saturating_add(case.plan.max_lease)
 }
