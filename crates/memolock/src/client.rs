@@ -94,7 +94,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         if let Some(value) = self.shared.near(id) {
             return Ok(Some(value));
         }
-        let ended = self.call(Lane::Read, id, Read, self.terms()).await;
+        let ended = self.call(Lane::Read, id, Read, &self.shared.terms).await;
         Ok(ended.into_result()?.map(Memo::into_arc))
     }
 
@@ -256,7 +256,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         lane: Lane,
         id: &'a str,
         work: W,
-        terms: Terms,
+        terms: &'a Terms,
     ) -> impl Future<Output = Called<T>> + use<'a, T, C, W> {
         async move {
             let deadline = far(Instant::now(), terms.wait_timeout);
@@ -304,7 +304,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                 let settled = match passage {
                     Ok(Glance::Over(settled)) => Ok(settled),
                     Ok(Glance::Goes(pilot)) => {
-                        let fly = driver::fly(pilot, &mut work, store, deadline, terms, &nested);
+                        let fly = driver::fly(pilot, &mut work, store, deadline, *terms, &nested);
                         match Box::pin(fly).await {
                             Ok(settled) => Ok(settled),
                             Err(Stopped::TimedOut(phase)) => Err(phase),

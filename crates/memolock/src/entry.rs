@@ -169,11 +169,12 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
             .await
     }
 
+    // By reference, so that the terms of a call are in its future once.
     #[allow(clippy::manual_async_fn)] // See `Memolock::call`.
-    fn call<W: Work<T>>(
-        self,
+    fn call<'s, W: Work<T>>(
+        &'s self,
         work: W,
-    ) -> impl Future<Output = Result<Memo<T>, Error>> + use<'a, T, C, W> {
+    ) -> impl Future<Output = Result<Memo<T>, Error>> + use<'s, 'a, T, C, W> {
         async move {
             let Self {
                 memolock,
@@ -182,7 +183,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
             } = self;
             if terms.own_limits {
                 let lease = memolock.shared().hub.policy.lease;
-                limits::check(&terms, lease).map_err(Error::Config)?;
+                limits::check(terms, lease).map_err(Error::Config)?;
             }
             let called = memolock.call(Lane::Compute, id, work, terms).await;
             // Only reads end without a value, and this lane has none.
