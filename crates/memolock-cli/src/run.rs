@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use memolock::codec::Raw;
+use memolock::core::redis::LARGE_BYTES;
 use memolock::core::{Backend, BackendError, ErrorKind, OutagePolicy};
 use memolock::{Computed, Memolock, Source};
 use serde::Serialize;
@@ -81,6 +82,8 @@ impl Call<'_> {
             .lease(self.args.lease)
             .wait_timeout(self.args.wait)
             .on_outage(outage)
+            // Checked by ourselves, and said so: see `storable`.
+            .max_value_bytes(MAX_VALUE_BYTES)
             .build()
             .await?;
         let ended = self.call(&memolock).await;
@@ -116,6 +119,9 @@ impl Call<'_> {
                 caught
             } => return Err(caught.failure()),
         };
+        if result.as_ref().is_ok_and(|memo| memo.len() > LARGE_BYTES) {
+            self.until_stored(memolock).await?;
+        }
         let stats = memolock.stats();
         let stored = stats.unstored == 0;
         // With the server failing that has been said already.
@@ -138,6 +144,21 @@ impl Call<'_> {
                 Some(error) => Ended::of(Err(error), "failed", false),
                 None => Err(error.into()),
             },
+        }
+    }
+}
+
+impl Call<'_> {
+    /// A large output is stored behind the call: waits until that has ended, well or not.
+    async fn until_stored(&self, memolock: &Memolock<Bytes, Raw>) -> Result<(), Failure> {
+        let stored = async {
+            while memolock.in_flight().tasks > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = stored => Ok(()),
+            caught = self.interrupts.caught() => Err(caught.failure()),
         }
     }
 }

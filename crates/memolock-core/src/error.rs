@@ -99,6 +99,8 @@ pub struct BackendError {
     detail: String,
     /// A node of a cluster said that another one is to be asked.
     redirected: bool,
+    /// Nothing of the command was sent.
+    unsent: bool,
 }
 
 impl BackendError {
@@ -113,6 +115,7 @@ impl BackendError {
             // Some of it is what a server said, and goes in somebody's log.
             detail: detail.replace(char::is_control, " "),
             redirected: false,
+            unsent: false,
         }
     }
 
@@ -136,6 +139,21 @@ impl BackendError {
     #[must_use]
     pub fn is_redirected(&self) -> bool {
         self.redirected
+    }
+
+    /// Says whether the command failed before any of it was sent: for adapters.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn unsent(mut self, unsent: bool) -> Self {
+        self.unsent = unsent;
+        self
+    }
+
+    /// Whether the command failed before any of it was sent, as far as the adapter knows.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        self.unsent
     }
 
     /// The kind of failure.

@@ -7,7 +7,7 @@ use memolock_core::redis::{
     Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
 };
 use memolock_core::{BackendError, ErrorKind, Operation};
-use memolock_redis_common::{Names, Road, Store, Way, client_config};
+use memolock_redis_common::{Names, RawTls, Road, Store, Way, client_config};
 
 use crate::backend::FredBackend;
 use crate::command::Commands;
@@ -63,6 +63,8 @@ impl FredBackendBuilder {
     /// How long a command may take, the wait for a first attempt to reconnect included. A script
     /// that the server has forgotten is sent twice, each time with this bound. Subscribing has the
     /// same bound.
+    /// Behind a large value that was sent over the same connection it counts from when that has passed. A reply that takes
+    /// longer than this is too late, however large it is.
     ///
     /// Default: 1 s. Long enough for a server that saves or runs somebody's slow script, short
     /// enough that callers who can compute the value themselves do not wait in vain.
@@ -213,10 +215,9 @@ impl FredBackendBuilder {
         }
         let options = self.options;
         let mut way = self.way;
-        way.client.tls = encrypted
-            .then(|| client_config(&self.tls))
-            .transpose()?
-            .map(Into::into);
+        let tls = encrypted.then(|| client_config(&self.tls)).transpose()?;
+        way.client.raw_tls = tls.clone().map(RawTls::from);
+        way.client.tls = tls.map(Into::into);
         way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
         // Whatever fred cannot do at this address is told here, and not at every attempt.
         config(&address, way.client.tls.as_ref())?;

@@ -1,5 +1,9 @@
 //! Making one connection.
 
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use fred::clients::{Client, Pipeline};
 use fred::interfaces::{ClientLike, EventInterface};
@@ -8,11 +12,12 @@ use fred::types::config::{
 };
 use fred::types::{ConnectHandle, CustomCommand, Message, RespVersion, Value};
 use memolock_core::ErrorKind;
-use memolock_core::redis::{Address, Fault, Options, Reply, sentinel};
-use memolock_redis_common::{Owner, Purpose};
+use memolock_core::redis::{Address, Call, Fault, Options, Reply, sentinel};
+use memolock_redis_common::{Owner, Purpose, RawStream, RawTls, Transfers, raw_stream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::command::{asking as after_asking, words};
 use crate::error::fault;
 use crate::fence::{Fence, Outcome};
 use crate::reply;
@@ -27,6 +32,8 @@ const NEVER_MILLIS: u32 = u32::MAX;
 pub(crate) struct Fred {
     /// Some if the URL says so.
     pub(crate) tls: Option<TlsConnector>,
+    /// The same for streams without a client.
+    pub(crate) raw_tls: Option<RawTls>,
 }
 
 /// One connection: the end that sends, its messages, and its end.
@@ -34,6 +41,7 @@ pub(crate) struct Ends {
     pub(crate) client: Client,
     pub(crate) messages: Receiver<Message>,
     pub(crate) life: Life,
+    pub(crate) transfers: Arc<Transfers>,
 }
 
 /// A connection of this client's.
@@ -83,7 +91,7 @@ impl memolock_redis_common::Client for Fred {
             // See `tracking`.
             config.version = RespVersion::RESP2;
         }
-        let client = client(config, options, backlog(purpose));
+        let client = client(config, options, purpose);
         let messages = client.message_rx();
         let mut connected = client.reconnect_rx();
         let errors = client.error_rx();
@@ -102,7 +110,12 @@ impl memolock_redis_common::Client for Fred {
             client,
             messages,
             life,
+            transfers: Arc::default(),
         })
+    }
+
+    async fn raw_stream(&self, address: &Address) -> io::Result<RawStream> {
+        raw_stream(address, self.raw_tls.as_ref()).await
     }
 
     async fn attend(owner: &Owner<Self>, line: Line) -> Fault {
@@ -119,6 +132,10 @@ impl memolock_redis_common::Ends for Ends {
 
     fn sender(&self) -> Client {
         self.client.clone()
+    }
+
+    fn transfers(&self) -> Arc<Transfers> {
+        Arc::clone(&self.transfers)
     }
 
     /// fred takes a connection that was closed in the middle of its greeting for a good one, so it is asked.
@@ -168,6 +185,14 @@ impl memolock_redis_common::Ends for Ends {
         }
     }
 
+    async fn run(client: &mut Client, call: &Call, asking: bool) -> Result<Reply, Fault> {
+        let words = words(call.script.text(), call);
+        match asking {
+            false => ask(client, "EVAL", words).await,
+            true => after_asking(client, "EVAL", words).await,
+        }
+    }
+
     async fn ask(&mut self, words: &[&str]) -> Result<Reply, Fault> {
         let [command, args @ ..] = words else {
             return Ok(Reply::Nil);
@@ -183,18 +208,21 @@ impl memolock_redis_common::Ends for Ends {
 /// behind starts over with a new connection.
 fn backlog(purpose: Purpose) -> usize {
     match purpose {
-        Purpose::Commands => 1,
+        Purpose::Commands | Purpose::Large => 1,
         Purpose::Subscriptions | Purpose::Changes => 1024,
         // Announcements.
         Purpose::Sentinel => 64,
     }
 }
 
-fn client(config: Config, options: &Options, backlog: usize) -> Client {
+fn client(config: Config, options: &Options, purpose: Purpose) -> Client {
     let performance = PerformanceConfig {
-        // The one bound of every command.
-        default_command_timeout: options.command_timeout,
-        broadcast_channel_capacity: backlog,
+        // The time of commands and of large values depends on the bytes that pass: whoever sends them bounds them.
+        default_command_timeout: match purpose {
+            Purpose::Commands | Purpose::Large => Duration::ZERO,
+            _ => options.command_timeout,
+        },
+        broadcast_channel_capacity: backlog(purpose),
         ..PerformanceConfig::default()
     };
     let connection = ConnectionConfig {

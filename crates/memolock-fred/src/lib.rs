@@ -27,6 +27,9 @@
 //! is pinged once per [heartbeat](FredBackendBuilder::heartbeat), so that a server which hangs
 //! without closing its connections is noticed too. fred's own reconnection is not used.
 //!
+//! Computed values above 1 MiB are stored over a third one, which is made when it is needed and ends after 10 s without
+//! use. So nothing small waits behind them, and a server that refuses them closes no connection of others.
+//!
 //! # When the server goes away
 //!
 //! * A command that was in flight fails as [`Unavailable`](memolock_core::ErrorKind::Unavailable) or

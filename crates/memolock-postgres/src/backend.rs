@@ -79,6 +79,16 @@ impl PgBackend {
         self.rooms.link.ask(verb, parameters).await
     }
 
+    /// The same with a value of so many bytes.
+    async fn ask_with(
+        &self,
+        bytes: usize,
+        verb: Verb,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Fault> {
+        self.rooms.link.ask_with(bytes, verb, parameters).await
+    }
+
     /// Whether each of these renewals found its lock. They travel together.
     async fn renew_some(&self, renewals: &[Renewal]) -> Result<Vec<bool>, Fault> {
         let ids: Vec<Vec<u8>> = renewals
@@ -171,7 +181,7 @@ impl Backend for PgBackend {
             &id.bucket,
             &payload,
         ];
-        match self.ask(Verb::Fulfil, &parameters).await {
+        match self.ask_with(value.len(), Verb::Fulfil, &parameters).await {
             Ok(rows) if rows.is_empty() => Ok(Fulfilled::Lost),
             Ok(_) => Ok(Fulfilled::Stored),
             Err(fault) => Err(fault.on(Operation::Fulfil, key)),
@@ -243,7 +253,7 @@ impl Backend for PgBackend {
             &id.bucket,
             &payload,
         ];
-        let answer = self.ask(Verb::Put, &parameters).await;
+        let answer = self.ask_with(value.len(), Verb::Put, &parameters).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Put, key))
@@ -282,13 +292,14 @@ impl Backend for PgBackend {
             return Err(fault.on(Operation::Subscribe, key));
         }
         let mut listener = link.shared().board.listen(key);
-        let confirmed = tokio::time::timeout(self.rooms.bound, listener.confirmed());
+        let transfers = &link.shared().transfers;
+        let confirmed = transfers.within(self.rooms.bound, listener.confirmed());
         let fault = tokio::select! {
             biased;
             outcome = confirmed => match outcome {
-                Ok(Ok(())) => return Ok(Box::pin(listener)),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => link.late(),
+                Some(Ok(())) => return Ok(Box::pin(listener)),
+                Some(Err(error)) => return Err(error),
+                None => link.late(),
             },
             fault = link.hopeless() => fault,
         };

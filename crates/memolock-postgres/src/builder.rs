@@ -78,6 +78,8 @@ impl PgBackendBuilder {
 
     /// How long a command may take, the wait for a first attempt to reconnect included. Subscribing
     /// has the same bound, and so has each statement on the server.
+    /// Behind a large value that was sent it counts from when that has passed. A row that takes longer than this is too
+    /// late, however large it is.
     ///
     /// Default: 1 s. Long enough for a checkpoint, short enough that callers who can compute the value
     /// themselves do not wait in vain.

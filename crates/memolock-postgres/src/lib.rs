@@ -64,6 +64,7 @@ mod rows;
 mod session;
 mod statements;
 mod table;
+mod transfers;
 
 pub use backend::PgBackend;
 pub use builder::PgBackendBuilder;

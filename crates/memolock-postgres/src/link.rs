@@ -19,6 +19,7 @@ use crate::error::fault;
 use crate::paused::late;
 use crate::session::Session;
 use crate::statements::Verb;
+use crate::transfers::Transfers;
 
 /// How long a command that met a dead connection waits for the task to notice.
 const NOTICING: Duration = Duration::from_millis(100);
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) board: Arc<Switchboard>,
     /// A wish to have the connection checked now, rather than at its next heartbeat.
     pub(crate) doubt: Notify,
+    /// The large values on their way.
+    pub(crate) transfers: Transfers,
     commands: AtomicU64,
     reconnects: AtomicU64,
 }
@@ -59,6 +62,7 @@ impl Link {
             state: watch::Sender::new(State::Connecting),
             board: Arc::new(Switchboard::new()),
             doubt: Notify::new(),
+            transfers: Transfers::default(),
             commands: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
         });
@@ -88,7 +92,18 @@ impl Link {
         verb: Verb,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Fault> {
-        let asked = tokio::time::timeout(self.bound, async {
+        self.ask_with(0, verb, parameters).await
+    }
+
+    /// The same of a statement with a value of so many bytes: it has the time for them too.
+    pub(crate) async fn ask_with(
+        &self,
+        bytes: usize,
+        verb: Verb,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Fault> {
+        let sent = self.shared.transfers.sends(bytes);
+        let asked = self.shared.transfers.within(self.bound, async {
             let wire = self.wire().await?;
             self.shared.sent(1);
             let statement = wire.statements.of(verb);
@@ -98,10 +113,13 @@ impl Link {
                 outcome => outcome,
             }
         });
-        match asked.await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.late()),
+        let Some(outcome) = asked.await else {
+            return Err(self.late());
+        };
+        if let Some(sent) = sent {
+            sent.answered();
         }
+        outcome
     }
 
     /// The bound of a call has passed.

@@ -18,6 +18,7 @@ use crate::link::{Shared, random};
 use crate::payload::{self, Told};
 use crate::routes::Routes;
 use crate::statements::Verb;
+use crate::transfers::Transfers;
 
 /// How much of the table one sweep looks at, in pages: 8 MiB, some milliseconds.
 const SWEPT_PAGES: i64 = 1024;
@@ -97,7 +98,7 @@ impl<'a> Session<'a> {
                         Err(error) => debug!(reason = fault(&error).detail(), "cannot sweep"),
                     }
                 }
-                () = overdue(self.fences.front(), self.bound) => {
+                () = overdue(self.fences.front(), self.bound, &self.shared.transfers) => {
                     return Fault::new(ErrorKind::Timeout, "the server does not answer");
                 }
                 changes = self.shared.board.changes(), if asking.is_none() => {
@@ -231,9 +232,9 @@ async fn settle<T>(work: &mut Option<Work<T>>) -> Result<T, Error> {
 }
 
 /// Returns when this fence should long have been heard.
-async fn overdue(fence: Option<&Fence>, bound: Duration) {
+async fn overdue(fence: Option<&Fence>, bound: Duration, transfers: &Transfers) {
     match fence {
-        Some(fence) => tokio::time::sleep_until(fence.since + bound).await,
+        Some(fence) => transfers.overdue(fence.since, bound).await,
         None => std::future::pending().await,
     }
 }

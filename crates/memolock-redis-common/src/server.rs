@@ -15,18 +15,21 @@ use memolock_core::{
 
 use crate::cluster::Request;
 use crate::counters::Counters;
+use crate::large::LargeFulfils;
 use crate::link::Doubt;
 use crate::paused::RealTime;
 use crate::repeats::{Repeated, Repeater, Repeats, Storing};
 use crate::road::Road;
 use crate::site::Site;
 use crate::subscriptions::Subscriptions;
+use crate::transfers::LONGEST_HIT;
 
 /// A Redis or Valkey server as a [`Backend`], or as a node of a cluster. Dropping it ends two connections and
 /// their tasks.
 pub(crate) struct Server<R: Road> {
     pub(crate) road: R,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) large: LargeFulfils<R::Client>,
     counters: Arc<Counters>,
     site: Arc<Site<R::Client>>,
     repeats: Option<Repeats>,
@@ -43,9 +46,11 @@ impl<R: Road> Server<R> {
         let doubt = Doubt::default();
         let road = pave(&site, &counters, doubt.clone());
         let subscriptions = Subscriptions::open(&site, &counters, doubt);
+        let large = LargeFulfils::new(&site, &counters);
         Self {
             road,
             subscriptions,
+            large,
             counters,
             site,
             repeats: None,
@@ -83,7 +88,22 @@ impl<R: Road> Server<R> {
 
     async fn run_some(&self, keys: &[&Key], call: Call) -> Result<Reply, Fault> {
         let call = call.in_database(self.site.address.database(), keys);
+        if call.is_large_fulfil() {
+            // Boxed: it is rare, and every script's future would have room for it.
+            return Box::pin(self.run_large(keys, &call)).await;
+        }
         self.road.run(keys, &call).await
+    }
+
+    /// Over the connection for large values. It is made with the credentials of the URL, which beside a pool may be
+    /// good for subscriptions alone: then the pool's are.
+    async fn run_large(&self, keys: &[&Key], call: &Call) -> Result<Reply, Fault> {
+        match self.large.run(call, false).await {
+            Err(fault) if fault.kind() == ErrorKind::Denied && self.road.trunk().is_none() => {
+                self.road.run(keys, call).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// Ends connections, tasks and subscriptions, without waiting for them.
@@ -92,6 +112,7 @@ impl<R: Road> Server<R> {
             repeats.close();
         }
         self.road.close();
+        self.large.close();
         self.subscriptions.close();
         self.site.close();
     }
@@ -99,6 +120,7 @@ impl<R: Road> Server<R> {
     /// Waits until tasks have ended, after [`shut`](Self::shut).
     pub(crate) async fn over(&self) {
         self.road.ended().await;
+        self.large.ended().await;
         self.subscriptions.link().ended().await;
         self.site.ended().await;
     }
@@ -154,8 +176,9 @@ impl<R: Road> Server<R> {
 impl<R: Road> Backend for Server<R> {
     fn capabilities(&self) -> Capabilities {
         // A script that the server has forgotten is sent twice, and a dead connection takes a moment to be noticed.
+        // Large values may pass before it.
         let bound = self.site.options.command_timeout.saturating_mul(4);
-        Capabilities::new(self.road.name()).bound(bound)
+        Capabilities::new(self.road.name()).bound(bound.saturating_add(LONGEST_HIT))
     }
 
     async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {

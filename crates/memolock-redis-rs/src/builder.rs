@@ -85,6 +85,7 @@ impl RedisBackendBuilder {
     /// How long a command may take, the wait for a first attempt to reconnect included. A script
     /// that the server has forgotten is sent twice, each time with this bound. Subscribing has the
     /// same bound.
+    /// Behind a large value on the same connection it counts from when that value's last byte has passed.
     ///
     /// Default: 1 s. Long enough for a server that saves or runs somebody's slow script, short
     /// enough that callers who can compute the value themselves do not wait in vain.

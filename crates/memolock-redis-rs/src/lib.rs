@@ -26,6 +26,9 @@
 //! [heartbeat](RedisBackendBuilder::heartbeat), so that a server which hangs without closing its
 //! connections is noticed too.
 //!
+//! Computed values above 1 MiB are stored over a third one, which is made when it is needed and ends after 10 s without
+//! use. So nothing small waits behind them, and a server that refuses them closes no connection of others.
+//!
 //! An application that owns a `deadpool_redis::Pool` may lend it for commands: feature `deadpool`,
 //! `RedisBackendBuilder::pool`.
 //!

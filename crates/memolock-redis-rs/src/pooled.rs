@@ -10,6 +10,13 @@
 //! * a connection whose reply did not come in time, or made no sense, is not given back.
 //!
 //! After a time-out alone the order is open: the server may still read what it had not read by then.
+//!
+//! A call that finds no free connection in time is a time-out too. The circuit breaker counts it, so that an exhausted
+//! pool costs a few calls their whole time-out and not every call. The breaker's probe waits in the pool's queue, and
+//! closes the breaker as soon as it is given a connection.
+//!
+//! A large value has the time for its bytes beyond the time-out of a command, and so have the calls that wait for its
+//! turn or for its connection. The size of a reply is not known before it is there.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -18,7 +25,7 @@ use std::time::Duration;
 use deadpool_redis::{Connection, Pool, PoolError};
 use memolock_core::redis::{Call, Fault, Options, Reply};
 use memolock_core::{ErrorKind, Key};
-use memolock_redis_common::{Counters, Dialer, Doubt, late};
+use memolock_redis_common::{Counters, Dialer, Doubt, Patience, allowance, late};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Value};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -45,7 +52,8 @@ pub(crate) struct Pooled {
     counters: Arc<Counters>,
     /// The subscription connection's: a server that does not answer here may not answer there.
     doubt: Doubt,
-    bound: Duration,
+    /// Large values have connections of the pool, and the turns of their keys, for longer.
+    patience: Patience,
     closed: watch::Sender<bool>,
     tasks: TaskTracker,
 }
@@ -67,7 +75,10 @@ impl Pooled {
             hasher: RandomState::new(),
             counters: Arc::clone(counters),
             doubt,
-            bound: options.command_timeout,
+            patience: Patience {
+                transfers: Arc::default(),
+                bound: options.command_timeout,
+            },
             closed: watch::Sender::new(false),
             tasks: TaskTracker::new(),
         }
@@ -75,21 +86,23 @@ impl Pooled {
 
     /// Sends one command and waits for its reply, within the bound.
     pub(crate) async fn send(&self, keys: &[&Key], command: Cmd) -> Result<Reply, Fault> {
-        self.carry(keys, command, None).await
+        self.carry(keys, command, None, 0).await
     }
 
     /// Runs a script, by its text if the server has forgotten it, in one turn.
     pub(crate) async fn run(&self, keys: &[&Key], call: &Call) -> Result<Reply, Fault> {
         let reload = by_text(call);
-        self.carry(keys, by_digest(call), Some(reload)).await
+        self.carry(keys, by_digest(call), Some(reload), call.bytes())
+            .await
     }
 
     /// Waits until the pool has given a connection, and checks that it leads where the URL does: values
     /// and notifications must be on one server.
     pub(crate) async fn ready(&self) -> Result<(), Fault> {
         let address = self.dialer.address();
-        let deadline = Instant::now() + self.bound;
-        let mut theirs = self.connection(deadline).await?;
+        let deadline = Instant::now() + self.patience.bound;
+        let theirs = timeout_at(deadline, self.connection(deadline)).await;
+        let mut theirs = theirs.unwrap_or_else(|_| Err(self.late()))?;
         let (pool, url) = (theirs.get_db(), i64::from(address.database()));
         if pool != url {
             let detail = format!("the pool is on database {pool}, the URL on {url}");
@@ -131,12 +144,13 @@ impl Pooled {
         keys: &[&Key],
         command: Cmd,
         reload: Option<Cmd>,
+        bytes: usize,
     ) -> Result<Reply, Fault> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => Err(Fault::closed()),
-            reply = self.travel(keys, command, reload) => reply,
+            reply = self.travel(keys, command, reload, bytes) => reply,
         }
     }
 
@@ -145,15 +159,33 @@ impl Pooled {
         keys: &[&Key],
         command: Cmd,
         reload: Option<Cmd>,
+        bytes: usize,
     ) -> Result<Reply, Fault> {
-        let deadline = Instant::now() + self.bound;
-        let turns = self.turns(keys, deadline).await?;
-        let connection = self.connection(deadline).await?;
+        let mut deadline = Instant::now() + self.patience.bound;
+        let waiting = async {
+            let turns = self.turns(keys).await;
+            Ok((turns, self.connection(deadline).await?))
+        };
+        let waited = self.patience.within_hit(waiting).await;
+        let (turns, connection) = waited.unwrap_or_else(|| Err(self.late()))?;
+        let sent = self.patience.transfers.sends(bytes);
+        if sent.is_some() || Instant::now() >= deadline {
+            // It is large, or waited for one that is.
+            let extra = if sent.is_some() {
+                allowance(bytes)
+            } else {
+                Duration::ZERO
+            };
+            deadline = Instant::now() + self.patience.bound + extra;
+        }
         self.counters.command();
-        let (bound, doubt) = (self.bound, self.doubt.clone());
+        let (bound, doubt) = (self.patience.bound, self.doubt.clone());
         let exchange = async move {
             let reply = exchange(connection, &command, reload.as_ref(), deadline).await;
             drop(turns);
+            if let (Some(sent), Some(_)) = (sent, &reply) {
+                sent.answered();
+            }
             reply.unwrap_or_else(|| {
                 doubt.raise();
                 Err(late(bound))
@@ -165,11 +197,7 @@ impl Pooled {
     }
 
     /// Queues behind the calls on these keys that were first. Tokio's mutex is fair.
-    async fn turns(
-        &self,
-        keys: &[&Key],
-        deadline: Instant,
-    ) -> Result<Vec<OwnedMutexGuard<()>>, Fault> {
+    async fn turns(&self, keys: &[&Key]) -> Vec<OwnedMutexGuard<()>> {
         let lanes = keys.iter().map(|key| self.lane(key));
         let mut lanes: Vec<usize> = lanes.collect();
         // All in one order, lest two calls wait for each other; and each once, lest one waits for itself.
@@ -177,13 +205,9 @@ impl Pooled {
         lanes.dedup();
         let mut turns = Vec::with_capacity(lanes.len());
         for lane in lanes {
-            let turn = Arc::clone(&self.lanes[lane]).lock_owned();
-            match timeout_at(deadline, turn).await {
-                Ok(turn) => turns.push(turn),
-                Err(_) => return Err(self.late()),
-            }
+            turns.push(Arc::clone(&self.lanes[lane]).lock_owned().await);
         }
-        Ok(turns)
+        turns
     }
 
     fn lane(&self, key: &Key) -> usize {
@@ -194,10 +218,13 @@ impl Pooled {
 
     /// A connection of the pool, checked by it. Nothing has been sent for us yet.
     async fn connection(&self, deadline: Instant) -> Result<Connection, Fault> {
-        match timeout_at(deadline, self.pool.get()).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(of_pool(error)),
-            Err(_) => Err(self.late()),
+        match self.pool.get().await {
+            Ok(connection) => Ok(connection),
+            Err(error) => {
+                let fault = of_pool(error);
+                let said = self.dialer.explain(fault.clone());
+                Err(timeout_at(deadline, said).await.unwrap_or(fault))
+            }
         }
     }
 
@@ -206,12 +233,13 @@ impl Pooled {
         if status.size >= status.max_size && status.available == 0 {
             let detail = format!(
                 "all {} connections of the pool were in use for {:?}: enlarge it",
-                status.max_size, self.bound
+                status.max_size, self.patience.bound
             );
-            return Fault::new(ErrorKind::Refused, detail);
+            // Waited for in vain, as for a server that hangs: it counts for the circuit breaker.
+            return Fault::new(ErrorKind::Timeout, detail);
         }
         self.doubt.raise();
-        late(self.bound)
+        late(self.patience.bound)
     }
 }
 
@@ -279,7 +307,7 @@ fn of_pool(error: PoolError) -> Fault {
     match error {
         PoolError::Backend(error) => fault(error),
         PoolError::Timeout(deadpool_redis::TimeoutType::Wait) => Fault::new(
-            ErrorKind::Refused,
+            ErrorKind::Timeout,
             "no connection of the pool came free within its own time-out",
         ),
         PoolError::Timeout(step) => Fault::new(

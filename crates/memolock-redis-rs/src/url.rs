@@ -1,35 +1,7 @@
 //! The client's form of an address, with the settings that the backend needs.
 
-use memolock_core::redis::{Address, Endpoint, Fault};
-use redis::io::tcp::TcpSettings;
-use redis::{
-    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
-};
-
-use crate::error::fault;
-
-/// A client that connects there.
-pub(crate) fn client(address: &Address) -> Result<redis::Client, Fault> {
-    redis::Client::open(info(address)?).map_err(fault)
-}
-
-fn info(address: &Address) -> Result<ConnectionInfo, Fault> {
-    let place = match address.endpoint().clone() {
-        Endpoint::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
-        Endpoint::Tls { host, port } => ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: false,
-            tls_params: None,
-        },
-        Endpoint::Unix(path) => ConnectionAddr::Unix(path),
-    };
-    let info = place.into_connection_info().map_err(fault)?;
-    Ok(info
-        .set_redis_settings(settings(address))
-        // Off by default, and small writes would wait for acknowledgements of earlier ones.
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
-}
+use memolock_core::redis::Address;
+use redis::{ProtocolVersion, RedisConnectionInfo};
 
 /// What a connection begins with.
 pub(crate) fn settings(address: &Address) -> RedisConnectionInfo {
@@ -62,36 +34,21 @@ pub(crate) fn provide_crypto() {
 mod tests {
     use super::*;
 
-    fn of(url: &str) -> ConnectionInfo {
-        info(&Address::parse(url).unwrap()).unwrap()
+    fn of(url: &str) -> RedisConnectionInfo {
+        settings(&Address::parse(url).unwrap())
     }
 
     #[test]
     fn everything_that_an_address_says_is_handed_on() {
-        let full = of("redis://ann:s%40cret@example.org:7000/3");
-        let settings = full.redis_settings();
+        let settings = of("redis://ann:s%40cret@example.org:7000/3");
         assert_eq!(settings.username(), Some("ann"));
         assert_eq!(settings.password(), Some("s@cret"));
         assert_eq!(settings.db(), 3);
-        assert!(full.tcp_settings().nodelay());
-        assert_eq!(full.addr().to_string(), "example.org:7000");
-        let tls = of("rediss://example.org");
-        assert!(matches!(
-            tls.addr(),
-            ConnectionAddr::TcpTls {
-                insecure: false,
-                ..
-            }
-        ));
-        assert_eq!(
-            of("redis+unix:///tmp/r.sock").addr().to_string(),
-            "/tmp/r.sock"
-        );
     }
 
     #[test]
     fn a_protocol_in_the_url_does_not_switch_pushes_off() {
-        let info = of("redis://h/?protocol=resp2");
-        assert_eq!(info.redis_settings().protocol(), ProtocolVersion::RESP3);
+        let settings = of("redis://h/?protocol=resp2");
+        assert_eq!(settings.protocol(), ProtocolVersion::RESP3);
     }
 }

@@ -13,12 +13,13 @@ use memolock_core::{
 use tokio::runtime::Handle;
 
 use crate::codec_check::CodecCheck;
-use crate::hub::Hub;
+use crate::hub::{Bounds, Hub};
 use crate::near::Near;
 use crate::remembered::{self, Limits, Remembered};
 use crate::shared::{Shared, Terms};
 use crate::store::Store;
 use crate::tags;
+use crate::transfer;
 use crate::undecodable::{UndecodablePolicy, Unreadable};
 use crate::{CircuitBreaker, DefaultCodec, Error, Memolock, NearCache, OsEntropy};
 
@@ -42,6 +43,8 @@ pub struct Builder<T, C = DefaultCodec> {
     policy: Policy,
     renews: bool,
     local_computes: usize,
+    max_value_bytes: usize,
+    large_bytes: usize,
     breaker: CircuitBreaker,
     stale: Limits,
     undecodable: UndecodablePolicy,
@@ -64,6 +67,8 @@ impl<T> Builder<T> {
             policy: Policy::default(),
             renews: true,
             local_computes: 64,
+            max_value_bytes: 64 << 20,
+            large_bytes: transfer::LARGE,
             breaker: CircuitBreaker::new(),
             stale: remembered::DEFAULT,
             undecodable: UndecodablePolicy::default(),
@@ -89,6 +94,8 @@ impl<T, C> Builder<T, C> {
             policy: self.policy,
             renews: self.renews,
             local_computes: self.local_computes,
+            max_value_bytes: self.max_value_bytes,
+            large_bytes: self.large_bytes,
             breaker: self.breaker,
             stale: self.stale,
             undecodable: self.undecodable,
@@ -195,6 +202,25 @@ impl<T, C> Builder<T, C> {
         self
     }
 
+    /// The most bytes that a computed value may have to be stored, after encoding. It is checked before anything is
+    /// sent. A larger value is its callers' all the same; [`Stats::unstored`](crate::Stats::unstored) counts it, one
+    /// WARN is logged, and the lease is released, so that waiters elsewhere go on. What is
+    /// [put](crate::Memolock::put) or [resolved](crate::Entry::resolve) is not checked.
+    ///
+    /// Default: 64 MiB. A larger value is most likely a mistake, and keeps a line busy for seconds. A Redis takes
+    /// 512 MiB unless told otherwise (`proto-max-bulk-len`). At least 1.
+    pub fn max_value_bytes(mut self, most: usize) -> Self {
+        self.max_value_bytes = most;
+        self
+    }
+
+    /// How many bytes a value has at most that is not large. For simulations, whose values are small.
+    #[doc(hidden)]
+    pub fn large_bytes(mut self, most: usize) -> Self {
+        self.large_bytes = most;
+        self
+    }
+
     /// When to stop asking a store that does not answer. Default: [`CircuitBreaker::new`], so that a store
     /// that hangs costs the first few calls a time-out and not every call.
     pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
@@ -275,12 +301,16 @@ impl<T, C> Builder<T, C> {
         let serves = self.policy.outage == OutagePolicy::Serve;
         let mut policy = self.policy;
         policy.unrecognized_pause = self.breaker.rest();
+        let bounds = Bounds {
+            local_computes: self.local_computes,
+            max_value_bytes: self.max_value_bytes,
+        };
         let hub = Hub::new(
-            Store::new(self.backend, self.breaker),
+            Store::new(self.backend, self.breaker, self.large_bytes),
             space,
             policy,
             self.renews,
-            self.local_computes,
+            bounds,
             self.entropy,
             runtime,
         );
@@ -313,6 +343,9 @@ impl<T, C> Builder<T, C> {
             if given < least {
                 return refuse(format!("{name} is {given:?}: at least {least:?}"));
             }
+        }
+        if self.max_value_bytes == 0 {
+            return refuse("max_value_bytes of 0: at least 1".into());
         }
         if let Err(what) = self.breaker.check() {
             return refuse(what);

@@ -14,6 +14,7 @@
 //! | computing | half-done work of the caller | computes under the same lease | releases |
 //! | triggering | as above | triggers under the same lease | releases |
 //! | fulfilling | the value stored, the lock gone | fulfils again: lost, or stored | fulfils again |
+//! | fulfilling with a large value | it is on its way | waits for it (`transfer`) | waits for it |
 //! | releasing | the lock gone | releases again: not ours, harmless | releases again |
 //!
 //! Clean-up is tried again in the background while the lease lasts (`machine/cleaning.rs` in the core). No caller waits
@@ -31,15 +32,17 @@ use memolock_core::{
 use tokio::time::Instant;
 
 use crate::Lease;
+use crate::cleanup;
 use crate::commands::Commands;
 use crate::crew::{Controls, Pilot};
 use crate::engine::Engine;
 use crate::hub::{Hub, until};
-use crate::landing::{completion, settle};
+use crate::landing::{completion, settle, stored_behind};
 use crate::nesting::{Nested, Place};
 use crate::settled::{Product, Settled};
 use crate::shared::{Shared, Terms};
 use crate::sieve::Heard;
+use crate::transfer;
 use crate::work::{Ended, Work};
 
 /// After so many turns of waiting without a rest others have theirs.
@@ -271,6 +274,10 @@ where
         }
         Output::Fulfil { token, value, ttl } => {
             engine.notes().stores(shared.ticket(key.id()), ttl);
+            if store.is_large(&value) {
+                let sent = (token, value, ttl);
+                return Input::Fulfilled(transfer::with_callers(hub, key, engine, sent).await);
+            }
             Input::Fulfilled(commands.fulfil(key, token, value, ttl).await)
         }
         Output::Release { token, notice } => {
@@ -350,24 +357,9 @@ where
     let (task_hub, key) = (Arc::clone(hub), key.clone());
     let task = async move {
         let hub = &*task_hub;
-        loop {
-            let input = match engine.output() {
-                Output::Fulfil { token, value, ttl } => {
-                    Input::Fulfilled(hub.store.fulfil_behind(&key, token, value, ttl).await)
-                }
-                Output::Release { token, notice } => {
-                    Input::Released(hub.store.release_behind(&key, token, notice).await)
-                }
-                // A store that refuses for now answers, and is often well within the time of a close, which is
-                // bounded. An outage is not, so a close does not wait for its end.
-                Output::Pause => tokio::select! {
-                    biased;
-                    () = hub.closing.cancelled(), if !engine.is_refused() => return,
-                    input = engine.pause(hub) => input,
-                },
-                _ => return,
-            };
-            engine.handle(hub, &key, input);
+        let stored = cleanup::finish(hub, &key, &mut engine).await;
+        if engine.transfer().was_left() {
+            stored_behind(hub, &key, &mut engine, stored);
         }
     };
     // Detached on purpose: a close waits for it through the tracker.

@@ -13,6 +13,7 @@ use crate::hub::{Hub, until};
 use crate::near::Notes;
 use crate::settled::{Product, Settled};
 use crate::sieve::Sieve;
+use crate::transfer::Transfer;
 
 /// The machine and what belongs to it outside: subscription, heartbeat, and what the work produced.
 pub(crate) struct Engine<T> {
@@ -28,6 +29,7 @@ pub(crate) struct Engine<T> {
     loss_noted: bool,
     sieve: Sieve<T>,
     notes: Notes,
+    transfer: Transfer,
 }
 
 impl<T> Engine<T> {
@@ -42,6 +44,7 @@ impl<T> Engine<T> {
             loss_noted: false,
             sieve: Sieve::new(),
             notes: Notes::default(),
+            transfer: Transfer::default(),
         }
     }
 
@@ -84,7 +87,9 @@ impl<T> Engine<T> {
         self.machine.handle(hub.now(), input, &mut &*hub);
         tracing::debug!(%key, from, to = self.machine.state_name(), "transition");
         let held = self.machine.held();
-        if held != self.held || lost {
+        // Callers are gone, and the value is still on its way: the lease stays until it has arrived.
+        let waits = held.is_none() && self.transfer.is_under_way();
+        if (held != self.held || lost) && !waits {
             // The old watch ends first: the new one may be of the same token, taken again.
             self.kept = None;
             self.kept = held.map(|h| {
@@ -93,6 +98,11 @@ impl<T> Engine<T> {
             });
             self.held = held;
         }
+    }
+
+    /// A large value that is being stored.
+    pub(crate) fn transfer(&mut self) -> &mut Transfer {
+        &mut self.transfer
     }
 
     /// What was found and decoded.

@@ -21,6 +21,8 @@ pub(crate) struct Hub {
     pub(crate) store: Arc<Store>,
     pub(crate) space: Keyspace,
     pub(crate) policy: Policy,
+    /// Computed values with more bytes are not stored.
+    pub(crate) max_value_bytes: usize,
     pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) counters: Counters,
     /// Bounds computes that run without a lease.
@@ -36,20 +38,29 @@ pub(crate) struct Hub {
     failing: AtomicBool,
 }
 
+/// How much a memolock does at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Computes without a lease at once.
+    pub(crate) local_computes: usize,
+    /// Bytes of a computed value that is stored.
+    pub(crate) max_value_bytes: usize,
+}
+
 impl Hub {
     pub(crate) fn new(
         store: Store,
         space: Keyspace,
         policy: Policy,
         renews: bool,
-        local: usize,
+        bounds: Bounds,
         entropy: Box<dyn Entropy + Send>,
         runtime: Handle,
     ) -> Arc<Self> {
         let hub = Arc::new(Self {
             heartbeat: Heartbeat::new(renews, policy.unrecognized_pause),
             counters: Counters::default(),
-            places: Places::new(local),
+            places: Places::new(bounds.local_computes),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
             services: AtomicUsize::new(0),
@@ -59,6 +70,7 @@ impl Hub {
             store: Arc::new(store),
             space,
             policy,
+            max_value_bytes: bounds.max_value_bytes,
             runtime,
         });
         let store = Arc::clone(&hub.store);

@@ -36,6 +36,7 @@
 mod breaker;
 mod builder;
 mod called;
+mod cleanup;
 mod client;
 mod codec_check;
 mod commands;
@@ -68,6 +69,7 @@ mod store;
 mod sync;
 mod table;
 mod tags;
+mod transfer;
 mod undecodable;
 mod watch;
 mod work;

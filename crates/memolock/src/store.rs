@@ -21,16 +21,19 @@ pub(crate) struct Store {
     breaker: Breaker,
     /// Within which time the backend ends every command, if it says so.
     bound: Option<Duration>,
+    /// A value with more bytes is large.
+    large: usize,
     /// Commands that were not sent.
     spared: Counter,
 }
 
 impl Store {
-    pub(crate) fn new(backend: Arc<dyn Backend>, breaker: CircuitBreaker) -> Self {
+    pub(crate) fn new(backend: Arc<dyn Backend>, breaker: CircuitBreaker, large: usize) -> Self {
         Self {
             bound: backend.capabilities().bound,
             backend,
             breaker: Breaker::new(breaker),
+            large,
             spared: Counter::default(),
         }
     }
@@ -42,6 +45,11 @@ impl Store {
 
     pub(crate) fn stats(&self) -> BackendStats {
         self.backend().stats()
+    }
+
+    /// Whether a value is large: it may take longer than any command should.
+    pub(crate) fn is_large(&self, value: &Bytes) -> bool {
+        value.len() > self.large
     }
 
     /// Whether a command ends within this time by itself.
@@ -201,6 +209,31 @@ impl Store {
         self.send_behind(Operation::Fulfil, key, call).await
     }
 
+    /// [`fulfil`](Self::fulfil) of a large value, sent whether or not the store answers.
+    pub(crate) async fn fulfil_large(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        if self.breaker.holds_back(self.backend(), key) {
+            self.spared.add();
+            return Err(Self::refusal(Operation::Fulfil, key).unsent(true));
+        }
+        let call = self.backend().fulfil(key, token, value, ttl);
+        self.send_large(key, call).await
+    }
+
+    /// Whether a command for `key` would be sent now. If not, it counts as one that was not.
+    pub(crate) fn admits(&self, key: &Key) -> bool {
+        let admits = self.breaker.admits(self.backend(), key);
+        if !admits {
+            self.spared.add();
+        }
+        admits
+    }
+
     /// [`release`](Self::release) behind the callers' backs, sent whether or not the store answers: a store
     /// that hangs takes it in after the try for the lease that may still be waiting there. Else that lease
     /// would stand for its whole time, and nobody be at it.
@@ -231,8 +264,15 @@ impl Store {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
+        let large = self.is_large(&value);
         let call = self.backend().put(key, value, ttl, mode);
-        self.guard(Operation::Put, key, call).await
+        if !large {
+            return self.guard(Operation::Put, key, call).await;
+        }
+        if !self.admits(key) {
+            return Err(Self::refusal(Operation::Put, key));
+        }
+        self.send_large(key, call).await
     }
 
     pub(crate) async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
@@ -331,6 +371,11 @@ impl Store {
         worth.asked.iter().zip(&worth.spared).map(answer).collect()
     }
 
+    /// What a command gets that is not sent.
+    pub(crate) fn refusal(operation: Operation, key: &Key) -> BackendError {
+        Breaker::refusal(operation, key)
+    }
+
     /// Sends a command, unless the breaker is open.
     async fn guard<R>(
         &self,
@@ -338,9 +383,8 @@ impl Store {
         key: &Key,
         call: impl Future<Output = Result<R, BackendError>>,
     ) -> Result<R, BackendError> {
-        if !self.breaker.admits(self.backend(), key) {
-            self.spared.add();
-            return Err(Breaker::refusal(operation, key));
+        if !self.admits(key) {
+            return Err(Self::refusal(operation, key));
         }
         self.send(key, call).await
     }
@@ -367,6 +411,19 @@ impl Store {
     ) -> Result<R, BackendError> {
         let reply = call.await;
         self.breaker.note(self.backend(), key, reply.as_ref().err());
+        reply
+    }
+
+    /// The same with a large value. An error says something of the value, and not of the store: it does not count.
+    async fn send_large<R>(
+        &self,
+        key: &Key,
+        call: impl Future<Output = Result<R, BackendError>>,
+    ) -> Result<R, BackendError> {
+        let reply = call.await;
+        if reply.is_ok() {
+            self.breaker.note(self.backend(), key, None);
+        }
         reply
     }
 }

@@ -259,6 +259,7 @@ pub async fn process(
             false => UndecodablePolicy::Recompute,
         })
         .local_computes(plan.local)
+        .large_bytes(plan.large)
         .entropy(Seeded(random.fork()));
     let memos = match plan.fixed {
         true => memos.fixed_lease(),

@@ -43,6 +43,8 @@ pub struct Plan {
     pub fixed: bool,
     /// How many computes may run without a lease.
     pub local: usize,
+    /// Values with more bytes are large.
+    pub large: usize,
     /// Which processes have a near cache.
     pub near: Vec<bool>,
     pub calls: Vec<Call>,
@@ -187,6 +189,7 @@ impl Plan {
             refuses: false,
             fixed: weather != Weather::Calm && random.u8(0..8) == 0,
             local: pick(&mut random, &[1, 64]),
+            large: usize::MAX,
             near: Vec::new(),
             calls: Vec::new(),
             strangers: Vec::new(),
@@ -200,6 +203,7 @@ impl Plan {
         plan.draw_calls(&mut random);
         plan.draw_near();
         plan.draw_many();
+        plan.draw_large();
         if weather == Weather::Storm {
             plan.draw_refusals();
             plan.draw_faults(&mut random);

@@ -143,6 +143,13 @@ fn of_builder() -> Vec<Row> {
             [Refused, Works, Works, Refused],
             |places, n| places.outage(move |b| b.local_computes(size(n))),
         ),
+        // At 1 a value of one byte is stored.
+        numbers(
+            "Builder::max_value_bytes",
+            64 << 20,
+            NO_ZERO,
+            |places, n| places.one_byte(move |b| b.max_value_bytes(size(n))),
+        ),
     ]
 }
 

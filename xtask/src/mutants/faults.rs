@@ -36,6 +36,7 @@ const FLIGHT: &str = "crates/memolock/src/flight.rs";
 const SHARED: &str = "crates/memolock/src/shared.rs";
 const BREAKER: &str = "crates/memolock/src/breaker.rs";
 const STORE_FRONT: &str = "crates/memolock/src/store.rs";
+const TRANSFER: &str = "crates/memolock/src/transfer.rs";
 const GATHERER: &str = "crates/memolock/src/many/gatherer.rs";
 const BATCH: &str = "crates/memolock/src/many/batch.rs";
 const VOYAGE: &str = "crates/memolock/src/many/voyage.rs";
@@ -46,7 +47,7 @@ const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 44] = [
+pub(crate) const FAULTS: [Fault; 46] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -316,6 +317,18 @@ pub(crate) const FAULTS: [Fault; 44] = [
         STORE,
         "(Channel::Fail, notice.encode())",
         "(Channel::Notif, notice.encode())",
+    ),
+    fault(
+        "a large value waits for a task that has ended",
+        TRANSFER,
+        "    transfer.task = None;\n    // Its runtime is gone, or the backend panicked.",
+        "    // Its runtime is gone, or the backend panicked.",
+    ),
+    fault(
+        "a large value is sent to a store that fails all commands",
+        STORE_FRONT,
+        "if self.breaker.holds_back(self.backend(), key) {\n            self.spared.add();\n            return Err(Self::refusal(Operation::Fulfil, key).unsent(true));",
+        "if false {\n            self.spared.add();\n            return Err(Self::refusal(Operation::Fulfil, key).unsent(true));",
     ),
 ];
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod large;
 mod outages;
 mod paused;
 mod roles;

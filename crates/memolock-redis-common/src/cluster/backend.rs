@@ -26,6 +26,7 @@ use super::spread;
 use super::union::Union;
 use crate::paused::RealTime;
 use crate::repeats::{Repeats, Storing};
+use crate::transfers::LONGEST_HIT;
 
 /// A cluster as a [`Backend`]. Cheap to clone; with the last clone the nodes and the task end.
 pub struct Cluster<O: Opener>(Arc<Owned<O>>);
@@ -118,10 +119,12 @@ impl<O: Opener> Cluster<O> {
 #[async_trait]
 impl<O: Opener> Backend for Cluster<O> {
     fn capabilities(&self) -> Capabilities {
-        // For the map, for a node's answer, and for those to which that leads.
+        // For the map, for a node's answer, and for those to which that leads; and for large values that pass before it.
+        let bound = self.shared().bound.saturating_mul(8);
+        let bound = bound.saturating_add(LONGEST_HIT);
         Capabilities::new(O::NAME)
             .layout(Layout::HashTagged)
-            .bound(self.shared().bound.saturating_mul(8))
+            .bound(bound)
     }
 
     async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {

@@ -44,6 +44,7 @@ pub enum Fault {
     Panics,
     /// It takes effect, and the reply takes its time.
     Late(Duration),
+    Slow(Duration), // It takes effect, and the reply comes, after this time.
     /// It takes effect or not, and fails when a second has passed.
     TimesOut {
         /// Whether it takes effect.
@@ -188,6 +189,10 @@ impl Spy {
                 }
                 tokio::time::sleep(SECOND).await;
                 error(ErrorKind::Timeout)
+            }
+            Some(Fault::Slow(delay)) => {
+                tokio::time::sleep(delay).await;
+                call.await
             }
             Some(Fault::Late(delay)) => {
                 let reply = call.await;

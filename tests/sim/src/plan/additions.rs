@@ -92,6 +92,15 @@ impl Plan {
         }
     }
 
+    /// Values that are stored by tasks of their own, as large ones are, in a quarter of the schedules: all values, or those
+    /// of later computes alone.
+    pub(super) fn draw_large(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6c61_7267_6500);
+        if random.u8(0..4) == 0 {
+            self.large = pick(&mut random, &[0, 0, "k0v0".len()]);
+        }
+    }
+
     /// Calls for all keys in half of the schedules.
     pub(super) fn draw_many(&mut self) {
         let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6d61_6e79_0000);
