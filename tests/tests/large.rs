@@ -192,7 +192,8 @@ async fn small_ones_behind_a_large_put_on_a_slow_line_are_late_and_not_lost() {
             proxy.tally().up > before + MIB as u64
         })
         .await;
-        let (put, ()) = tokio::join!(put, small_calls(&likes, &format!("{adapter}")));
+        let name = adapter.to_string();
+        let (put, ()) = tokio::join!(put, small_calls(&likes, &name));
         put.unwrap().unwrap();
         assert!(began.elapsed() > BOUND, "the line is not slow");
         let found = near.get("large").await.unwrap();
