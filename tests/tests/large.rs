@@ -22,15 +22,16 @@ const MIB: usize = 1 << 20;
 /// The large value of these tests.
 const LARGE: usize = 60 * MIB;
 
-/// Bytes that pass a slow line at once, and the pause after them: at most 10 MiB/s, so 6 s for the large value.
-const SLOW: Way = Way::CLEAR.slow(128 << 10, Duration::from_millis(12));
+/// Bytes that pass a slow line at once, and the pause after them: at most 12.5 MiB/s, so 5 s for the large value.
+const SLOW: Way = Way::CLEAR.slow(64 << 10, Duration::from_millis(5));
 
-/// What a command may take over a slow line: half of what the large value takes there.
+/// What a command may take over a slow line: less than the large value takes there.
 const BOUND: Duration = Duration::from_secs(3);
 
 async fn likes(backend: &Arc<dyn Backend>, tag: &str) -> Likes {
     let builder = Memolock::<String>::builder(tag, Arc::clone(backend)).codec(Text);
-    builder.ttl(300 * SECOND).build().await.unwrap()
+    let builder = builder.ttl(300 * SECOND).wait_timeout(4 * HANG);
+    builder.build().await.unwrap()
 }
 
 async fn call(likes: &Likes, id: &str, bytes: usize) -> Source {

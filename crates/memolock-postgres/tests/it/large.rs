@@ -13,10 +13,10 @@ use crate::common::{DEADLINE, MINUTE, Place, key, token};
 /// The large value of these tests.
 const LARGE: usize = 60 << 20;
 
-/// Bytes that pass a slow line at once, and the pause after them: at most 10 MiB/s, so 6 s for the large value.
-const SLOW: Way = Way::CLEAR.slow(128 << 10, Duration::from_millis(12));
+/// Bytes that pass a slow line at once, and the pause after them: at most 12.5 MiB/s, so 5 s for the large value.
+const SLOW: Way = Way::CLEAR.slow(64 << 10, Duration::from_millis(5));
 
-/// What a statement may take over a slow line: half of what the large value takes there.
+/// What a statement may take over a slow line: less than the large value takes there.
 const BOUND: Duration = Duration::from_secs(3);
 
 /// None of them fails, so none is a time-out that the circuit breaker counts.
