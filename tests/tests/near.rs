@@ -76,6 +76,33 @@ async fn what_is_done_elsewhere_is_heard() {
     }
 }
 
+/// A server tells nobody of `SWAPDB`: their age alone bounds the copies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_swapdb_a_copy_is_served_until_it_is_of_age_and_no_longer() {
+    let server = own_server().await;
+    for adapter in Adapter::ALL {
+        let tag = unique_tag("near");
+        let cache = NearCache::entries(10).max_age(SECOND);
+        let here = Ours::start(adapter, server.url(), &tag, |b| b.near_cache(cache)).await;
+        put(&here, "a", "before").await;
+        becomes_near(&here, "a", "before").await;
+        let mut other = server.connect().await.expect("a connection");
+        let name = here.key("a").value_name();
+        for words in [
+            &["SELECT", "1"][..],
+            &["SET", &name, "after"],
+            &["SWAPDB", "0", "1"],
+        ] {
+            other.command(words).await.expect("it is done");
+        }
+        eventually("the copy is of age", || async {
+            now(&here, "a").await.as_deref() == Some("after")
+        })
+        .await;
+        here.backend.close().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_that_expires_is_not_near_any_more() {
     let server = server().await;

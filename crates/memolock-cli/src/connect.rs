@@ -127,7 +127,7 @@ impl Target {
             _ => false,
         };
         if !takes_tls && !tls.is_empty() {
-            let line = "--tls-ca, --tls-cert and --tls-key are for the backends redis-rs and fred";
+            let line = "--tls-ca, --tls-cert and --tls-key are for the backends redis-rs and fred; over PostgreSQL, add sslrootcert, sslcert and sslkey to the URL";
             return Err(Failure::usage(line));
         }
         Ok(match name {

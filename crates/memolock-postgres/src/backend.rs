@@ -19,9 +19,11 @@ use crate::link::Link;
 use crate::payload::{self, Digest};
 use crate::rows::{acquired, bytes, column, inspection, senseless};
 use crate::statements::Verb;
+use crate::window::Late;
 
-/// Renewals that travel in one statement: it locks as many rows until it ends.
-const RENEWALS_PER_STATEMENT: usize = 1000;
+/// Renewals that travel in one statement: it locks as many rows until it ends, and other statements wait
+/// for it.
+const RENEWALS_PER_STATEMENT: usize = 500;
 
 /// A table in a PostgreSQL database as a [`Backend`]. Cheap to clone; the clones share one connection,
 /// and with the last of them it ends, and its task with it.
@@ -32,7 +34,6 @@ pub struct PgBackend {
 
 struct Rooms {
     link: Link,
-    bound: Duration,
     /// Hosts and database.
     place: String,
 }
@@ -63,9 +64,9 @@ impl PgBackend {
         PgBackendBuilder::new(url.into())
     }
 
-    pub(crate) fn over(link: Link, bound: Duration, place: String) -> Self {
+    pub(crate) fn over(link: Link, place: String) -> Self {
         Self {
-            rooms: Arc::new(Rooms { link, bound, place }),
+            rooms: Arc::new(Rooms { link, place }),
         }
     }
 
@@ -194,14 +195,19 @@ impl Backend for PgBackend {
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
-        let mut answers = Vec::with_capacity(renewals.len());
-        for some in renewals.chunks(RENEWALS_PER_STATEMENT) {
+        self.renew_each(renewals).await.into_iter().collect()
+    }
+
+    // All on their way at once, and each by itself: one that fails takes no other with it.
+    async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+        let chunks = renewals.chunks(RENEWALS_PER_STATEMENT);
+        let answers = join_all(chunks.map(|some| async move {
             match self.renew_some(some).await {
-                Ok(some) => answers.extend(some),
-                Err(fault) => return Err(fault.outward(Operation::Renew)),
+                Ok(answers) => answers.into_iter().map(Ok).collect(),
+                Err(fault) => vec![Err(fault.outward(Operation::Renew)); some.len()],
             }
-        }
-        Ok(answers)
+        }));
+        answers.await.concat()
     }
 
     async fn release(
@@ -282,13 +288,14 @@ impl Backend for PgBackend {
             return Err(fault.on(Operation::Subscribe, key));
         }
         let mut listener = link.shared().board.listen(key);
-        let confirmed = tokio::time::timeout(self.rooms.bound, listener.confirmed());
+        let mut patience = link.patience();
+        let confirmed = patience.wait(listener.confirmed());
         let fault = tokio::select! {
             biased;
             outcome = confirmed => match outcome {
                 Ok(Ok(())) => return Ok(Box::pin(listener)),
                 Ok(Err(error)) => return Err(error),
-                Err(_) => link.late(),
+                Err(Late) => link.late(),
             },
             fault = link.hopeless() => fault,
         };

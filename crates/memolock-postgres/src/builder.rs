@@ -77,7 +77,9 @@ impl PgBackendBuilder {
     }
 
     /// How long a command may take, the wait for a first attempt to reconnect included. Subscribing
-    /// has the same bound, and so has each statement on the server.
+    /// has the same bound, and so has each statement on the server. While the server answers other
+    /// commands of this process, a command waits longer: it is queued behind them, and the server does
+    /// not hang.
     ///
     /// Default: 1 s. Long enough for a checkpoint, short enough that callers who can compute the value
     /// themselves do not wait in vain.
@@ -166,7 +168,7 @@ impl PgBackendBuilder {
         }
         let place = dialer.to_string();
         let link = Link::open(dialer, &self.options, self.sweep_interval);
-        Ok(PgBackend::over(link, self.options.command_timeout, place))
+        Ok(PgBackend::over(link, place))
     }
 
     fn dialer(&self) -> Result<Dialer, Fault> {

@@ -19,6 +19,7 @@ use crate::error::fault;
 use crate::paused::late;
 use crate::session::Session;
 use crate::statements::Verb;
+use crate::window::{Late, Patience, Window};
 
 /// How long a command that met a dead connection waits for the task to notice.
 const NOTICING: Duration = Duration::from_millis(100);
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) board: Arc<Switchboard>,
     /// A wish to have the connection checked now, rather than at its next heartbeat.
     pub(crate) doubt: Notify,
+    pub(crate) window: Window,
     commands: AtomicU64,
     reconnects: AtomicU64,
 }
@@ -59,6 +61,7 @@ impl Link {
             state: watch::Sender::new(State::Connecting),
             board: Arc::new(Switchboard::new()),
             doubt: Notify::new(),
+            window: Window::new(dialer.done()),
             commands: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
         });
@@ -82,26 +85,39 @@ impl Link {
         &self.shared
     }
 
-    /// Sends a statement and waits for its rows, within the bound. It is sent when first polled.
+    /// Sends a statement and waits for its rows: for the bound, and longer only while the server answers
+    /// others. It takes its place in the queue when first polled, unless it passes the queue.
     pub(crate) async fn ask(
         &self,
         verb: Verb,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Fault> {
-        let asked = tokio::time::timeout(self.bound, async {
-            let wire = self.wire().await?;
+        let window = &self.shared.window;
+        let mut patience = self.patience();
+        let asked = patience.wait(async {
+            // Without a connection it fails at once, and not after a wait for a place.
+            let mut wire = self.wire().await?;
+            let mut place = None;
+            if !verb.passes_queue() {
+                place = Some(window.enter().await);
+                // It may be another one by now.
+                wire = self.wire().await?;
+            }
             self.shared.sent(1);
             let statement = wire.statements.of(verb);
             let answer = wire.client.query(statement, parameters).await;
+            drop(place);
             match answer.map_err(|error| fault(&error)) {
                 Err(fault) if wire.client.is_closed() => Err(self.noticed(wire.pid, fault).await),
                 outcome => outcome,
             }
         });
-        match asked.await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.late()),
-        }
+        asked.await.unwrap_or_else(|Late| Err(self.late()))
+    }
+
+    /// How long a call waits, from now on.
+    pub(crate) fn patience(&self) -> Patience<'_> {
+        self.shared.window.patience(self.bound)
     }
 
     /// The bound of a call has passed.

@@ -9,20 +9,23 @@ use futures_util::StreamExt;
 use memolock_core::connection::{Fault, Options};
 use memolock_core::{Changes, ErrorKind, Key, MAX_TTL, Message};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
-use tokio_postgres::{AsyncMessage, Error, Notification};
+use tokio_postgres::{AsyncMessage, Notification};
 use tracing::debug;
 
-use crate::dial::{Line, Messages, Wire, own_channel};
+use crate::dial::{Line, Wire, own_channel};
 use crate::error::fault;
 use crate::link::{Shared, random};
+use crate::opening::Messages;
 use crate::payload::{self, Told};
 use crate::routes::Routes;
+use crate::rows::column;
 use crate::statements::Verb;
+use crate::window::yield_until;
 
 /// How much of the table one sweep looks at, in pages: 8 MiB, some milliseconds.
 const SWEPT_PAGES: i64 = 1024;
 
-type Work<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
 
 /// A nonce that was sent through the server to ourselves. What was published before it is heard before
 /// it; when it comes back, these keys are listened to, and notifications flow.
@@ -30,6 +33,8 @@ struct Fence {
     nonce: u64,
     keys: Vec<Key>,
     since: Instant,
+    /// The statements that the server had done by then.
+    done: u64,
 }
 
 /// One connection's life.
@@ -88,17 +93,19 @@ impl<'a> Session<'a> {
                 outcome = settle(&mut asking) => match outcome {
                     Ok(()) => asking = None,
                     // Without listening this connection is of no use.
-                    Err(error) => return fault(&error),
+                    Err(fault) => return fault,
                 },
                 outcome = settle(&mut sweeping) => {
                     sweeping = None;
                     match outcome {
                         Ok(page) => self.page = page,
-                        Err(error) => debug!(reason = fault(&error).detail(), "cannot sweep"),
+                        Err(fault) => debug!(reason = fault.detail(), "cannot sweep"),
                     }
                 }
                 () = overdue(self.fences.front(), self.bound) => {
-                    return Fault::new(ErrorKind::Timeout, "the server does not answer");
+                    if !self.waits_on() {
+                        return Fault::new(ErrorKind::Timeout, "the server does not answer");
+                    }
                 }
                 changes = self.shared.board.changes(), if asking.is_none() => {
                     asking = Some(self.change(changes));
@@ -139,18 +146,20 @@ impl<'a> Session<'a> {
     fn ask(&mut self, sql: String, keys: Vec<Key>) -> Work<()> {
         self.nonces += 1;
         let nonce = self.nonces;
-        let since = Instant::now();
-        self.fences.push_back(Fence { nonce, keys, since });
+        self.fences.push_back(Fence {
+            nonce,
+            keys,
+            since: Instant::now(),
+            done: self.shared.window.done(),
+        });
         self.shared.sent(if sql.is_empty() { 1 } else { 2 });
         let (wire, channel) = (self.wire.clone(), self.own_channel.clone());
         Box::pin(async move {
             if !sql.is_empty() {
-                wire.client.batch_execute(&sql).await?;
+                let listened = wire.client.batch_execute(&sql).await;
+                listened.map_err(|error| fault(&error))?;
             }
-            let statement = wire.statements.of(Verb::Fence);
-            let nonce = nonce.to_string();
-            wire.client.query(statement, &[&channel, &nonce]).await?;
-            Ok(())
+            wire.fence(&channel, &nonce.to_string()).await
         })
     }
 
@@ -162,9 +171,10 @@ impl<'a> Session<'a> {
             let rows = wire
                 .client
                 .query(wire.statements.of(Verb::Pages), &[])
-                .await?;
+                .await
+                .map_err(|error| fault(&error))?;
             let pages: i64 = match rows.first() {
-                Some(row) => row.try_get(0)?,
+                Some(row) => column(row, 0)?,
                 None => 0,
             };
             let first = page % pages.max(1);
@@ -173,9 +183,22 @@ impl<'a> Session<'a> {
             let statement = wire.statements.of(Verb::Sweep);
             wire.client
                 .execute(statement, &[&range[0], &range[1]])
-                .await?;
+                .await
+                .map_err(|error| fault(&error))?;
             Ok(if next < pages { next } else { 0 })
         })
+    }
+
+    /// The bound of the first fence is over: whether it gets another one, for the server has answered
+    /// others meanwhile.
+    fn waits_on(&mut self) -> bool {
+        let done = self.shared.window.done();
+        let Some(fence) = self.fences.front_mut() else {
+            return true;
+        };
+        let is_alive = fence.done != done;
+        (fence.since, fence.done) = (Instant::now(), done);
+        is_alive
     }
 
     fn hear(&mut self, notification: &Notification) {
@@ -223,7 +246,7 @@ fn every(interval: Duration) -> Interval {
 }
 
 /// The outcome of what is under way, or never.
-async fn settle<T>(work: &mut Option<Work<T>>) -> Result<T, Error> {
+async fn settle<T>(work: &mut Option<Work<T>>) -> Result<T, Fault> {
     match work {
         Some(work) => work.await,
         None => std::future::pending().await,
@@ -233,7 +256,11 @@ async fn settle<T>(work: &mut Option<Work<T>>) -> Result<T, Error> {
 /// Returns when this fence should long have been heard.
 async fn overdue(fence: Option<&Fence>, bound: Duration) {
     match fence {
-        Some(fence) => tokio::time::sleep_until(fence.since + bound).await,
+        Some(fence) => {
+            tokio::time::sleep_until(fence.since + bound).await;
+            // It may have come and not have been read yet.
+            yield_until(|| false).await;
+        }
         None => std::future::pending().await,
     }
 }

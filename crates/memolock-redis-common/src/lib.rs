@@ -27,6 +27,7 @@ mod counters;
 mod dial;
 mod dice;
 mod forward;
+mod gate;
 mod link;
 mod nodes;
 mod paused;

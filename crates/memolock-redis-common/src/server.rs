@@ -15,6 +15,7 @@ use memolock_core::{
 
 use crate::cluster::Request;
 use crate::counters::Counters;
+use crate::gate::Gate;
 use crate::link::Doubt;
 use crate::paused::RealTime;
 use crate::repeats::{Repeated, Repeater, Repeats, Storing};
@@ -30,6 +31,7 @@ pub(crate) struct Server<R: Road> {
     counters: Arc<Counters>,
     site: Arc<Site<R::Client>>,
     repeats: Option<Repeats>,
+    gate: Gate,
 }
 
 impl<R: Road> Server<R> {
@@ -49,6 +51,7 @@ impl<R: Road> Server<R> {
             counters,
             site,
             repeats: None,
+            gate: Gate::default(),
         }
     }
 
@@ -84,6 +87,15 @@ impl<R: Road> Server<R> {
     async fn run_some(&self, keys: &[&Key], call: Call) -> Result<Reply, Fault> {
         let call = call.in_database(self.site.address.database(), keys);
         self.road.run(keys, &call).await
+    }
+
+    /// A try for a lease.
+    async fn attempt(&self, key: &Key, call: Call) -> Result<Acquired, Fault> {
+        let place = self.gate.enter(self.site.options.command_timeout).await?;
+        let answer = self.run(key, call).await;
+        self.gate.ended(&answer);
+        drop(place);
+        answer.and_then(reply::acquired)
     }
 
     /// Ends connections, tasks and subscriptions, without waiting for them.
@@ -184,10 +196,8 @@ impl<R: Road> Backend for Server<R> {
         token: Token,
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
-        let answer = self.run(key, calls::acquire(key, token, lease)).await;
-        answer
-            .and_then(reply::acquired)
-            .map_err(|fault| fault.on(Operation::Acquire, key))
+        let answer = self.attempt(key, calls::acquire(key, token, lease)).await;
+        answer.map_err(|fault| fault.on(Operation::Acquire, key))
     }
 
     async fn acquire_over(
@@ -197,12 +207,9 @@ impl<R: Road> Backend for Server<R> {
         lease: Duration,
         stale: &Bytes,
     ) -> Result<Acquired, BackendError> {
-        let answer = self
-            .run(key, calls::acquire_over(key, token, lease, stale))
-            .await;
-        answer
-            .and_then(reply::acquired)
-            .map_err(|fault| fault.on(Operation::Acquire, key))
+        let call = calls::acquire_over(key, token, lease, stale);
+        let answer = self.attempt(key, call).await;
+        answer.map_err(|fault| fault.on(Operation::Acquire, key))
     }
 
     async fn fulfil(
@@ -265,14 +272,19 @@ impl<R: Road> Backend for Server<R> {
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
-        let mut answers = Vec::with_capacity(renewals.len());
-        for some in renewals.chunks(calls::LOCKS_PER_CALL) {
+        self.renew_each(renewals).await.into_iter().collect()
+    }
+
+    // All on their way at once, and each call by itself: one that fails takes no other with it.
+    async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+        let calls = renewals.chunks(calls::LOCKS_PER_CALL);
+        let answers = join_all(calls.map(|some| async move {
             match self.renew_some(some).await {
-                Ok(some) => answers.extend(some),
-                Err(fault) => return Err(fault.outward(Operation::Renew)),
+                Ok(answers) => answers.into_iter().map(Ok).collect(),
+                Err(fault) => vec![Err(fault.outward(Operation::Renew)); some.len()],
             }
-        }
-        Ok(answers)
+        }));
+        answers.await.concat()
     }
 
     async fn release(

@@ -3,7 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod crowd;
 mod outages;
 mod paused;
+mod pki;
+mod pooler;
 mod roles;
+mod secure;
 mod tables;
+mod tls;
