@@ -12,14 +12,13 @@ use memolock_core::{
     Inspection, Key, Notice, Operation, PutMode, Renewal, Subscription, Token, async_trait, millis,
 };
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 use crate::builder::PgBackendBuilder;
 use crate::link::Link;
+use crate::parameter::{Blob, Parameter, parameter};
 use crate::payload::{self, Digest};
 use crate::rows::{acquired, bytes, column, inspection, senseless};
 use crate::statements::Verb;
-use crate::window::Late;
 
 /// Renewals that travel in one statement: it locks as many rows until it ends, and other statements wait
 /// for it.
@@ -76,8 +75,12 @@ impl PgBackend {
         outcome.map_err(|fault| fault.outward(Operation::Connect))
     }
 
-    async fn ask(&self, verb: Verb, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
-        self.rooms.link.ask(verb, parameters).await
+    async fn ask<const N: usize>(
+        &self,
+        verb: Verb,
+        parameters: [Parameter; N],
+    ) -> Result<Vec<Row>, Fault> {
+        self.rooms.link.ask(verb, parameters.into()).await
     }
 
     /// Whether each of these renewals found its lock. They travel together.
@@ -89,7 +92,13 @@ impl PgBackend {
         let tokens: Vec<Vec<u8>> = renewals.iter().map(|r| r.token.to_wire().into()).collect();
         let leases: Vec<i64> = renewals.iter().map(|r| duration(r.lease)).collect();
         let mut answers = vec![false; renewals.len()];
-        for row in self.ask(Verb::Renew, &[&ids, &tokens, &leases]).await? {
+        for row in self
+            .ask(
+                Verb::Renew,
+                [parameter(ids), parameter(tokens), parameter(leases)],
+            )
+            .await?
+        {
             let nth: i64 = column(&row, 0)?;
             let answer = usize::try_from(nth - 1)
                 .ok()
@@ -104,18 +113,17 @@ impl PgBackend {
         key: &Key,
         token: Token,
         lease: Duration,
-        stale: Option<&[u8]>,
+        stale: Option<&Bytes>,
     ) -> Result<Acquired, BackendError> {
         let id = Id::of(key);
-        let token = token.to_wire();
         let parameters = [
-            &id.digest() as &(dyn ToSql + Sync),
-            &id.name(),
-            &token.as_bytes(),
-            &duration(lease),
-            &stale,
+            id.digest(),
+            id.name(),
+            parameter(token.to_wire().into_bytes()),
+            parameter(duration(lease)),
+            parameter(stale.map(|bytes| Blob(bytes.clone()))),
         ];
-        let answer = self.ask(Verb::Acquire, &parameters).await;
+        let answer = self.ask(Verb::Acquire, parameters).await;
         answer
             .and_then(|rows| acquired(&rows))
             .map_err(|fault| fault.on(Operation::Acquire, key))
@@ -129,7 +137,7 @@ impl Backend for PgBackend {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
-        let answer = self.ask(Verb::Get, &[&Id::of(key).digest()]).await;
+        let answer = self.ask(Verb::Get, [Id::of(key).digest()]).await;
         answer
             .and_then(|rows| rows.first().map(|row| bytes(row, 0)).transpose())
             .map_err(|fault| fault.on(Operation::Get, key))
@@ -163,16 +171,15 @@ impl Backend for PgBackend {
     ) -> Result<Fulfilled, BackendError> {
         let id = Id::of(key);
         let payload = payload::of_value(&id.digest, &value);
-        let token = token.to_wire();
         let parameters = [
-            &id.digest() as &(dyn ToSql + Sync),
-            &token.as_bytes(),
-            &&*value,
-            &duration(ttl),
-            &id.bucket,
-            &payload,
+            id.digest(),
+            parameter(token.to_wire().into_bytes()),
+            parameter(Blob(value)),
+            parameter(duration(ttl)),
+            parameter(id.bucket),
+            parameter(payload),
         ];
-        match self.ask(Verb::Fulfil, &parameters).await {
+        match self.ask(Verb::Fulfil, parameters).await {
             Ok(rows) if rows.is_empty() => Ok(Fulfilled::Lost),
             Ok(_) => Ok(Fulfilled::Stored),
             Err(fault) => Err(fault.on(Operation::Fulfil, key)),
@@ -218,14 +225,13 @@ impl Backend for PgBackend {
     ) -> Result<bool, BackendError> {
         let id = Id::of(key);
         let payload = notice.map(|notice| payload::of_notice(&id.digest, &notice));
-        let token = token.to_wire();
         let parameters = [
-            &id.digest() as &(dyn ToSql + Sync),
-            &token.as_bytes(),
-            &id.bucket,
-            &payload,
+            id.digest(),
+            parameter(token.to_wire().into_bytes()),
+            parameter(id.bucket),
+            parameter(payload),
         ];
-        match self.ask(Verb::Release, &parameters).await {
+        match self.ask(Verb::Release, parameters).await {
             Ok(rows) => Ok(!rows.is_empty()),
             Err(fault) => Err(fault.on(Operation::Release, key)),
         }
@@ -241,15 +247,15 @@ impl Backend for PgBackend {
         let id = Id::of(key);
         let payload = payload::of_value(&id.digest, &value);
         let parameters = [
-            &id.digest() as &(dyn ToSql + Sync),
-            &id.name(),
-            &&*value,
-            &duration(ttl),
-            &matches!(mode, PutMode::Override),
-            &id.bucket,
-            &payload,
+            id.digest(),
+            id.name(),
+            parameter(Blob(value)),
+            parameter(duration(ttl)),
+            parameter(matches!(mode, PutMode::Override)),
+            parameter(id.bucket),
+            parameter(payload),
         ];
-        let answer = self.ask(Verb::Put, &parameters).await;
+        let answer = self.ask(Verb::Put, parameters).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Put, key))
@@ -259,19 +265,19 @@ impl Backend for PgBackend {
         let id = Id::of(key);
         let payload = payload::of_notice(&id.digest, &Notice::Invalidated);
         let parameters = [
-            &id.digest() as &(dyn ToSql + Sync),
-            &id.name(),
-            &id.bucket,
-            &payload,
+            id.digest(),
+            id.name(),
+            parameter(id.bucket),
+            parameter(payload),
         ];
-        let answer = self.ask(Verb::Invalidate, &parameters).await;
+        let answer = self.ask(Verb::Invalidate, parameters).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Invalidate, key))
     }
 
     async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
-        let answer = self.ask(Verb::Inspect, &[&Id::of(key).digest()]).await;
+        let answer = self.ask(Verb::Inspect, [Id::of(key).digest()]).await;
         answer
             .and_then(|rows| {
                 rows.first()
@@ -288,16 +294,14 @@ impl Backend for PgBackend {
             return Err(fault.on(Operation::Subscribe, key));
         }
         let mut listener = link.shared().board.listen(key);
-        let mut patience = link.patience();
-        let confirmed = patience.wait(listener.confirmed());
         let fault = tokio::select! {
             biased;
-            outcome = confirmed => match outcome {
-                Ok(Ok(())) => return Ok(Box::pin(listener)),
-                Ok(Err(error)) => return Err(error),
-                Err(Late) => link.late(),
+            outcome = listener.confirmed() => match outcome {
+                Ok(()) => return Ok(Box::pin(listener)),
+                Err(error) => return Err(error),
             },
             fault = link.hopeless() => fault,
+            () = link.too_long() => link.late(),
         };
         Err(fault.on(Operation::Subscribe, key))
     }
@@ -347,12 +351,12 @@ impl Id {
         }
     }
 
-    fn digest(&self) -> &[u8] {
-        &self.digest.0
+    fn digest(&self) -> Parameter {
+        parameter(self.digest.0.to_vec())
     }
 
-    fn name(&self) -> &[u8] {
-        self.name.as_bytes()
+    fn name(&self) -> Parameter {
+        parameter(self.name.clone().into_bytes())
     }
 }
 

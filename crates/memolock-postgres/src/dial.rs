@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::stream::StreamExt;
@@ -14,7 +13,9 @@ use crate::error::fault;
 use crate::opening::{Messages, Opened, driven};
 use crate::paused::RealTime;
 use crate::pooler::{refuse_pooler, shared};
+use crate::queue::{Jobs, Queue, queue};
 use crate::rows::column;
+use crate::socket::Progress;
 use crate::statements::{Statements, Verb};
 use crate::table::{Table, channels};
 use crate::target::Target;
@@ -32,6 +33,8 @@ pub(crate) struct Dialer {
 pub(crate) struct Wire {
     pub(crate) client: Arc<Client>,
     pub(crate) statements: Arc<Statements>,
+    /// Where callers put statements.
+    pub(crate) queue: Queue,
     /// The server's name for this connection.
     pub(crate) pid: i32,
 }
@@ -40,6 +43,7 @@ pub(crate) struct Wire {
 pub(crate) struct Line {
     pub(crate) wire: Wire,
     pub(crate) messages: Messages,
+    pub(crate) jobs: Jobs,
     /// The prefix of the table's channels.
     pub(crate) channels: String,
 }
@@ -73,9 +77,9 @@ impl Dialer {
         })
     }
 
-    /// Counts the statements that the server has done.
-    pub(crate) fn done(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.target.done)
+    /// What the server has done so far.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.target.progress
     }
 
     /// Connects and sets up, all within the bound.
@@ -139,9 +143,11 @@ impl Dialer {
         let own = own_channel(&channels, pid);
         let listen = format!("LISTEN \"{own}\"");
         driven(&mut messages, client.batch_execute(&listen)).await?;
+        let (queue, jobs) = queue();
         let wire = Wire {
             client: Arc::new(client),
             statements: Arc::new(statements),
+            queue,
             pid,
         };
         let heard = hear_itself(&wire, &mut messages, &own);
@@ -153,6 +159,7 @@ impl Dialer {
         Ok(Line {
             wire,
             messages,
+            jobs,
             channels,
         })
     }

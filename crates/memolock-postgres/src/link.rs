@@ -11,15 +11,14 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 use tracing::{debug, warn};
 
 use crate::dial::{Dialer, Line, Wire};
-use crate::error::fault;
+use crate::parameter::Parameter;
 use crate::paused::late;
+use crate::queue::Outcome;
 use crate::session::Session;
 use crate::statements::Verb;
-use crate::window::{Late, Patience, Window};
 
 /// How long a command that met a dead connection waits for the task to notice.
 const NOTICING: Duration = Duration::from_millis(100);
@@ -41,7 +40,6 @@ pub(crate) struct Shared {
     pub(crate) board: Arc<Switchboard>,
     /// A wish to have the connection checked now, rather than at its next heartbeat.
     pub(crate) doubt: Notify,
-    pub(crate) window: Window,
     commands: AtomicU64,
     reconnects: AtomicU64,
 }
@@ -61,7 +59,6 @@ impl Link {
             state: watch::Sender::new(State::Connecting),
             board: Arc::new(Switchboard::new()),
             doubt: Notify::new(),
-            window: Window::new(dialer.done()),
             commands: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
         });
@@ -85,39 +82,55 @@ impl Link {
         &self.shared
     }
 
-    /// Sends a statement and waits for its rows: for the bound, and longer only while the server answers
-    /// others. It takes its place in the queue when first polled, unless it passes the queue.
+    /// Sends a statement and waits for its rows: for the bound, and longer only while the server does others, which
+    /// [`queue`](crate::queue) judges. What was not sent when a connection ended is sent over the next one, once.
     pub(crate) async fn ask(
         &self,
         verb: Verb,
-        parameters: &[&(dyn ToSql + Sync)],
+        mut parameters: Vec<Parameter>,
     ) -> Result<Vec<Row>, Fault> {
-        let window = &self.shared.window;
-        let mut patience = self.patience();
-        let asked = patience.wait(async {
-            // Without a connection it fails at once, and not after a wait for a place.
-            let mut wire = self.wire().await?;
-            let mut place = None;
-            if !verb.passes_queue() {
-                place = Some(window.enter().await);
-                // It may be another one by now.
-                wire = self.wire().await?;
+        for _ in 0..2 {
+            let wire = tokio::time::timeout(self.bound, self.wire()).await;
+            let wire = wire.unwrap_or_else(|_| Err(Fault::still_connecting()))?;
+            match wire.queue.ask(verb, parameters).await {
+                Some(Outcome::Answered(Err(fault))) if wire.client.is_closed() => {
+                    return Err(self.noticed(wire.pid, fault).await);
+                }
+                Some(Outcome::Answered(outcome)) => return outcome,
+                Some(Outcome::Late) => return Err(self.late()),
+                Some(Outcome::Unsent(back)) => {
+                    parameters = back;
+                    self.noticed(wire.pid, Fault::lost()).await;
+                }
+                // The task was ended.
+                None => break,
             }
-            self.shared.sent(1);
-            let statement = wire.statements.of(verb);
-            let answer = wire.client.query(statement, parameters).await;
-            drop(place);
-            match answer.map_err(|error| fault(&error)) {
-                Err(fault) if wire.client.is_closed() => Err(self.noticed(wire.pid, fault).await),
-                outcome => outcome,
-            }
-        });
-        asked.await.unwrap_or_else(|Late| Err(self.late()))
+        }
+        match self.now() {
+            Some(Err(fault)) => Err(fault),
+            _ => Err(Fault::lost()),
+        }
     }
 
-    /// How long a call waits, from now on.
-    pub(crate) fn patience(&self) -> Patience<'_> {
-        self.shared.window.patience(self.bound)
+    /// Ends for a call whose wait for what a session does has no more sense. A session ends by itself if the server
+    /// hangs; without one the wait is for the bound, and for one other connection.
+    pub(crate) async fn too_long(&self) {
+        let mut states = self.shared.state.subscribe();
+        for _ in 0..2 {
+            let up = async {
+                let up = states.wait_for(|state| matches!(state, State::Up(_)));
+                match up.await.as_deref() {
+                    Ok(State::Up(wire)) => Some(wire.pid),
+                    // The sender is dropped with the link alone.
+                    _ => None,
+                }
+            };
+            let Ok(Some(pid)) = tokio::time::timeout(self.bound, up).await else {
+                return;
+            };
+            let ended = states.wait_for(|s| !matches!(s, State::Up(wire) if wire.pid == pid));
+            let _ = ended.await;
+        }
     }
 
     /// The bound of a call has passed.
@@ -268,7 +281,13 @@ impl Supervisor {
         loop {
             self.publish(State::Up(line.wire.clone()));
             let since = Instant::now();
-            let session = Session::new(&self.shared, line, &self.options, self.sweep_interval);
+            let session = Session::new(
+                &self.shared,
+                line,
+                self.dialer.progress(),
+                &self.options,
+                self.sweep_interval,
+            );
             let fault = session.run().await;
             // Every listener hears of the gap, and every key comes out of `changes` again.
             self.shared.board.gap();

@@ -211,7 +211,7 @@ impl Target {
         config
             .ssl_mode(ClientMode::Require)
             .ssl_negotiation(SslNegotiation::Direct);
-        let (stream, number) = Observed::new(stream, &self.done);
+        let (stream, number) = Observed::new(stream, &self.progress);
         let greeted = config.connect_raw(stream, Done).await;
         let (client, connection) = greeted.map_err(|error| Failure::said(&error, true))?;
         Ok(opened(client, messages(connection), &number, spot))
@@ -220,7 +220,7 @@ impl Target {
     async fn greet_plain(&self, socket: Socket, spot: &Spot) -> Result<Opened, Failure> {
         let mut config = self.config.clone();
         config.ssl_mode(ClientMode::Disable);
-        let (socket, number) = Observed::new(socket, &self.done);
+        let (socket, number) = Observed::new(socket, &self.progress);
         let greeted = config.connect_raw(socket, NoTls).await;
         let (client, connection) = greeted.map_err(|error| Failure::said(&error, false))?;
         Ok(opened(client, messages(connection), &number, spot))

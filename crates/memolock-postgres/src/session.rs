@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -17,10 +19,11 @@ use crate::error::fault;
 use crate::link::{Shared, random};
 use crate::opening::Messages;
 use crate::payload::{self, Told};
+use crate::queue::Pump;
 use crate::routes::Routes;
 use crate::rows::column;
+use crate::socket::Progress;
 use crate::statements::Verb;
-use crate::window::yield_until;
 
 /// How much of the table one sweep looks at, in pages: 8 MiB, some milliseconds.
 const SWEPT_PAGES: i64 = 1024;
@@ -33,7 +36,7 @@ struct Fence {
     nonce: u64,
     keys: Vec<Key>,
     since: Instant,
-    /// The statements that the server had done by then.
+    /// What the server had done by then.
     done: u64,
 }
 
@@ -42,6 +45,8 @@ pub(crate) struct Session<'a> {
     shared: &'a Shared,
     wire: Wire,
     messages: Messages,
+    pump: Pump,
+    progress: Arc<Progress>,
     channels: String,
     own_channel: String,
     routes: Routes,
@@ -58,6 +63,7 @@ impl<'a> Session<'a> {
     pub(crate) fn new(
         shared: &'a Shared,
         line: Line,
+        progress: &Arc<Progress>,
         options: &Options,
         sweep_interval: Duration,
     ) -> Self {
@@ -66,6 +72,8 @@ impl<'a> Session<'a> {
             own_channel: own_channel(&line.channels, line.wire.pid),
             wire: line.wire,
             messages: line.messages,
+            pump: Pump::new(line.jobs, options.command_timeout, Arc::clone(progress)),
+            progress: Arc::clone(progress),
             channels: line.channels,
             routes: Routes::default(),
             fences: VecDeque::new(),
@@ -79,6 +87,15 @@ impl<'a> Session<'a> {
 
     /// Until the connection is lost.
     pub(crate) async fn run(mut self) -> Fault {
+        let fault = self.serve().await;
+        let Self { messages, pump, .. } = self;
+        // The connection ends here, so that a caller who is told finds it closed.
+        drop(messages);
+        pump.end();
+        fault
+    }
+
+    async fn serve(&mut self) -> Fault {
         let mut asking: Option<Work<()>> = None;
         let mut sweeping: Option<Work<i64>> = None;
         loop {
@@ -90,6 +107,7 @@ impl<'a> Session<'a> {
                     Some(Err(error)) => return fault(&error),
                     None => return Fault::lost(),
                 },
+                sent = poll_fn(|cx| self.pump.poll(cx, &self.wire)) => self.shared.sent(sent),
                 outcome = settle(&mut asking) => match outcome {
                     Ok(()) => asking = None,
                     // Without listening this connection is of no use.
@@ -150,7 +168,7 @@ impl<'a> Session<'a> {
             nonce,
             keys,
             since: Instant::now(),
-            done: self.shared.window.done(),
+            done: self.progress.done_and_told(),
         });
         self.shared.sent(if sql.is_empty() { 1 } else { 2 });
         let (wire, channel) = (self.wire.clone(), self.own_channel.clone());
@@ -192,7 +210,7 @@ impl<'a> Session<'a> {
     /// The bound of the first fence is over: whether it gets another one, for the server has answered
     /// others meanwhile.
     fn waits_on(&mut self) -> bool {
-        let done = self.shared.window.done();
+        let done = self.progress.done_and_told();
         let Some(fence) = self.fences.front_mut() else {
             return true;
         };
@@ -258,8 +276,6 @@ async fn overdue(fence: Option<&Fence>, bound: Duration) {
     match fence {
         Some(fence) => {
             tokio::time::sleep_until(fence.since + bound).await;
-            // It may have come and not have been read yet.
-            yield_until(|| false).await;
         }
         None => std::future::pending().await,
     }

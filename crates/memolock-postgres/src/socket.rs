@@ -1,5 +1,5 @@
 //! The socket under a connection, and what is learned from what comes in: the number that the server gives to it
-//! at the start, and how many statements it has done.
+//! at the start, and how much it has done.
 
 use std::io;
 use std::net::SocketAddr;
@@ -94,8 +94,27 @@ impl Address {
 pub(crate) struct Observed<S> {
     inner: S,
     number: Arc<Number>,
-    done: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     reader: Reader,
+}
+
+/// What a server has done, as was read.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    done: AtomicU64,
+    told: AtomicU64,
+}
+
+impl Progress {
+    /// How many statements it has done. Those that failed do not count.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Relaxed)
+    }
+
+    /// How many statements it has done and notifications it has passed on.
+    pub(crate) fn done_and_told(&self) -> u64 {
+        self.done() + self.told.load(Relaxed)
+    }
 }
 
 /// The number, once it has come.
@@ -111,13 +130,13 @@ impl Number {
 }
 
 impl<S> Observed<S> {
-    /// Counts in `done` the statements that have ended well.
-    pub(crate) fn new(inner: S, done: &Arc<AtomicU64>) -> (Self, Arc<Number>) {
+    /// Counts in `progress` what comes in.
+    pub(crate) fn new(inner: S, progress: &Arc<Progress>) -> (Self, Arc<Number>) {
         let number = Arc::new(Number(AtomicI64::new(Number::NONE)));
         let observed = Self {
             inner,
             number: Arc::clone(&number),
-            done: Arc::clone(done),
+            progress: Arc::clone(progress),
             reader: Reader::default(),
         };
         (observed, number)
@@ -134,6 +153,7 @@ struct Reader {
     skip: usize,
     number: Option<i32>,
     done: u64,
+    told: u64,
 }
 
 impl Reader {
@@ -167,6 +187,8 @@ impl Reader {
             b'K' => self.number = Some(i32::from_be_bytes([a, b, c, d])),
             // A statement is done: with rows or without, or an empty one.
             b'C' | b'I' => self.done += 1,
+            // A notification.
+            b'A' => self.told += 1,
             _ => {}
         }
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
@@ -187,9 +209,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
         if let Some(number) = self.reader.number.take() {
             self.number.0.store(number.into(), Relaxed);
         }
-        let done = std::mem::take(&mut self.reader.done);
-        if done > 0 {
-            self.done.fetch_add(done, Relaxed);
+        let (done, told) = (self.reader.done, self.reader.told);
+        (self.reader.done, self.reader.told) = (0, 0);
+        if done + told > 0 {
+            self.progress.done.fetch_add(done, Relaxed);
+            self.progress.told.fetch_add(told, Relaxed);
         }
         Poll::Ready(Ok(()))
     }
@@ -254,6 +278,7 @@ mod tests {
             let mut reader = Reader::default();
             said.chunks(size).for_each(|some| reader.read(some));
             assert_eq!((reader.number, reader.done), (Some(-77), 3), "{size}");
+            assert_eq!(reader.told, 1, "{size}");
             assert_eq!((reader.filled, reader.skip), (0, 0), "{size}");
         }
         let mut reader = Reader::default();

@@ -78,13 +78,10 @@ impl Statements {
 }
 
 impl Verb {
-    /// Whether it is sent before those that are queued. Leases and subscriptions depend on an answer in time,
-    /// and few of these are on their way at once; a user's writes are sent in the order in which they are asked for.
+    /// Whether it is sent before those that are queued: leases depend on an answer in time, and many are renewed by
+    /// one statement.
     pub(crate) fn passes_queue(self) -> bool {
-        matches!(
-            self,
-            Self::Renew | Self::Fence | Self::Put | Self::Invalidate
-        )
+        matches!(self, Self::Renew)
     }
 
     /// Its SQL.

@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use memolock_core::ErrorKind;
@@ -13,6 +12,7 @@ use socket2::TcpKeepalive;
 use tokio_postgres::Config;
 use tokio_postgres::config::ChannelBinding;
 
+use crate::socket::Progress;
 use crate::tls::TlsSettings;
 use crate::url::{Parameters, unusable};
 
@@ -31,8 +31,8 @@ pub(crate) struct Target {
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) keepalive: Option<TcpKeepalive>,
     pub(crate) user_timeout: Option<Duration>,
-    /// Counts the statements that servers have done, over all connections.
-    pub(crate) done: Arc<AtomicU64>,
+    /// What servers have done, over all connections.
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// One of the hosts.
@@ -79,7 +79,7 @@ impl Target {
             connect_timeout: number(&mut given, "connect_timeout")?.map(Duration::from_secs),
             user_timeout: number(&mut given, "tcp_user_timeout")?.map(Duration::from_millis),
             keepalive: keepalive(&mut given)?,
-            done: Arc::default(),
+            progress: Arc::default(),
         };
         harmless(&mut given)?;
         given.finish(&UNSUPPORTED)?;
