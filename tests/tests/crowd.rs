@@ -10,7 +10,7 @@ use memolock::codec::Text;
 use memolock::core::{Keyspace, Layout, Tag};
 use memolock::memory::MemoryBackend;
 use memolock::postgres::PgBackend;
-use memolock::{Backend, Memolock};
+use memolock::{Backend, Memo, Memolock};
 use memolock_testkit::PgServer;
 use memolock_tests::{Adapter, HANG, SECOND, own_server};
 use tokio::sync::Semaphore;
@@ -118,17 +118,29 @@ async fn thirty_thousand_ids_are_awaited_over_fred() {
     crowd(connect().await, connect().await).await;
 }
 
-/// With the default time-outs: a command that waits behind others has no time-out.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thirty_thousand_ids_are_awaited_over_postgres() {
+/// A server with the table.
+async fn postgres() -> Option<PgServer> {
     if !PgServer::is_there() && std::env::var_os("MEMOLOCK_TEST_POSTGRES_REQUIRED").is_none() {
         eprintln!("not run: there is no PostgreSQL (apt-get install postgresql)");
-        return;
+        return None;
     }
     let server = PgServer::start_own().await.unwrap();
     let builder = PgBackend::builder(server.url()).connect_timeout(HANG);
     builder.create_table().await.unwrap();
-    let connect = || builder.clone().connect();
+    Some(server)
+}
+
+/// With the default time-outs: a command that waits behind others has no time-out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_thousand_ids_are_awaited_over_postgres() {
+    let Some(server) = postgres().await else {
+        return;
+    };
+    let connect = || {
+        PgBackend::builder(server.url())
+            .connect_timeout(HANG)
+            .connect()
+    };
     let (holder, waiter) = (connect().await.unwrap(), connect().await.unwrap());
     crowd(Arc::new(holder), Arc::new(waiter)).await;
 }
@@ -166,4 +178,81 @@ async fn thirty_thousand_subscriptions_are_confirmed_over_fred() {
 async fn thirty_thousand_subscriptions_are_confirmed_over_redis_rs() {
     let server = own_server().await;
     subscribe(Adapter::RedisRs.connect_within(server.url(), None).await).await;
+}
+
+/// As many ids in one call, computed in one process and awaited in another, with the default lease.
+async fn many(holder: Arc<dyn Backend>, waiter: Arc<dyn Backend>) {
+    log();
+    let build = async |backend: Arc<dyn Backend>| {
+        let builder = Memolock::<String>::builder("crowd", backend).codec(Text);
+        builder.wait_timeout(CROWD_HANG).build().await.unwrap()
+    };
+    let (holding, waiting) = (build(holder).await, build(waiter).await);
+    let ids: Vec<String> = (0..IDS).map(|n| n.to_string()).collect();
+    let computes = Arc::new(AtomicUsize::new(0));
+    let call = |likes: &Memolock<String, Text>| {
+        let (likes, ids, computes) = (likes.clone(), ids.clone(), Arc::clone(&computes));
+        async move {
+            let compute = async |won: Vec<String>| {
+                computes.fetch_add(won.len(), SeqCst);
+                // Longer than a lease: it has to be renewed.
+                sleep(8 * SECOND).await;
+                Ok::<_, String>(
+                    won.into_iter()
+                        .map(|id| (id.clone(), format!("value {id}"))),
+                )
+            };
+            likes.get_or_compute_many(&ids, compute).await
+        }
+    };
+    let began = Instant::now();
+    let both = async { tokio::join!(call(&holding), call(&waiting)) };
+    let (one, other) = timeout(CROWD_HANG, both).await.expect("a hang");
+    eprintln!("both: {:.1?}", began.elapsed());
+    for all in [one, other] {
+        let all = all.into_result().unwrap();
+        let right = |(n, value): (usize, &Memo<String>)| **value == format!("value {n}");
+        assert_eq!(
+            all.iter().enumerate().filter(|all| right(*all)).count(),
+            IDS
+        );
+    }
+    assert_eq!(computes.load(SeqCst), IDS, "each id is computed once");
+    for stats in [holding.stats(), waiting.stats()] {
+        let bad = (
+            stats.lost_leases,
+            stats.degraded,
+            stats.timeouts,
+            stats.unstored,
+        );
+        assert_eq!(bad, (0, 0, 0, 0), "{stats:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_thousand_ids_in_one_call_are_computed_once_over_redis_rs() {
+    let server = own_server().await;
+    let connect = || Adapter::RedisRs.connect(server.url());
+    many(connect().await, connect().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_thousand_ids_in_one_call_are_computed_once_over_fred() {
+    let server = own_server().await;
+    let connect = || Adapter::Fred.connect(server.url());
+    many(connect().await, connect().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_thousand_ids_in_one_call_are_computed_once_over_postgres() {
+    let Some(server) = postgres().await else {
+        return;
+    };
+    let connect = || {
+        PgBackend::builder(server.url())
+            .connect_timeout(HANG)
+            .connect()
+    };
+    let (holder, waiter) = (connect().await.unwrap(), connect().await.unwrap());
+    many(Arc::new(holder), Arc::new(waiter)).await;
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use memolock_core::connection::Fault;
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment,
@@ -14,6 +15,7 @@ use memolock_core::{
 use tokio_postgres::Row;
 
 use crate::builder::PgBackendBuilder;
+use crate::granted::Granted;
 use crate::link::Link;
 use crate::parameter::{Blob, Parameter, parameter};
 use crate::payload::{self, Digest};
@@ -192,8 +194,34 @@ impl Backend for PgBackend {
     }
 
     async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
-        let tries = tries.iter();
-        join_all(tries.map(|t| self.acquire(&t.key, t.token, t.lease))).await
+        let called = tries.iter().map(|t| self.acquire(&t.key, t.token, t.lease));
+        let mut granted = Granted::new(self, tries);
+        let mut called: FuturesUnordered<_> = called
+            .enumerate()
+            .map(|(nth, call)| async move { (nth, call.await) })
+            .collect();
+        let mut answers: Vec<Option<Result<Acquired, BackendError>>> = vec![None; tries.len()];
+        loop {
+            tokio::select! {
+                biased;
+                answer = called.next() => match answer {
+                    Some((nth, answer)) => {
+                        if answer == Ok(Acquired::Granted) {
+                            granted.add(&tries[nth]);
+                        }
+                        answers[nth] = Some(answer);
+                    }
+                    None => break,
+                },
+                () = granted.keep() => {}
+            }
+        }
+        // Each has its answer by now.
+        let answers = answers.into_iter().zip(tries);
+        let answers = answers.map(|(answer, t)| {
+            answer.unwrap_or_else(|| Err(Fault::lost().on(Operation::Acquire, &t.key)))
+        });
+        answers.collect()
     }
 
     async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {

@@ -92,6 +92,7 @@ mod backend;
 mod builder;
 mod dial;
 mod error;
+mod granted;
 mod link;
 mod opening;
 mod parameter;

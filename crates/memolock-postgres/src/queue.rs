@@ -22,7 +22,6 @@
 //! first: it reads before it judges, and it gives out what was read before it ends.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -104,7 +103,7 @@ struct Sent {
     reply: Option<oneshot::Sender<Outcome>>,
 }
 
-/// The statements of one connection. It is polled by the connection's task, after the connection itself.
+/// The statements of one connection. The connection's task polls it.
 pub(crate) struct Pump {
     jobs: mpsc::UnboundedReceiver<Job>,
     taken: Vec<Job>,
@@ -163,8 +162,8 @@ impl Pump {
         }
     }
 
-    /// Takes statements in, gives answers out, sends what may be sent, and tells those who are late. Ready with the
-    /// number of statements that were sent, once the connection has something to do.
+    /// Takes statements in, gives answers out, and sends what may be sent. Ready with the number of statements that were
+    /// sent: then the connection has something to do.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, wire: &Wire) -> Poll<u64> {
         self.clock.turn(Instant::now());
         self.take_in(cx);
@@ -176,7 +175,6 @@ impl Pump {
             self.send(job, cx, wire);
             sent += 1;
         }
-        self.look(cx);
         match sent {
             0 => Poll::Pending,
             sent => Poll::Ready(sent),
@@ -249,8 +247,10 @@ impl Pump {
         }
     }
 
-    /// Tells those who are late, once a bound: the timer is set for the first who may be.
-    fn look(&mut self, cx: &mut Context<'_>) {
+    /// Tells those who are late, once a bound: the timer is set for the first who may be. To be called when the connection
+    /// was read and has nothing more.
+    pub(crate) fn look(&mut self, cx: &mut Context<'_>) {
+        self.clock.turn(Instant::now());
         loop {
             let Some(look) = &mut self.look else {
                 let Some(at) = self.first_late() else {
@@ -311,15 +311,5 @@ impl Pump {
 fn tell_late(reply: Option<oneshot::Sender<Outcome>>) {
     if let Some(reply) = reply {
         let _ = reply.send(Outcome::Late);
-    }
-}
-
-/// How much there is of each.
-impl fmt::Debug for Pump {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pump")
-            .field("queued", &self.queued.len())
-            .field("sent", &self.sent.len())
-            .finish_non_exhaustive()
     }
 }

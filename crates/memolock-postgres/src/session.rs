@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use memolock_core::connection::{Fault, Options};
 use memolock_core::{Changes, ErrorKind, Key, MAX_TTL, Message};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
-use tokio_postgres::{AsyncMessage, Notification};
+use tokio_postgres::{AsyncMessage, Error, Notification};
 use tracing::debug;
 
 use crate::dial::{Line, Wire, own_channel};
@@ -101,13 +102,13 @@ impl<'a> Session<'a> {
         loop {
             tokio::select! {
                 biased;
-                message = self.messages.next() => match message {
-                    Some(Ok(AsyncMessage::Notification(notification))) => self.hear(&notification),
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return fault(&error),
-                    None => return Fault::lost(),
+                turn = poll_fn(|cx| turn(&mut self.pump, &self.wire, &mut self.messages, cx)) => match turn {
+                    Turn::Sent(statements) => self.shared.sent(statements),
+                    Turn::Read(Some(Ok(AsyncMessage::Notification(heard)))) => self.hear(&heard),
+                    Turn::Read(Some(Ok(_))) => {}
+                    Turn::Read(Some(Err(error))) => return fault(&error),
+                    Turn::Read(None) => return Fault::lost(),
                 },
-                sent = poll_fn(|cx| self.pump.poll(cx, &self.wire)) => self.shared.sent(sent),
                 outcome = settle(&mut asking) => match outcome {
                     Ok(()) => asking = None,
                     // Without listening this connection is of no use.
@@ -252,6 +253,27 @@ impl<'a> Session<'a> {
                 .for_each(|key| self.shared.board.confirm(key));
         }
     }
+}
+
+/// What has happened on the connection.
+enum Turn {
+    /// So many statements go out.
+    Sent(u64),
+    /// What the server said unasked; none at the end.
+    Read(Option<Result<AsyncMessage, Error>>),
+}
+
+/// Statements first: a server that has much to tell must not keep them from being sent. Who is late is judged last, when
+/// all that has come was read.
+fn turn(pump: &mut Pump, wire: &Wire, messages: &mut Messages, cx: &mut Context<'_>) -> Poll<Turn> {
+    if let Poll::Ready(statements) = pump.poll(cx, wire) {
+        return Poll::Ready(Turn::Sent(statements));
+    }
+    if let Poll::Ready(message) = messages.poll_next_unpin(cx) {
+        return Poll::Ready(Turn::Read(message));
+    }
+    pump.look(cx);
+    Poll::Pending
 }
 
 /// A tick each interval, the first after one. Longer than 100 years is never, and no clock counts further.

@@ -91,7 +91,7 @@ impl<R: Road> Server<R> {
 
     /// A try for a lease.
     async fn attempt(&self, key: &Key, call: Call) -> Result<Acquired, Fault> {
-        let place = self.gate.enter(self.site.options.command_timeout).await?;
+        let place = self.gate.enter(self.site.options.command_timeout).await;
         let answer = self.run(key, call).await;
         self.gate.ended(&answer);
         drop(place);
