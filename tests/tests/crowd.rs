@@ -180,12 +180,13 @@ async fn thirty_thousand_subscriptions_are_confirmed_over_redis_rs() {
     subscribe(Adapter::RedisRs.connect_within(server.url(), None).await).await;
 }
 
-/// As many ids in one call, computed in one process and awaited in another, with the default lease.
+/// As many ids in one call, computed in one process and awaited in another.
 async fn many(holder: Arc<dyn Backend>, waiter: Arc<dyn Backend>) {
     log();
     let build = async |backend: Arc<dyn Backend>| {
         let builder = Memolock::<String>::builder("crowd", backend).codec(Text);
-        builder.wait_timeout(CROWD_HANG).build().await.unwrap()
+        let builder = builder.lease(LEASE).wait_timeout(CROWD_HANG);
+        builder.build().await.unwrap()
     };
     let (holding, waiting) = (build(holder).await, build(waiter).await);
     let ids: Vec<String> = (0..IDS).map(|n| n.to_string()).collect();
@@ -196,7 +197,7 @@ async fn many(holder: Arc<dyn Backend>, waiter: Arc<dyn Backend>) {
             let compute = async |won: Vec<String>| {
                 computes.fetch_add(won.len(), SeqCst);
                 // Longer than a lease: it has to be renewed.
-                sleep(8 * SECOND).await;
+                sleep(LEASE + 5 * SECOND).await;
                 Ok::<_, String>(
                     won.into_iter()
                         .map(|id| (id.clone(), format!("value {id}"))),

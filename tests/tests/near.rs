@@ -82,24 +82,35 @@ async fn after_swapdb_a_copy_is_served_until_it_is_of_age_and_no_longer() {
     let server = own_server().await;
     for adapter in Adapter::ALL {
         let tag = unique_tag("near");
-        let cache = NearCache::entries(10).max_age(SECOND);
-        let here = Ours::start(adapter, server.url(), &tag, |b| b.near_cache(cache)).await;
-        put(&here, "a", "before").await;
-        becomes_near(&here, "a", "before").await;
+        let start = |age| {
+            let cache = NearCache::entries(10).max_age(age);
+            Ours::start(adapter, server.url(), &tag, |b| b.near_cache(cache))
+        };
+        let brief = start(SECOND).await;
+        let name = brief.key("a").value_name();
         let mut other = server.connect().await.expect("a connection");
-        let name = here.key("a").value_name();
-        for words in [
-            &["SELECT", "1"][..],
-            &["SET", &name, "after"],
-            &["SWAPDB", "0", "1"],
-        ] {
+        // Before there are copies: of this write they are told, in whichever database it is.
+        for words in [&["SELECT", "1"][..], &["SET", &name, "after"]] {
             other.command(words).await.expect("it is done");
         }
+        put(&brief, "a", "before").await;
+        // It hears of no write.
+        let lasting = start(600 * SECOND).await;
+        for here in [&brief, &lasting] {
+            becomes_near(here, "a", "before").await;
+        }
+        other
+            .command(&["SWAPDB", "0", "1"])
+            .await
+            .expect("it is done");
         eventually("the copy is of age", || async {
-            now(&here, "a").await.as_deref() == Some("after")
+            now(&brief, "a").await.as_deref() == Some("after")
         })
         .await;
-        here.backend.close().await;
+        becomes_near(&lasting, "a", "before").await;
+        for here in [brief, lasting] {
+            here.backend.close().await;
+        }
     }
 }
 

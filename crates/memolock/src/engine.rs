@@ -93,6 +93,11 @@ impl<T> Engine<T> {
             });
             self.held = held;
         }
+        if self.machine.phase() == Phase::Finishing
+            && let Some(kept) = &self.kept
+        {
+            kept.ending();
+        }
     }
 
     /// What was found and decoded.

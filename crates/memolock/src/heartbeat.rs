@@ -49,6 +49,8 @@ struct Beat {
     expires: Instant,
     /// With how many at most it is renewed in one command.
     group: usize,
+    /// Its end is on the way to the store.
+    ending: bool,
     lost: CancellationToken,
 }
 
@@ -84,6 +86,7 @@ impl Heartbeat {
             due: begun,
             expires: begun,
             group: usize::MAX,
+            ending: false,
             lost: lost.clone(),
         };
         beat.extend(begun, lease, self.renews);
@@ -194,6 +197,8 @@ impl Heartbeat {
                 // The holder chose another length meanwhile. The two may have crossed, and the store
                 // be left with the shorter one.
                 Some(true) => beat.due = now,
+                // It is over, or was lost: the answer to its end says which.
+                Some(false) if beat.ending => beat.due = far(now, beat.lease),
                 Some(false) => lost.push((renewal.token, "the store says so")),
                 None if now >= beat.expires => {
                     lost.push((renewal.token, "it could not be renewed in time"));
@@ -242,6 +247,14 @@ fn give_up(mut beats: MutexGuard<'_, Beats>, lost: Vec<(Token, &'static str)>) {
 }
 
 impl Kept {
+    /// The lease is about to be ended by a command. It is renewed until that has its answer, and is not taken for lost
+    /// if the store has it no more.
+    pub(crate) fn ending(&self) {
+        if let Some(beat) = self.heartbeat.lock().by_token.get_mut(&self.token) {
+            beat.ending = true;
+        }
+    }
+
     /// Cancelled when the lease is lost.
     pub(crate) fn lost(&self) -> &CancellationToken {
         &self.lost
