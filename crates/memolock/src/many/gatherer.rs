@@ -21,10 +21,6 @@ use crate::places::Places;
 use crate::work::Ended;
 use crate::{Computed, Lease};
 
-/// Values that are stored by one errand. A flight whose value is stored ends with its errand, and its lease is watched
-/// until then: one errand for tens of thousands would have leases renewed that are gone.
-const STORED_TOGETHER: usize = 500;
-
 /// What the flights of one call have asked and not been answered.
 pub(crate) struct Gatherer<T> {
     asked: Mutex<Asked<T>>,
@@ -67,22 +63,6 @@ pub(crate) struct Questions<Q, A> {
     pub(crate) replies: Replies<A>,
 }
 
-impl<Q, A> Questions<Q, A> {
-    /// The same in parts of so many.
-    fn parts(self, most: usize) -> impl Iterator<Item = Self> {
-        let (mut asked, mut replies) = (self.asked, self.replies.0);
-        std::iter::from_fn(move || {
-            let rest = asked.len().min(most);
-            let (asked_later, replies_later) = (asked.split_off(rest), replies.split_off(rest));
-            let part = Self {
-                asked: std::mem::replace(&mut asked, asked_later),
-                replies: Replies(std::mem::replace(&mut replies, replies_later)),
-            };
-            (rest > 0).then_some(part)
-        })
-    }
-}
-
 /// Where answers go, in the order of what was asked.
 pub(crate) struct Replies<A>(Vec<oneshot::Sender<A>>);
 
@@ -115,12 +95,10 @@ impl<T> Gatherer<T> {
         let errands = [
             taken(&mut asked.gets).map(Errand::Get),
             taken(&mut asked.acquires).map(Errand::Acquire),
+            taken(&mut asked.fulfils).map(Errand::Fulfil),
             taken(&mut asked.computes).map(Errand::Compute),
         ];
-        let fulfils = taken(&mut asked.fulfils).into_iter();
-        let fulfils = fulfils.flat_map(|all| all.parts(STORED_TOGETHER));
-        let errands = errands.into_iter().flatten();
-        errands.chain(fulfils.map(Errand::Fulfil)).collect()
+        errands.into_iter().flatten().collect()
     }
 
     /// The work under a lease that was won. None if it will never be done.
@@ -218,7 +196,6 @@ fn left<A>(operation: Operation, key: &Key) -> Result<A, BackendError> {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
-    use futures_util::future::join_all;
     use memolock_core::{Keyspace, Layout, Tag};
 
     fn key(id: &str) -> Key {
@@ -242,40 +219,6 @@ mod tests {
         };
         let ((a, b), ()) = tokio::join!(asked, answered);
         assert_eq!((a, b), (Ok(Some("a".into())), Ok(Some("b".into()))));
-    }
-
-    #[tokio::test]
-    async fn many_values_are_stored_in_parts_and_each_has_its_answer() {
-        let gatherer = Gatherer::<u32>::new();
-        let count = 2 * STORED_TOGETHER + 1;
-        let keys: Vec<Key> = (0..count).map(|n| key(&n.to_string())).collect();
-        let ttl = Duration::from_secs(1);
-        let stored = keys.iter().map(|key| {
-            let token = Token::from_bits(1);
-            gatherer.fulfil(key, token, Bytes::from(key.id().to_owned()), ttl)
-        });
-        let answered = async {
-            let mut sizes = Vec::new();
-            for errand in gatherer.errands() {
-                let Errand::Fulfil(Questions { asked, replies }) = errand else {
-                    panic!("no fulfil");
-                };
-                sizes.push(asked.len());
-                let odd = |f: Fulfilment| f.key.id().ends_with('1');
-                replies.answer(asked.into_iter().map(|f| {
-                    Ok(match odd(f) {
-                        true => Fulfilled::Lost,
-                        false => Fulfilled::Stored,
-                    })
-                }));
-            }
-            assert_eq!(sizes, [STORED_TOGETHER, STORED_TOGETHER, 1]);
-        };
-        let (ends, ()) = tokio::join!(join_all(stored), answered);
-        for (key, end) in keys.iter().zip(ends) {
-            let is_lost = key.id().ends_with('1');
-            assert_eq!(end == Ok(Fulfilled::Lost), is_lost, "{key}");
-        }
     }
 
     /// R5: its flight is over, and its lease was given back already. To take it now would be for nobody.
