@@ -1,8 +1,8 @@
-//! How many tries for a lease are on their way to one server at once.
+//! How many tries for a lease, and values to store, are on their way to one server at once.
 //!
-//! A connection answers in order. A crowd of 30,000 who ask for leases at once would put seconds of work before the
-//! renewals of those that were granted first, and these would expire. So tries queue here, and renewals do not: before
-//! them are at most [`LIMIT`] tries. Commands that end a lease do not queue either: no renewal is needed behind them.
+//! A connection answers in order. A crowd of 30,000 who ask for leases at once, or store their values at once, would put
+//! seconds of work before the renewals of the others' leases, and these would expire. So such commands queue here, and
+//! renewals do not: before them are at most [`LIMIT`] commands.
 //!
 //! | a caller is | it is dropped | others are answered | nobody is answered for the bound of a command |
 //! |---|---|---|---|
@@ -19,7 +19,7 @@ use memolock_core::redis::Fault;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-/// Tries on their way. More than it takes to keep a server busy, and done within a fraction of a second by a slow one.
+/// Commands on their way. More than it takes to keep a server busy, and done within a fraction of a second by a slow one.
 const LIMIT: usize = 512;
 
 /// How often a caller yields before a server is said not to answer: what has come is seen by one task, read by another
@@ -53,7 +53,7 @@ impl Gate {
         Some(place.expect("the semaphore is never closed"))
     }
 
-    /// A try has ended so. A refusal is an answer too.
+    /// A command has ended so. A refusal is an answer too.
     pub(crate) fn ended<T>(&self, outcome: &Result<T, Fault>) {
         let is_answer = match outcome {
             Ok(_) => true,

@@ -91,11 +91,16 @@ impl<R: Road> Server<R> {
 
     /// A try for a lease.
     async fn attempt(&self, key: &Key, call: Call) -> Result<Acquired, Fault> {
+        self.queued(key, call).await.and_then(reply::acquired)
+    }
+
+    /// A command that renewals pass.
+    async fn queued(&self, key: &Key, call: Call) -> Result<Reply, Fault> {
         let place = self.gate.enter(self.site.options.command_timeout).await;
         let answer = self.run(key, call).await;
         self.gate.ended(&answer);
         drop(place);
-        answer.and_then(reply::acquired)
+        answer
     }
 
     /// Ends connections, tasks and subscriptions, without waiting for them.
@@ -220,7 +225,8 @@ impl<R: Road> Backend for Server<R> {
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
         let storing = Storing::of(self.repeats(), key);
-        let answer = self.run(key, calls::fulfil(key, token, value, ttl)).await;
+        let call = calls::fulfil(key, token, value, ttl);
+        let answer = self.queued(key, call).await;
         let answer = answer
             .and_then(reply::fulfilled)
             .map_err(|fault| fault.on(Operation::Fulfil, key));
