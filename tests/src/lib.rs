@@ -17,7 +17,7 @@ pub use adapter::{Adapter, Call, Ours, end_of};
 pub use case::{Case, matrix};
 pub use ground::Ground;
 pub use languages::{Language, python};
-pub use peer::{Event, Peer, Style};
+pub use peer::{Crowd, Event, Peer, Style};
 pub use scripted::{Fate, Scripted, Sent};
 
 use std::time::Duration;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::connect::BackendName;
 use crate::exit::Failure;
+use crate::repeat::RepeatNotice;
 use crate::tls::TlsFiles;
 
 const URL_HELP: &str = "The server: redis://[user:pass@]host[:port][/db], rediss://…, \
@@ -166,6 +167,8 @@ pub(crate) struct RunArgs {
     /// Fail rather than run the command without the server
     #[arg(long)]
     pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) repeat: RepeatNotice,
     /// The command and its arguments; without --id, they joined by spaces are the id
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
@@ -185,6 +188,8 @@ pub(crate) struct StoreArgs {
     /// How long it is kept
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = duration)]
     pub(crate) ttl: Duration,
+    #[command(flatten)]
+    pub(crate) repeat: RepeatNotice,
 }
 
 #[derive(Debug, Args)]
@@ -203,7 +208,7 @@ impl Common {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+pub(crate) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
 }
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Common;
 use crate::exit::Failure;
+use crate::repeat::{RepeatNotice, Repeating};
 use crate::tls::TlsFiles;
 
 const NO_SERVER: &str = "give --url or set MEMOLOCK_URL, for example redis://127.0.0.1:6379";
@@ -154,33 +155,62 @@ impl Target {
 
     /// Opens it. Fails fast: within about a second.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Backend>, Refusal> {
+        let opened = self.open_repeating(RepeatNotice::default()).await;
+        opened.map(|(backend, _)| backend)
+    }
+
+    /// Refuses an option that the backend would ignore.
+    pub(crate) fn check(&self, repeat: RepeatNotice) -> Result<(), Failure> {
         match self {
-            Self::Memory => Ok(Arc::new(MemoryBackend::new())),
+            Self::Memory => repeat.refuse(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres { .. } => repeat.refuse(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same with a backend that repeats notices, if it is to.
+    pub(crate) async fn open_repeating(
+        &self,
+        repeat: RepeatNotice,
+    ) -> Result<(Arc<dyn Backend>, Repeating), Refusal> {
+        match self {
+            Self::Memory => Ok((Arc::new(MemoryBackend::new()), Repeating::Nothing)),
             Self::RedisRs { url, tls } => {
                 let tls = tls.read().map_err(Refusal::Address)?;
-                match RedisBackend::builder(url).tls(tls).connect().await {
-                    Ok(backend) => Ok(Arc::new(backend)),
-                    Err(error) => Err(self.refusal(error)),
+                let mut builder = RedisBackend::builder(url).tls(tls);
+                if let Some(after) = repeat.after() {
+                    builder = builder.repeat_notice(after);
                 }
+                self.opened(builder.connect().await, Repeating::RedisRs)
             }
             #[cfg(feature = "deadpool")]
-            Self::RedisRsPooled { url } => match pooled(url).await {
-                Ok(backend) => Ok(Arc::new(backend)),
-                Err(error) => Err(self.refusal(error)),
-            },
+            Self::RedisRsPooled { url } => {
+                self.opened(pooled(url, repeat).await, Repeating::RedisRs)
+            }
             #[cfg(feature = "fred")]
             Self::Fred { url, tls } => {
                 let tls = tls.read().map_err(Refusal::Address)?;
-                match FredBackend::builder(url).tls(tls).connect().await {
-                    Ok(backend) => Ok(Arc::new(backend)),
-                    Err(error) => Err(self.refusal(error)),
+                let mut builder = FredBackend::builder(url).tls(tls);
+                if let Some(after) = repeat.after() {
+                    builder = builder.repeat_notice(after);
                 }
+                self.opened(builder.connect().await, Repeating::Fred)
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres { url } => match with_table(url).await {
-                Ok(backend) => Ok(Arc::new(backend)),
-                Err(error) => Err(self.refusal(error)),
-            },
+            Self::Postgres { url } => self.opened(with_table(url).await, |_| Repeating::Nothing),
+        }
+    }
+
+    /// A backend that was opened, or why it was not.
+    fn opened<B: Backend + Clone>(
+        &self,
+        opened: Result<B, BackendError>,
+        repeating: impl FnOnce(B) -> Repeating,
+    ) -> Result<(Arc<dyn Backend>, Repeating), Refusal> {
+        match opened {
+            Ok(backend) => Ok((Arc::new(backend.clone()), repeating(backend))),
+            Err(error) => Err(self.refusal(error)),
         }
     }
 
@@ -211,7 +241,7 @@ impl Target {
 
 /// Over a pool, as an application that owns one would have it.
 #[cfg(feature = "deadpool")]
-async fn pooled(url: &str) -> Result<RedisBackend, BackendError> {
+async fn pooled(url: &str, repeat: RepeatNotice) -> Result<RedisBackend, BackendError> {
     use memolock::redis_rs::deadpool_redis::{Config, PoolConfig, Runtime};
 
     const CONNECTIONS: usize = 32;
@@ -223,7 +253,11 @@ async fn pooled(url: &str) -> Result<RedisBackend, BackendError> {
         let detail = "the pool cannot be made of this URL";
         BackendError::new(ErrorKind::Config, Operation::Connect, detail)
     })?;
-    RedisBackend::builder(url).pool(pool).connect().await
+    let mut builder = RedisBackend::builder(url).pool(pool);
+    if let Some(after) = repeat.after() {
+        builder = builder.repeat_notice(after);
+    }
+    builder.connect().await
 }
 
 #[cfg(feature = "postgres")]
@@ -241,14 +275,6 @@ async fn with_table(url: &str) -> Result<PgBackend, BackendError> {
         }
         outcome => outcome,
     }
-}
-
-/// Opens a backend that other processes share, which `purpose` needs.
-pub(crate) async fn open_shared(
-    target: &Target,
-    purpose: &str,
-) -> Result<Arc<dyn Backend>, Failure> {
-    shared(target.open().await?, purpose)
 }
 
 /// Refuses a backend that nobody else sees.

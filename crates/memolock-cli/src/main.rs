@@ -7,6 +7,7 @@ mod herd;
 mod interrupt;
 mod log;
 mod output;
+mod repeat;
 mod run;
 mod tls;
 mod values;

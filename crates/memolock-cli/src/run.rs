@@ -15,6 +15,7 @@ use crate::connect::{Refusal, Target, shared};
 use crate::exit::{Code, Failure, Outcome, say};
 use crate::interrupt::Interrupts;
 use crate::output::{self, Millis};
+use crate::repeat::Repeating;
 use crate::values::MAX_VALUE_BYTES;
 
 use command::{Command, Unsuccessful};
@@ -29,13 +30,16 @@ pub(crate) async fn run(common: &Common, args: &RunArgs) -> Outcome {
         None => command.line()?,
     };
     let target = Target::choose(common)?;
+    target.check(args.repeat)?;
     let interrupts = Interrupts::install()?;
     let opened = tokio::select! {
-        opened = target.open() => opened,
+        opened = target.open_repeating(args.repeat) => opened,
         caught = interrupts.caught() => return Err(caught.failure()),
     };
+    let mut repeating = Repeating::Nothing;
     let ended = match opened {
-        Ok(backend) => {
+        Ok((backend, repeats)) => {
+            repeating = repeats;
             let call = Call {
                 common,
                 args,
@@ -52,7 +56,13 @@ pub(crate) async fn run(common: &Common, args: &RunArgs) -> Outcome {
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    ended.print(common.json, begun.elapsed(), &interrupts).await
+    let printed = ended.print(common.json, begun.elapsed(), &interrupts).await;
+    // The caller has its output. What an interrupt ends now is only the wait.
+    tokio::select! {
+        () = repeating.done() => {}
+        _ = interrupts.caught() => {}
+    }
+    printed
 }
 
 /// Whether a server that gives this error is as good as none. Wrong credentials are somebody's mistake.
@@ -86,7 +96,10 @@ impl Call<'_> {
         let ended = self.call(&memolock).await;
         // The lease is released when this returns, however the call ended.
         memolock.close().await;
-        backend.close().await;
+        // A close would drop the notice that is to be repeated: then the connections end with the process.
+        if self.args.repeat.after().is_none() {
+            backend.close().await;
+        }
         ended
     }
 

@@ -9,7 +9,7 @@ use memolock_core::{Backend, Inspection, Key, KeyError, Keyspace, Phase, PutMode
 use tokio::time::{Instant, timeout};
 
 use crate::builder::Builder;
-use crate::called::Called;
+use crate::called::{Called, Late};
 use crate::crew::{Passenger, Pilot, Ride};
 use crate::driver;
 use crate::entry::Entry;
@@ -277,7 +277,8 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                     let bounded = store.ends_within(terms.wait_timeout);
                     let until = (!bounded).then_some(deadline);
                     // Boxed, because most callers join: their futures stay small.
-                    (&led, Box::pin(glance(pilot, store, until)).await)
+                    let glanced = Box::pin(glance(pilot, store, until)).await;
+                    (&led, glanced.map_err(Late::in_phase))
                 }
                 Boarding::Join(flight, nth) => {
                     shared.hub.counters.joins.add();
@@ -286,7 +287,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                     nested.waits();
                     let passage = match passenger.ride(deadline).await {
                         Ride::Settled(settled) => Ok(Glance::Over(settled)),
-                        Ride::TimedOut => Err(Phase::Waiting),
+                        Ride::TimedOut => Err(Late::of(passenger.flight(), Phase::Waiting)),
                         Ride::Seat(mut pilot) => {
                             pilot.adopt(W::MODE);
                             Ok(Glance::Goes(pilot))
@@ -300,13 +301,13 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                 Ok(Glance::Goes(pilot)) => {
                     Box::pin(driver::fly(pilot, work, store, deadline, terms, &nested)).await
                 }
-                Err(phase) => Err(phase),
+                Err(late) => Err(late),
             };
             let called = match settled {
                 Ok(settled) => Called::settled(settled, || flight.key().clone()),
-                Err(phase) => {
+                Err(late) => {
                     shared.hub.counters.timeouts.add();
-                    Called::TimedOut(flight.key().clone(), phase, terms.wait_timeout)
+                    Called::TimedOut(flight.key().clone(), late, terms.wait_timeout)
                 }
             };
             nested.ends().await;

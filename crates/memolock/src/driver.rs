@@ -31,6 +31,7 @@ use memolock_core::{
 use tokio::time::Instant;
 
 use crate::Lease;
+use crate::called::Late;
 use crate::commands::Commands;
 use crate::crew::{Controls, Pilot};
 use crate::engine::Engine;
@@ -54,7 +55,7 @@ pub(crate) async fn fly<T, C, W, R>(
     deadline: Instant,
     terms: Terms,
     nested: &Nested,
-) -> Result<Settled<T>, Phase>
+) -> Result<Settled<T>, Late>
 where
     T: Send + Sync + 'static,
     C: Codec<T>,
@@ -107,7 +108,7 @@ where
                 tokio::task::yield_now().await;
             }
             if patience.is_some_and(|at| at <= Instant::now()) {
-                return Err(phase);
+                return Err(Late::of(flight, phase));
             }
         }
         let input = tokio::select! {
@@ -119,8 +120,11 @@ where
             }
             input = step(shared, key, engine, &mut work, commands, (&place, terms.ttl)), if !crowded => input,
             () = flight.ended() => continue,
-            () = until(patience) => return Err(phase),
+            () = until(patience) => return Err(Late::of(flight, phase)),
         };
+        if let Input::Acquired(Ok(acquired)) = &input {
+            flight.tried(acquired);
+        }
         engine.handle(hub, key, input);
     }
 }
@@ -221,9 +225,7 @@ where
                         engine.notes().heard();
                         Input::Heard(Event::Message(Message::Value(value)))
                     }
-                    Heard::Released => {
-                        Input::Heard(Event::Message(Message::Notice(Notice::Released)))
-                    }
+                    Heard::OtherVersion { known } => Input::PassedOver { known },
                     // As after a gap: what is known of a holder stays known.
                     Heard::Unclear => Input::Heard(Event::Resumed),
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_codec::CodecError;
-use memolock_core::{BackendError, ErrorKind, Key, KeyError, Phase, TagError};
+use memolock_core::{BackendError, ErrorKind, Key, KeyError, Phase, Remaining, TagError};
 
 /// What a compute or a trigger fails with, before memolock shares it.
 ///
@@ -95,6 +95,9 @@ pub enum Error {
         phase: Phase,
         /// The wait time-out.
         after: Duration,
+        /// For how long the lock still stood that the call waited for, if that is odd: more than a day, or for ever. No
+        /// holder of memolock takes such a lock. One of 2019 may, and then nobody computes until it is deleted.
+        lock: Option<Remaining>,
     },
     /// The lease is not ours any more: it expired, or somebody invalidated or put the value.
     LeaseLost {
@@ -156,7 +159,18 @@ impl fmt::Display for Error {
                 f,
                 "{error} at {key}: invalidate it, or choose another tag or codec"
             ),
-            Self::Timeout { key, phase, after } => write!(
+            Self::Timeout {
+                key,
+                phase,
+                after,
+                lock: Some(lock),
+            } => {
+                write!(f, "no value for {key} within {after:?} (while {phase}): ")?;
+                f.write_str(&lock.odd_for_a_lock().unwrap_or_default())
+            }
+            Self::Timeout {
+                key, phase, after, ..
+            } => write!(
                 f,
                 "no value for {key} within {after:?} (while {phase}): raise wait_timeout, or see who holds the lock with inspect"
             ),

@@ -15,14 +15,22 @@
 
 use std::future::poll_fn;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::Poll;
+use std::time::Duration;
 
-use memolock_core::Key;
+use memolock_core::{Acquired, Key, Remaining};
 
 use crate::engine::Engine;
 use crate::settled::Settled;
 use crate::sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, Notify, OnceLock};
+
+/// No odd lock is known.
+const NOT_ODD: u64 = 0;
+
+/// A lock that never expires.
+const FOREVER: u64 = u64::MAX;
 
 /// One flight, shared by its callers.
 pub(crate) struct Flight<T> {
@@ -35,6 +43,8 @@ pub(crate) struct Flight<T> {
     late: AtomicBool,
     /// `notify_one`: the seat is vacant. `notify_waiters`: the outcome is there, or the watch is over.
     notify: Notify,
+    /// For how long a rival's lock stood when it was last seen, in milliseconds, if that is odd. It orders nothing.
+    odd_lock: AtomicU64,
     /// Who sits in the seat. There is at most one, so that a list of sleepers would cost every hit for nothing.
     pilot: AtomicWaker,
 }
@@ -74,6 +84,7 @@ impl<T> Flight<T> {
             vacant: AtomicBool::new(false),
             late: AtomicBool::new(false),
             notify: Notify::new(),
+            odd_lock: AtomicU64::new(NOT_ODD),
             pilot: AtomicWaker::new(),
         }
     }
@@ -84,6 +95,30 @@ impl<T> Flight<T> {
 
     pub(crate) fn outcome(&self) -> Option<&Settled<T>> {
         self.outcome.get()
+    }
+
+    /// A try for the lease was answered.
+    pub(crate) fn tried(&self, acquired: &Acquired) {
+        let odd = match acquired {
+            Acquired::Held(remaining) if remaining.odd_for_a_lock().is_some() => match remaining {
+                Remaining::Forever => FOREVER,
+                // Not as durations are sent, which are at most a century.
+                Remaining::Expires(left) => {
+                    u64::try_from(left.as_millis()).map_or(FOREVER - 1, |ms| ms.min(FOREVER - 1))
+                }
+            },
+            _ => NOT_ODD,
+        };
+        self.odd_lock.store(odd, Relaxed);
+    }
+
+    /// For how long the lock stands that is waited for, if that is odd.
+    pub(crate) fn odd_lock(&self) -> Option<Remaining> {
+        match self.odd_lock.load(Relaxed) {
+            NOT_ODD => None,
+            FOREVER => Some(Remaining::Forever),
+            left => Some(Remaining::Expires(Duration::from_millis(left))),
+        }
     }
 
     pub(crate) fn notify(&self) -> &Notify {

@@ -227,7 +227,10 @@ fn nth(which: u8, from: &mut Unstructured<'_>) -> Result<Input> {
         7 => Input::Fulfilled(Err(data::error(from)?)),
         8 if good => Input::Released(Ok(from.arbitrary()?)),
         8 => Input::Released(Err(data::error(from)?)),
-        9 => Input::LeaseLost,
+        9 if good => Input::LeaseLost,
+        9 => Input::PassedOver {
+            known: from.arbitrary()?,
+        },
         10 => Input::Elapsed,
         11 => Input::Adopted {
             mode: mode(from)?,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use memolock::core::Key;
 
+use crate::codec::plain;
 use crate::fault::Fault;
 use crate::history::{CallId, ComputeId, End, History, ProcessId, What};
 use crate::store::{Answer, Channel, Millis, Op};
@@ -252,6 +253,6 @@ pub(crate) fn maker(value: &str) -> Option<(usize, char, ComputeId)> {
     let at = rest.find(|c: char| !c.is_ascii_digit())?;
     let (key, made) = rest.split_at(at);
     let maker = made.chars().next()?;
-    let number = made[maker.len_utf8()..].parse().ok()?;
+    let number = plain(&made[maker.len_utf8()..]).parse().ok()?;
     Some((key.parse().ok()?, maker, number))
 }

@@ -45,6 +45,10 @@ pub struct Plan {
     pub local: usize,
     /// Which processes have a near cache.
     pub near: Vec<bool>,
+    /// After how long processes repeat their notices, if they do.
+    pub repeats: Vec<Option<Millis>>,
+    /// The version of each process's values; none if the fleet has one version.
+    pub versions: Vec<u32>,
     pub calls: Vec<Call>,
     pub strangers: Vec<Stranger>,
     pub vandals: Vec<Vandal>,
@@ -188,6 +192,8 @@ impl Plan {
             fixed: weather != Weather::Calm && random.u8(0..8) == 0,
             local: pick(&mut random, &[1, 64]),
             near: Vec::new(),
+            repeats: Vec::new(),
+            versions: Vec::new(),
             calls: Vec::new(),
             strangers: Vec::new(),
             vandals: Vec::new(),
@@ -200,6 +206,7 @@ impl Plan {
         plan.draw_calls(&mut random);
         plan.draw_near();
         plan.draw_many();
+        plan.draw_repeats();
         if weather == Weather::Storm {
             plan.draw_refusals();
             plan.draw_faults(&mut random);
@@ -353,6 +360,18 @@ impl Plan {
         // Connections are there again, and what was on its way has come.
         self.calm += 500;
         self.faults.push((self.calm, Fault::Calm));
+    }
+
+    /// The version of a process's values, where the fleet has several.
+    #[must_use]
+    pub fn version(&self, process: ProcessId) -> Option<u32> {
+        self.versions.get(process).copied()
+    }
+
+    /// Whether values of one process are none to another.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        self.versions.windows(2).any(|pair| pair[0] != pair[1])
     }
 
     /// Whether anything but callers and computes may go wrong.

@@ -1,11 +1,13 @@
 //! What a driver does with its machine: one output becomes one input, and when the callers are gone or
 //! answered, what remains is cleaned up.
 
-use memolock::core::{Input, Outcome, Output, Token};
+use bytes::Bytes;
+use memolock::core::{Acquired, Event, Input, Message, Outcome, Output, Token};
 
 use super::process::{Beat, Draws, Letter, Work, name, owner};
 use super::scenario::LEASE;
 use super::search::Broken;
+use super::store::Made;
 use super::world::{Program, World, beat};
 
 impl World {
@@ -110,11 +112,41 @@ impl World {
             _ => {}
         }
         let process = &mut self.processes[p];
+        let over = process.passed.clone();
         process.wire.push_back(Letter {
             command,
             awaited: true,
+            over,
         });
         Ok(())
+    }
+
+    /// Whether a value is of the process's own version. What was put from outside is of all of them.
+    pub(super) fn passes(&self, p: usize, value: &Bytes) -> bool {
+        Made::of(value).is_none_or(|made| {
+            let maker = self.processes.get(usize::from(made.by));
+            maker.is_none_or(|maker| maker.version == self.processes[p].version)
+        })
+    }
+
+    /// What a driver makes of an input that may bring a value of another version. None: it has asked once more.
+    pub(super) fn sift(&mut self, p: usize, input: Input) -> Result<Option<Input>, Broken> {
+        let value = match &input {
+            Input::Probed(Ok(Some(value)))
+            | Input::Acquired(Ok(Acquired::Value(value)))
+            | Input::Heard(Event::Message(Message::Value(value))) => value.clone(),
+            _ => return Ok(Some(input)),
+        };
+        if self.passes(p, &value) {
+            return Ok(Some(input));
+        }
+        let known = self.processes[p].passed.replace(value.clone()) == Some(value);
+        match input {
+            Input::Probed(_) => Ok(Some(Input::Probed(Ok(None)))),
+            Input::Heard(_) => Ok(Some(Input::PassedOver { known })),
+            // Over that one, with the same token.
+            _ => self.pursue(p).map(|()| None),
+        }
     }
 }
 

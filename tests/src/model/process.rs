@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use memolock::core::{
     Entropy, Event, Input, Machine, Message, Mode, Outcome, Output, Policy, Timestamp, Token,
 };
@@ -23,6 +24,10 @@ pub(super) struct Process {
     pub(super) work: Option<Work>,
     pub(super) beat: Option<Beat>,
     pub(super) product: Option<End>,
+    /// Of the type of its values: those of another version are passed over.
+    pub(super) version: u8,
+    /// The last value that was passed over.
+    pub(super) passed: Option<Bytes>,
     pub(super) notes: Notes,
 }
 
@@ -42,6 +47,8 @@ pub(super) struct Letter {
     pub(super) command: Output,
     /// Somebody waits for the answer.
     pub(super) awaited: bool,
+    /// The value that a lease is tried for over.
+    pub(super) over: Option<Bytes>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -110,7 +117,7 @@ pub(super) struct Notes {
 }
 
 impl Process {
-    pub(super) fn new(policy: Policy, callers: &[Mode]) -> Self {
+    pub(super) fn new(policy: Policy, callers: &[Mode], version: u8) -> Self {
         let mode = callers.first().copied().unwrap_or(Mode::Compute);
         Self {
             machine: Machine::new(policy, mode),
@@ -123,6 +130,8 @@ impl Process {
             work: None,
             beat: None,
             product: None,
+            version,
+            passed: None,
             notes: Notes::default(),
         }
     }
@@ -167,6 +176,7 @@ impl Process {
             return;
         }
         self.ear = None;
+        self.passed = None;
         self.notes = Notes {
             stored: self.notes.stored,
             excused: self.notes.excused,
@@ -181,7 +191,8 @@ impl Process {
             Input::Acquired(Ok(Acquired::Held(Remaining::Expires(left)))) => {
                 self.notes.rival = Some(now.after(*left));
             }
-            Input::Heard(Event::Message(Message::Value(_) | Message::Notice(_))) => {
+            Input::Heard(Event::Message(Message::Value(_) | Message::Notice(_)))
+            | Input::PassedOver { known: false } => {
                 self.notes.rival = None;
             }
             _ => {}

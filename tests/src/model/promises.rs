@@ -149,6 +149,12 @@ impl World {
         if !maker.is_some_and(|maker| maker.notes.stored) {
             return broken("R4", format!("p{p} was answered by what was never stored"));
         }
+        if maker.is_some_and(|maker| maker.version != self.processes[p].version) {
+            return broken(
+                "R4",
+                format!("p{p} was answered by a value of another version"),
+            );
+        }
         match made.epoch < self.processes[p].notes.begun {
             true => broken(
                 "R4",
@@ -183,7 +189,12 @@ impl World {
         if process.machine.output() != Output::Listen {
             return Ok(());
         }
-        if self.store.value.is_some() {
+        if self
+            .store
+            .value
+            .as_ref()
+            .is_some_and(|value| self.passes(p, value))
+        {
             return broken("R2", format!("p{p} sleeps although there is a value"));
         }
         // The heartbeat finds out, and before that nothing is known.
@@ -232,6 +243,10 @@ impl World {
         }
         let stored = self.processes.iter().filter(|p| p.notes.stored).count();
         let again = usize::from(self.left.happened(scenario.faults, &AGAIN));
+        // To each version the other's value is none.
+        if !scenario.versions.is_empty() {
+            return Ok(());
+        }
         match stored > 1 + again {
             true => broken("R1", format!("{stored} values were stored")),
             false => Ok(()),

@@ -31,6 +31,10 @@ pub enum Fault {
     Restart,
     /// A process does nothing for a time, its heartbeat included.
     Pause,
+    /// The stored value is published once more.
+    Repeat,
+    /// Somebody puts the very value that is stored: equal bytes, and the lock is gone.
+    Same,
     /// A caller leaves: another one who joined takes over, or the flight is cleaned up.
     Cancel,
     /// A moment passes although commands, replies or messages are under way.
@@ -78,6 +82,8 @@ pub struct Scenario {
     pub processes: &'static [&'static [Mode]],
     /// What may go wrong.
     pub faults: &'static [Fault],
+    /// The version of the values of each process; 0 where it is not given.
+    pub versions: &'static [u8],
     /// How many moments (beats of a heartbeat, expiries) work may take in all. Three beats are a lease.
     pub moments: u8,
     /// What waiters make of failures.

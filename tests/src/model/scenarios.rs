@@ -16,6 +16,7 @@ const PLAIN: Scenario = Scenario {
     name: "nothing",
     processes: TWO,
     faults: &[],
+    versions: &[],
     moments: 4,
     failures: FailurePolicy::Retry,
     outage: OutagePolicy::Compute,
@@ -158,6 +159,56 @@ pub const SCENARIOS: &[Scenario] = &[
         marks: &["lease lost"],
         never: STORE_FAILS,
         least: 60_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "repeated notice, invalidation",
+        faults: &[Fault::Repeat, Fault::Repeat, Fault::Invalidate],
+        moments: 1,
+        marks: &["lease lost", "awaited"],
+        never: STORE_FAILS,
+        least: 1_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "two versions",
+        versions: &[0, 1],
+        never: &["lease lost", "degraded", "error"],
+        marks: &["waiting", "stored"],
+        least: 1_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "two versions, repeated notice, refusal",
+        processes: &[COMPUTE, COMPUTE, COMPUTE],
+        versions: &[0, 1, 1],
+        faults: &[Fault::Repeat, Fault::Refuse],
+        moments: 0,
+        marks: &["waiting", "stored", "degraded"],
+        never: &["lease lost"],
+        least: 1_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "two versions, the same value put again",
+        processes: &[COMPUTE, COMPUTE, COMPUTE],
+        versions: &[0, 1, 1],
+        faults: &[Fault::Same],
+        moments: 0,
+        marks: &["waiting", "stored", "lease lost"],
+        never: STORE_FAILS,
+        least: 1_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "external, two versions, repeated notice",
+        processes: &[COMPUTE, EXTERNAL, EXTERNAL],
+        versions: &[0, 1, 1],
+        faults: &[Fault::Repeat],
+        moments: 1,
+        marks: &["attending", "verifying"],
+        never: &["degraded"],
+        least: 1_000,
         ..PLAIN
     },
     Scenario {

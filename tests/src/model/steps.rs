@@ -7,7 +7,7 @@ use memolock::core::{
 };
 
 use super::action::{Action, Answer, Ending};
-use super::process::{Ear, End, Life, Reply, Work};
+use super::process::{Ear, End, Letter, Life, Reply, Work};
 use super::scenario::{Fault, LEASE};
 use super::search::Broken;
 use super::store::Made;
@@ -31,9 +31,11 @@ impl World {
             Action::Reply(p) => self.reply(p)?,
             Action::Hear(p) => {
                 let ear = self.processes[p].ear.as_mut();
-                if let Some(event) = ear.and_then(|ear| ear.mail.pop_front()) {
-                    self.believe(p, &event);
-                    self.feed(p, Input::Heard(event))?;
+                if let Some(event) = ear.and_then(|ear| ear.mail.pop_front())
+                    && let Some(input) = self.sift(p, Input::Heard(event))?
+                {
+                    self.believe(p, &input);
+                    self.feed(p, input)?;
                 }
             }
             Action::Elapse(p) => self.feed(p, Input::Elapsed)?,
@@ -57,8 +59,8 @@ impl World {
     }
 
     /// Who holds a lease for a program and hears of an end takes it for the end of its own.
-    fn believe(&mut self, p: usize, event: &Event) {
-        let ends = matches!(event, Event::Message(message) if *message != Message::Notice(Notice::Released));
+    fn believe(&mut self, p: usize, input: &Input) {
+        let ends = matches!(input, Input::Heard(Event::Message(message)) if *message != Message::Notice(Notice::Released));
         if ends && self.processes[p].machine.held().is_some() {
             let own = self
                 .programs
@@ -72,7 +74,7 @@ impl World {
         let Some(letter) = self.processes[p].wire.pop_front() else {
             return Ok(());
         };
-        let input = self.carry_out(p, &letter.command, letter.awaited)?;
+        let input = self.carry_out(p, &letter)?;
         if letter.awaited && self.processes[p].life != Life::Crashed {
             let at = self.now;
             self.processes[p].reply = Some(Reply { input, at });
@@ -81,14 +83,15 @@ impl World {
     }
 
     /// What the store does.
-    fn carry_out(&mut self, p: usize, command: &Output, awaited: bool) -> Result<Input, Broken> {
+    fn carry_out(&mut self, p: usize, letter: &Letter) -> Result<Input, Broken> {
         let now = self.now;
-        Ok(match command {
+        Ok(match &letter.command {
             Output::Acquire { token, lease } => {
-                Input::Acquired(Ok(self.store.acquire(now, *token, *lease)))
+                let over = letter.over.as_ref();
+                Input::Acquired(Ok(self.store.acquire(now, *token, *lease, over)))
             }
             Output::Subscribe => {
-                if awaited && self.processes[p].life != Life::Crashed {
+                if letter.awaited && self.processes[p].life != Life::Crashed {
                     self.processes[p].ear = Some(Ear::default());
                 }
                 Input::Subscribed(Ok(()))
@@ -124,7 +127,10 @@ impl World {
             Input::Subscribed(Err(_)) => process.ear = None,
             _ => {}
         }
-        self.feed(p, input)
+        match self.sift(p, input)? {
+            Some(input) => self.feed(p, input),
+            None => Ok(()),
+        }
     }
 
     /// The heartbeat renews, and is told what came of it, or not.

@@ -56,8 +56,15 @@ impl Made {
 }
 
 impl Store {
-    pub(super) fn acquire(&mut self, now: Timestamp, token: Token, lease: Duration) -> Acquired {
-        if let Some(value) = &self.value {
+    /// `over`: a value that counts as none.
+    pub(super) fn acquire(
+        &mut self,
+        now: Timestamp,
+        token: Token,
+        lease: Duration,
+        over: Option<&Bytes>,
+    ) -> Acquired {
+        if let Some(value) = self.value.as_ref().filter(|value| Some(*value) != over) {
             return Acquired::Value(value.clone());
         }
         match self.lock {

@@ -35,11 +35,14 @@ pub(super) struct Program {
 impl World {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let policy = scenario.policy();
-        let process = |callers: &&[Mode]| Process::new(policy.clone(), callers);
+        let process = |(p, callers): (usize, &&[Mode])| {
+            let version = scenario.versions.get(p).copied().unwrap_or(0);
+            Process::new(policy.clone(), callers, version)
+        };
         Self {
             now: Timestamp::ZERO,
             store: Store::default(),
-            processes: scenario.processes.iter().map(process).collect(),
+            processes: scenario.processes.iter().enumerate().map(process).collect(),
             programs: Vec::new(),
             left: Faults::of(scenario.faults),
             moments: scenario.moments,

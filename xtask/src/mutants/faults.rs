@@ -46,7 +46,7 @@ const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 44] = [
+pub(crate) const FAULTS: [Fault; 48] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -316,6 +316,34 @@ pub(crate) const FAULTS: [Fault; 44] = [
         STORE,
         "(Channel::Fail, notice.encode())",
         "(Channel::Notif, notice.encode())",
+    ),
+    fault(
+        "a value that was passed over before is ignored",
+        STEP,
+        ") => self.passed_over(takeover, rival, doubt, known, now, entropy),",
+        ") => match known {
+                true => State::Waiting { takeover, rival, doubt },
+                false => self.passed_over(takeover, rival, doubt, known, now, entropy),
+            },",
+    ),
+    fault(
+        "a value that was passed over before is returned",
+        DRIVER,
+        "Heard::OtherVersion { known } => Input::PassedOver { known },",
+        "Heard::OtherVersion { known: true } => Input::Heard(Event::Message(Message::Value(value))),
+                    Heard::OtherVersion { known } => Input::PassedOver { known },",
+    ),
+    fault(
+        "a repeated notice ends a holder",
+        TRIES,
+        "rival: if known { rival } else { Rival::default() },",
+        "rival: { let _ = (rival, known); Rival::default() },",
+    ),
+    fault(
+        "a repeated notice says the value before",
+        STORE,
+        "stored.cloned()",
+        "stored.and_then(|_| self.rows.get(key)?.before.clone())",
     ),
 ];
 

@@ -110,6 +110,14 @@ impl Machine {
             },
             (
                 State::Waiting {
+                    takeover,
+                    rival,
+                    doubt,
+                },
+                Input::PassedOver { known },
+            ) => self.passed_over(takeover, rival, doubt, known, now, entropy),
+            (
+                State::Waiting {
                     takeover: Some(at),
                     rival,
                     doubt,
@@ -129,8 +137,11 @@ impl Machine {
                 releasing(held.token, Some(Notice::failed(&message)), Outcome::Failed)
             }
             (State::Attending { held }, Input::Heard(event)) => attended(held, event, now, entropy),
-            // It may only have run out, and the program is still at it: take it again if it is free.
-            (State::Attending { held }, Input::LeaseLost) => verifying(held, now),
+            // It may only have run out, and the program is still at it: take it again if it is free. The same after a
+            // value of another version, which may have been put over the lease.
+            (State::Attending { held }, Input::LeaseLost | Input::PassedOver { .. }) => {
+                verifying(held, now)
+            }
             // The lock is left to expire, so that a second program is not started over the first.
             (State::Attending { .. }, Input::Silenced(error)) => {
                 State::Settled(Outcome::Backend(error))

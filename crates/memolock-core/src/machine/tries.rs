@@ -62,6 +62,26 @@ impl Machine {
         }
     }
 
+    /// What a waiter makes of a value that its driver passes over: it asks the store again, after the delay of a notice.
+    /// The lease may be free. A `known` value says nothing of the rival, which may still be at work under its lease: the
+    /// notice may have been repeated.
+    pub(super) fn passed_over(
+        &self,
+        takeover: Option<Timestamp>,
+        rival: Rival,
+        doubt: Option<Token>,
+        known: bool,
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> State {
+        let soon = now.after(spread(self.policy.retry_jitter, entropy));
+        State::Waiting {
+            takeover: Some(takeover.map_or(soon, |at| at.min(soon))),
+            rival: if known { rival } else { Rival::default() },
+            doubt,
+        }
+    }
+
     /// Waits for a rival, a little longer than its lease.
     pub(super) fn waiting(
         &self,

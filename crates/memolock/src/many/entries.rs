@@ -13,7 +13,7 @@ use super::batch::{Part, Values};
 use super::gatherer::Gatherer;
 use super::look::{Looked, look, read};
 use super::voyage::{board, run, travel};
-use crate::called::Called;
+use crate::called::{Called, Late};
 use crate::hub::far;
 use crate::nesting::Nested;
 use crate::shared::Terms;
@@ -253,7 +253,10 @@ impl Early {
         for (nth, key) in keys {
             called[*nth] = Some(match self {
                 Self::Closed => Called::Closed,
-                Self::TimedOut => Called::TimedOut(key.clone(), Phase::Probing, terms.wait_timeout),
+                Self::TimedOut => {
+                    let late = Late::in_phase(Phase::Probing);
+                    Called::TimedOut(key.clone(), late, terms.wait_timeout)
+                }
             });
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::batch::{Part, Values, share};
 use super::gatherer::{Errand, Gatherer, Questions};
 use crate::Lease;
-use crate::called::Called;
+use crate::called::{Called, Late};
 use crate::crew::{Passenger, Pilot, Ride};
 use crate::driver;
 use crate::nesting::{Nested, within};
@@ -87,7 +87,10 @@ where
             nested.waits();
             match passenger.ride(deadline).await {
                 Ride::Settled(settled) => return Called::settled(settled, || key),
-                Ride::TimedOut => return Called::TimedOut(key, Phase::Waiting, terms.wait_timeout),
+                Ride::TimedOut => {
+                    let late = Late::of(passenger.flight(), Phase::Waiting);
+                    return Called::TimedOut(key, late, terms.wait_timeout);
+                }
                 Ride::Seat(mut pilot) => {
                     pilot.adopt(Mode::Compute);
                     (pilot, key)
@@ -98,7 +101,7 @@ where
     let gatherer = part.gatherer;
     match driver::fly(pilot, part, gatherer, deadline, terms, nested).await {
         Ok(settled) => Called::settled(settled, || key),
-        Err(phase) => Called::TimedOut(key, phase, terms.wait_timeout),
+        Err(late) => Called::TimedOut(key, late, terms.wait_timeout),
     }
 }
 

@@ -131,4 +131,18 @@ impl Plan {
             }
         }
     }
+
+    /// Repeated notices in a quarter of the schedules, two versions of the type in a sixth.
+    pub(super) fn draw_repeats(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x0072_6570_6561_7400);
+        if random.u8(0..4) == 0 {
+            let after = pick(&mut random, &[1, 20, 100]);
+            let draw = |_| random.bool().then_some(after);
+            self.repeats = (0..self.processes).map(draw).collect();
+        }
+        if random.u8(0..6) == 0 {
+            let draw = |_| random.u32(1..=2);
+            self.versions = (0..self.processes).map(draw).collect();
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::Case;
 use crate::caller::{MANY, id};
+use crate::codec::reads;
 use crate::facts::CallFact;
 use crate::history::{End, ProcessId};
 use crate::plan::{Call, Does, Plan};
@@ -186,7 +187,11 @@ fn nobody_sleeps_by_a_value(case: &mut Case<'_>) {
             use memolock::core::Fulfilled::Stored;
             let of_key = effect.op.keys().any(|key| key.id() == id);
             let is = match (effect.op, effect.answer) {
-                (Op::Fulfil(..), Answer::Fulfilled(Stored)) | (Op::Put(..), _) => Some(true),
+                (Op::Fulfil(_, _, value, _), Answer::Fulfilled(Stored))
+                | (Op::Put(_, value, ..), _) => {
+                    let own = plan.version(call.process);
+                    Some(reads(own, &String::from_utf8_lossy(value)))
+                }
                 (Op::Invalidate(_), _) => Some(false),
                 _ => None,
             };

@@ -70,6 +70,8 @@ fn replies(output: &Output) -> &'static [&'static str] {
             "hear-invalidated",
             "hear-gap",
             "hear-resumed",
+            "passed-over",
+            "passed-over-again",
             "silenced",
             "cut-off",
             "lease-lost",

@@ -103,6 +103,18 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         Phase::Waiting,
     ),
     (
+        "rechecking, a value passed over",
+        Mode::Compute,
+        "miss held subscribed held passed-over elapsed",
+        Phase::Waiting,
+    ),
+    (
+        "rechecking, a value passed over again",
+        Mode::Compute,
+        "miss held subscribed held passed-over-again elapsed",
+        Phase::Waiting,
+    ),
+    (
         "rechecking, in doubt",
         Mode::Compute,
         "miss held subscribed acquire-lost acquire-lost elapsed",
@@ -136,6 +148,18 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         "waiting, released",
         Mode::Compute,
         "miss held subscribed held hear-released",
+        Phase::Waiting,
+    ),
+    (
+        "waiting, a value passed over",
+        Mode::Compute,
+        "miss held subscribed held passed-over",
+        Phase::Waiting,
+    ),
+    (
+        "waiting, a value passed over again",
+        Mode::Compute,
+        "miss held subscribed held passed-over-again",
         Phase::Waiting,
     ),
     (
@@ -180,6 +204,12 @@ const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         "verifying",
         Mode::External,
         "miss granted subscribed granted triggered hear-resumed",
+        Phase::Waiting,
+    ),
+    (
+        "verifying, a value passed over",
+        Mode::External,
+        "miss granted subscribed granted triggered passed-over",
         Phase::Waiting,
     ),
     (
