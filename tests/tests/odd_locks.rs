@@ -121,7 +121,7 @@ async fn other_time_outs_do_not_speak_of_it() {
     let (error, oddities) = case.told().await;
     let text = error.to_string();
     assert!(
-        text.contains("wait longer") && oddities.is_empty(),
+        text.contains("raise wait_timeout") && oddities.is_empty(),
         "{text}"
     );
     assert!(matches!(error, Error::Timeout { lock: None, .. }));

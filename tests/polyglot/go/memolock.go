@@ -221,8 +221,9 @@ func (m *MemoLock) dispatch(pubsub *redis.PubSub) {
 			return
 		}
 		value := m.text(message.Payload)
-		m.tell(Event{Event: "heard", Channel: message.Channel, Value: &value})
 		m.resolve(message.Channel, value)
+		// Afterwards: what is told has come to all who waited.
+		m.tell(Event{Event: "heard", Channel: message.Channel, Value: &value})
 	}
 }
 

@@ -140,5 +140,6 @@ class MemoLock:
             if message["type"] != "pmessage":
                 continue
             channel, value = message["channel"], message["data"]
-            self.tell("heard", channel=channel, value=value)
             self._resolve(channel, value)
+            # Afterwards: what is told has come to all who waited.
+            self.tell("heard", channel=channel, value=value)

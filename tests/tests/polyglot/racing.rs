@@ -17,6 +17,9 @@ in_every_language!(
     a_put_and_a_resolve_of_ours_are_told_again,
 );
 
+/// After how long notices are repeated: all callers of theirs wait by then, on a busy machine too.
+const LATE: Duration = SECOND.saturating_mul(2);
+
 /// Between its lock, which is refused, and its second look our value is stored.
 async fn a_caller_of_theirs_between_its_two_looks(case: Case) {
     let missed = async |ours: &Ours, id: &str, wait: Duration| {
@@ -25,6 +28,8 @@ async fn a_caller_of_theirs_between_its_two_looks(case: Case) {
         peer.get_halting(id, wait, "refused").await;
         end.send(Ok("ours".to_owned())).unwrap();
         assert_eq!(end_of(call).await.unwrap().source(), Source::Computed);
+        // The notice is over for it: it had no waiter.
+        peer.heard_until("ours").await;
         peer.go().await;
         peer
     };
@@ -39,7 +44,7 @@ async fn a_caller_of_theirs_between_its_two_looks(case: Case) {
         }
     }
     // The same with a second notice, which comes when it waits. Its time-out is longer than a hang.
-    let ours = case.ours_repeating(SECOND).await;
+    let ours = case.ours_repeating(LATE).await;
     let mut peer = missed(&ours, "twice", 2 * HANG).await;
     peer.says(&Event::Waiting).await;
     peer.has("ours", "awaited").await;
@@ -65,7 +70,7 @@ async fn a_put_and_a_resolve_of_ours_are_told_again(case: Case) {
     if case.style == Style::Go {
         return;
     }
-    let ours = case.ours_repeating(SECOND).await;
+    let ours = case.ours_repeating(LATE).await;
     for id in ["put", "resolved"] {
         let (_end, holder) = ours.hold(id).await;
         let mut peer = case.peer(60 * SECOND).await;
@@ -76,6 +81,7 @@ async fn a_put_and_a_resolve_of_ours_are_told_again(case: Case) {
             _ => entry.resolve(&value).await,
         };
         stored.unwrap();
+        peer.heard_until("told").await;
         peer.go().await;
         peer.says(&Event::Waiting).await;
         peer.has("told", "awaited").await;
@@ -115,10 +121,9 @@ async fn race(language: Language) {
         tag: memolock_testkit::unique_tag("likes"),
         server: std::sync::Arc::clone(&server),
     };
-    // The second notice comes when all of them wait, on a busy machine too.
     for (nth, adapter) in Adapter::ALL.into_iter().enumerate() {
         let case = case(adapter);
-        let ours = case.ours_repeating(SECOND).await;
+        let ours = case.ours_repeating(LATE).await;
         let rounds = 2_000 / 3 + usize::from(nth < 2_000 % 3);
         let ends = rounds_of(&case, &ours, rounds, 2 * HANG, |_| false).await;
         assert_eq!(ends.get("timeout"), None, "{adapter}: {ends:?}");
