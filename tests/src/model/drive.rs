@@ -125,7 +125,8 @@ impl World {
     pub(super) fn passes(&self, p: usize, value: &Bytes) -> bool {
         Made::of(value).is_none_or(|made| {
             let maker = self.processes.get(usize::from(made.by));
-            maker.is_none_or(|maker| maker.version == self.processes[p].version)
+            !made.is_foreign()
+                && maker.is_none_or(|maker| maker.version == self.processes[p].version)
         })
     }
 

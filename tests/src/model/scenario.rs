@@ -84,6 +84,8 @@ pub struct Scenario {
     pub faults: &'static [Fault],
     /// The version of the values of each process; 0 where it is not given.
     pub versions: &'static [u8],
+    /// Whether a value that none of them reads is stored at first.
+    pub foreign: bool,
     /// How many moments (beats of a heartbeat, expiries) work may take in all. Three beats are a lease.
     pub moments: u8,
     /// What waiters make of failures.

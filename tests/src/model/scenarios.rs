@@ -17,6 +17,7 @@ const PLAIN: Scenario = Scenario {
     processes: TWO,
     faults: &[],
     versions: &[],
+    foreign: false,
     moments: 4,
     failures: FailurePolicy::Retry,
     outage: OutagePolicy::Compute,
@@ -164,10 +165,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "repeated notice, invalidation",
         faults: &[Fault::Repeat, Fault::Repeat, Fault::Invalidate],
-        moments: 1,
         marks: &["lease lost", "awaited"],
         never: STORE_FAILS,
-        least: 1_000,
+        least: 30_000,
         ..PLAIN
     },
     Scenario {
@@ -175,40 +175,35 @@ pub const SCENARIOS: &[Scenario] = &[
         versions: &[0, 1],
         never: &["lease lost", "degraded", "error"],
         marks: &["waiting", "stored"],
-        least: 1_000,
+        least: 14_000,
         ..PLAIN
     },
     Scenario {
-        name: "two versions, repeated notice, refusal",
-        processes: &[COMPUTE, COMPUTE, COMPUTE],
-        versions: &[0, 1, 1],
+        name: "another version is stored, repeated notice, refusal",
+        foreign: true,
         faults: &[Fault::Repeat, Fault::Refuse],
-        moments: 0,
         marks: &["waiting", "stored", "degraded"],
         never: &["lease lost"],
-        least: 1_000,
+        least: 38_000,
         ..PLAIN
     },
     Scenario {
-        name: "two versions, the same value put again",
-        processes: &[COMPUTE, COMPUTE, COMPUTE],
-        versions: &[0, 1, 1],
+        name: "another version is stored, the same value put again",
+        foreign: true,
         faults: &[Fault::Same],
-        moments: 0,
         marks: &["waiting", "stored", "lease lost"],
         never: STORE_FAILS,
-        least: 1_000,
+        least: 13_000,
         ..PLAIN
     },
     Scenario {
-        name: "external, two versions, repeated notice",
-        processes: &[COMPUTE, EXTERNAL, EXTERNAL],
-        versions: &[0, 1, 1],
+        name: "external, another version is stored, repeated notice",
+        processes: &[EXTERNAL, EXTERNAL],
+        foreign: true,
         faults: &[Fault::Repeat],
-        moments: 1,
         marks: &["attending", "verifying"],
         never: &["degraded"],
-        least: 1_000,
+        least: 47_000,
         ..PLAIN
     },
     Scenario {

@@ -9,6 +9,9 @@ use memolock::core::{Acquired, Fulfilled, PutMode, Remaining, Timestamp, Token};
 /// Who stands in a value as its maker when it was put from outside.
 const OUTSIDE: u8 = 0xff;
 
+/// Who stands in a value of a version that nobody in the model reads.
+const FOREIGN: u8 = 0xfe;
+
 /// The value and the lock of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Store {
@@ -36,6 +39,17 @@ pub(super) struct Made {
 impl Made {
     pub(super) fn outside(epoch: u8) -> Self {
         Self { by: OUTSIDE, epoch }
+    }
+
+    pub(super) fn foreign() -> Self {
+        Self {
+            by: FOREIGN,
+            epoch: 0,
+        }
+    }
+
+    pub(super) fn is_foreign(self) -> bool {
+        self.by == FOREIGN
     }
 
     pub(super) fn is_outside(self) -> bool {

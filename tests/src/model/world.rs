@@ -6,7 +6,7 @@ use memolock::core::{Deadline, Event, Message, Mode, Output, Timestamp, Token};
 
 use super::process::{Life, Process, owner};
 use super::scenario::{Fault, Faults, Scenario};
-use super::store::Store;
+use super::store::{Made, Store};
 
 /// One state of everything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -39,9 +39,11 @@ impl World {
             let version = scenario.versions.get(p).copied().unwrap_or(0);
             Process::new(policy.clone(), callers, version)
         };
+        let mut store = Store::default();
+        store.value = scenario.foreign.then(|| Made::foreign().bytes());
         Self {
             now: Timestamp::ZERO,
-            store: Store::default(),
+            store,
             processes: scenario.processes.iter().enumerate().map(process).collect(),
             programs: Vec::new(),
             left: Faults::of(scenario.faults),
