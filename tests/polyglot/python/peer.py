@@ -127,7 +127,8 @@ def main():
     parser.add_argument("--ttl-ms", type=int, default=60_000)
     args = parser.parse_args()
     # C# reads payloads as UTF-8, and what is none is replaced. (Go does not mind; our output is UTF-8 in both styles.)
-    client = redis.Redis.from_url(args.url, decode_responses=True, encoding_errors="replace")
+    # Each caller of a crowd has a connection.
+    client = redis.Redis.from_url(args.url, decode_responses=True, encoding_errors="replace", max_connections=1000)
     peer = MemoLock(client, args.tag, args.lock_ms, args.ttl_ms, args.style, tell=tell)
     tell("ready", client=f"Python {platform.python_version()}, redis-py {redis.__version__}")
     order_of = orders()

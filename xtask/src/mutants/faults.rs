@@ -266,7 +266,7 @@ pub(crate) const FAULTS: [Fault; 48] = [
     fault(
         "script: invalidate leaves the lock",
         STORE,
-        "self.rows.remove(key);",
+        "*self.row(key) = Row::default();",
         "self.row(key).value = None;",
     ),
     fault(
