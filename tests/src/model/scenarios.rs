@@ -167,7 +167,7 @@ pub const SCENARIOS: &[Scenario] = &[
         faults: &[Fault::Repeat, Fault::Repeat, Fault::Invalidate],
         marks: &["lease lost", "awaited"],
         never: STORE_FAILS,
-        least: 30_000,
+        least: 144_000,
         ..PLAIN
     },
     Scenario {
@@ -184,7 +184,7 @@ pub const SCENARIOS: &[Scenario] = &[
         faults: &[Fault::Repeat, Fault::Refuse],
         marks: &["waiting", "stored", "degraded"],
         never: &["lease lost"],
-        least: 38_000,
+        least: 218_000,
         ..PLAIN
     },
     Scenario {
@@ -193,7 +193,7 @@ pub const SCENARIOS: &[Scenario] = &[
         faults: &[Fault::Same],
         marks: &["waiting", "stored", "lease lost"],
         never: STORE_FAILS,
-        least: 13_000,
+        least: 78_000,
         ..PLAIN
     },
     Scenario {
@@ -203,7 +203,7 @@ pub const SCENARIOS: &[Scenario] = &[
         faults: &[Fault::Repeat],
         marks: &["attending", "verifying"],
         never: &["degraded"],
-        least: 47_000,
+        least: 226_000,
         ..PLAIN
     },
     Scenario {
