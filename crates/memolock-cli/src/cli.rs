@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::connect::BackendName;
 use crate::exit::Failure;
 use crate::tls::TlsFiles;
 
-const URL_HELP: &str = "The server: redis://[user:pass@]host[:port][/db], rediss://…, \
+const URL_HELP: &str = "The server: redis://[user[:pass]@]host[:port][/db], rediss://…, \
                         redis-sentinel://host[:port][,host…]/service[/db], redis-cluster://host[:port][,host…] or redis+unix:///path.sock";
 
 const EXIT_CODES: &str = "\
@@ -222,14 +222,26 @@ pub(crate) fn parse() -> Result<Cli, Failure> {
 
 /// clap's message without usage and hints, which fill half a screen.
 fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
+    // Words with spaces or line feeds in them first: what is left of such a one is not known for a URL.
+    let mut text = error.to_string();
+    for (_, value) in error.context() {
+        let words = match value {
+            ContextValue::String(word) => std::slice::from_ref(word),
+            ContextValue::Strings(words) => words.as_slice(),
+            _ => continue,
+        };
+        for word in words.iter().filter(|word| word.contains("://")) {
+            text = text.replace(word, &without_password(word));
+        }
+    }
+    let text = without_passwords(&text);
     let message: Vec<&str> = text
         .trim_start_matches("error: ")
         .lines()
         .take_while(|line| !line.is_empty())
         .map(str::trim)
         .collect();
-    let mut line = without_passwords(&message.join(" "));
+    let mut line = message.join(" ");
     if let Some(tip) = error.get(ContextKind::SuggestedArg) {
         line.push_str(&format!("; did you mean {tip}?"));
     }
@@ -239,20 +251,25 @@ fn one_line(error: &clap::Error) -> String {
 /// Words of the command line are repeated in errors, and one may be a URL that stands where none
 /// belongs. (Errors of backends hold no passwords in the first place.)
 fn without_passwords(line: &str) -> String {
-    let mask = |word: &str| match word.split_once("://") {
-        Some((scheme, rest)) => {
-            // The last @, for a password may hold one.
-            let (who, rest) = rest
-                .rsplit_once('@')
-                .map_or(("", rest), |(_, r)| ("***@", r));
-            let (place, query) = rest
-                .split_once('?')
-                .map_or((rest, ""), |(p, _)| (p, "?***"));
-            format!("{scheme}://{who}{place}{query}")
-        }
-        None => word.to_owned(),
+    let words = line.split(' ').map(without_password);
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn without_password(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else {
+        return word.to_owned();
     };
-    line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
+    // The last @, for a password may hold one.
+    let (who, rest) = match rest.rsplit_once('@') {
+        // It may stand amid a password, in the query or before the host.
+        Some((before, _)) if before.contains('?') => ("***", ""),
+        Some((_, rest)) => ("***@", rest),
+        None => ("", rest),
+    };
+    let (place, query) = rest
+        .split_once('?')
+        .map_or((rest, ""), |(place, _)| (place, "?***"));
+    format!("{scheme}://{who}{place}{query}")
 }
 
 #[cfg(test)]
@@ -309,7 +326,7 @@ mod tests {
             ("memolock herd --taks 5", "did you mean --tasks?"),
             ("memolock put", "<VALUE>"),
             ("memolock redis://:p@ss@host:1/0", "'redis://***@host:1/0'"),
-            ("memolock redis://h?pass=p@ss", "redis://***@ss"),
+            ("memolock redis://h?pass=p@ss", "'redis://***"),
             (
                 "memolock redis+unix:///s?db=1&pass=x",
                 "'redis+unix:///s?***",
@@ -318,6 +335,27 @@ mod tests {
             let line = one_line(&read(args).unwrap_err());
             assert!(line.contains(expected), "{line}");
             assert!(!line.contains('\n') && !line.contains("Usage"), "{line}");
+        }
+    }
+
+    #[test]
+    fn passwords_with_any_character_are_masked() {
+        for word in [
+            "redis://u:hunter2 hunter2@h",
+            "redis://u:hunter2\n\nhunter2@h",
+            "redis://h?pass=hunter2 hunter2",
+            "redis://u:hunter2?hunter2@hunter2 h",
+        ] {
+            for args in [
+                &["memolock", word][..],
+                &["memolock", "herd", "--tasks", word],
+            ] {
+                let line = one_line(&Cli::try_parse_from(args).unwrap_err());
+                assert!(
+                    line.contains("redis://") && !line.contains("unter2"),
+                    "{line}"
+                );
+            }
         }
     }
 }

@@ -212,17 +212,20 @@ impl Target {
 /// Over a pool, as an application that owns one would have it.
 #[cfg(feature = "deadpool")]
 async fn pooled(url: &str) -> Result<RedisBackend, BackendError> {
-    use memolock::redis_rs::deadpool_redis::{Config, PoolConfig, Runtime};
+    use memolock::redis_rs::deadpool_redis::{Manager, Pool, Runtime};
 
     const CONNECTIONS: usize = 32;
-    // What is wrong with a URL the adapter says better, and without the password.
+    // Before the pool: what the adapter says of other URLs is about memolock, not about pools.
     RedisBackend::connect_lazy(url)?;
-    let mut config = Config::from_url(url);
-    config.pool = Some(PoolConfig::new(CONNECTIONS));
-    let pool = config.create_pool(Some(Runtime::Tokio1)).map_err(|_| {
+    let info = RedisBackend::connection_info(url)?;
+    let unusable = || {
         let detail = "the pool cannot be made of this URL";
         BackendError::new(ErrorKind::Config, Operation::Connect, detail)
-    })?;
+    };
+    let manager = Manager::new(info).map_err(|_| unusable())?;
+    let pool = Pool::builder(manager).max_size(CONNECTIONS);
+    let pool = pool.runtime(Runtime::Tokio1).build();
+    let pool = pool.map_err(|_| unusable())?;
     RedisBackend::builder(url).pool(pool).connect().await
 }
 

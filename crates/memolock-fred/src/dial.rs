@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fred::clients::{Client, Pipeline};
-use fred::interfaces::{ClientLike, EventInterface};
+use fred::interfaces::{AuthInterface, ClientLike, EventInterface};
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, TcpConfig, TlsConnector,
 };
@@ -79,8 +79,10 @@ impl memolock_redis_common::Client for Fred {
         purpose: Purpose,
     ) -> Result<Ends, Fault> {
         let mut config = config(address, self.tls.as_ref())?;
-        if purpose == Purpose::Changes {
-            // See `tracking`.
+        let logs_in = config.password.is_some();
+        // The others: see `tracking`.
+        let speaks_resp3 = purpose != Purpose::Changes;
+        if !speaks_resp3 {
             config.version = RespVersion::RESP2;
         }
         let client = client(config, options, backlog(purpose));
@@ -94,9 +96,19 @@ impl memolock_redis_common::Client for Fred {
             biased;
             Ok(_) = connected.recv() => {}
             outcome = &mut life.task => return Err(match outcome {
+                Ok(Err(error)) if logs_in => not_logged_in(error),
                 Ok(Err(error)) => fault(error),
                 Ok(Ok(())) | Err(_) => Fault::lost(),
             }),
+        }
+        if logs_in && speaks_resp3 {
+            // Inline, as fred writes it, but with nothing in it that anybody chose.
+            let hello = client.hello(RespVersion::RESP3, None, None);
+            hello.await.map_err(fault)?;
+        }
+        if let number @ 1.. = address.database() {
+            let number = vec![number.to_string().into()];
+            ask(&client, "SELECT", number).await?;
         }
         Ok(Ends {
             client,
@@ -176,6 +188,22 @@ impl memolock_redis_common::Ends for Ends {
         let args: Vec<Value> = args.iter().map(|word| Value::from(*word)).collect();
         let frame = self.client.custom_raw(command, args).await.map_err(fault)?;
         reply::of_frame(frame)
+    }
+}
+
+/// Why fred's `AUTH` has failed.
+// By value, so that it is used as `fault` is.
+#[allow(clippy::needless_pass_by_value)]
+fn not_logged_in(error: fred::error::Error) -> Fault {
+    let said = error.details();
+    if said == "Expected string." {
+        // What fred makes of a connection that ends before the answer.
+        return Fault::lost();
+    }
+    // A server that knows no users knows no RESP3 either. The other adapter's `HELLO` finds it out.
+    match said.contains("wrong number of arguments for 'auth'") {
+        true => Fault::no_resp3(),
+        false => fault(error),
     }
 }
 

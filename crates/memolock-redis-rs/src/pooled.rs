@@ -97,18 +97,34 @@ impl Pooled {
         }
         let mut ours = self.dialer.dial().await?;
         let asked = async {
-            let theirs = run_id(&mut *theirs).await?;
-            Ok::<_, Fault>((theirs, run_id(&mut *ours.ends.connection).await?))
+            let servers = (
+                run_id(&mut *theirs).await?,
+                run_id(&mut *ours.ends.connection).await?,
+            );
+            // The one form of a URL that the client reads as another user.
+            let users = match (address.user(), address.password()) {
+                (Some(_), Some("")) => (
+                    user(&mut *theirs).await?,
+                    user(&mut *ours.ends.connection).await?,
+                ),
+                _ => (None, None),
+            };
+            Ok::<_, Fault>((servers, users))
         };
-        let (theirs, ours_id) = match timeout_at(deadline, asked).await {
+        let (servers, users) = match timeout_at(deadline, asked).await {
             Ok(asked) => asked?,
             Err(_) => return Err(self.late()),
         };
-        // A server that will not say who it is serves us all the same.
-        if theirs.is_some() && ours_id.is_some() && theirs != ours_id {
+        if differ(&servers) {
             return Err(Fault::new(
                 ErrorKind::Config,
                 format!("the pool leads to another server than {address}"),
+            ));
+        }
+        if differ(&users) {
+            return Err(Fault::new(
+                ErrorKind::Config,
+                "the pool's connections are another user than the URL says: make it of RedisBackend::connection_info",
             ));
         }
         let known = knows_scripts(&mut ours.ends.connection).await;
@@ -259,20 +275,39 @@ async fn ask(connection: &mut MultiplexedConnection, command: &Cmd) -> Result<Re
         .map_err(fault)
 }
 
-/// Which run of which server it is; `None` if it will not say.
+/// Which run of which server it is.
 async fn run_id(connection: &mut impl ConnectionLike) -> Result<Option<String>, Fault> {
     let mut info = redis::cmd("INFO");
     info.arg("server");
-    match info.query_async::<String>(connection).await {
-        Ok(text) => {
-            let id = text.lines().find_map(|line| line.strip_prefix("run_id:"));
-            Ok(id.map(str::to_owned))
-        }
+    let text = told(&info, connection).await?.unwrap_or_default();
+    let id = text.lines().find_map(|line| line.strip_prefix("run_id:"));
+    Ok(id.map(str::to_owned))
+}
+
+/// As whom it is logged in.
+async fn user(connection: &mut impl ConnectionLike) -> Result<Option<String>, Fault> {
+    let mut whoami = redis::cmd("ACL");
+    whoami.arg("WHOAMI");
+    told(&whoami, connection).await
+}
+
+/// What a server says of itself; `None` if it will not say. It serves us all the same.
+async fn told(
+    command: &Cmd,
+    connection: &mut impl ConnectionLike,
+) -> Result<Option<String>, Fault> {
+    match command.query_async(connection).await {
+        Ok(text) => Ok(Some(text)),
         Err(error) => match fault(error) {
             lost if lost.is_passing() => Err(lost),
             _ => Ok(None),
         },
     }
+}
+
+/// Whether both are known and not the same.
+fn differ((theirs, ours): &(Option<String>, Option<String>)) -> bool {
+    theirs.is_some() && ours.is_some() && theirs != ours
 }
 
 fn of_pool(error: PoolError) -> Fault {

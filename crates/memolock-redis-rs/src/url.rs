@@ -13,7 +13,8 @@ pub(crate) fn client(address: &Address) -> Result<redis::Client, Fault> {
     redis::Client::open(info(address)?).map_err(fault)
 }
 
-fn info(address: &Address) -> Result<ConnectionInfo, Fault> {
+/// Where it connects to, and what a connection begins with.
+pub(crate) fn info(address: &Address) -> Result<ConnectionInfo, Fault> {
     let place = match address.endpoint().clone() {
         Endpoint::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
         Endpoint::Tls { host, port } => ConnectionAddr::TcpTls {
@@ -87,6 +88,15 @@ mod tests {
             of("redis+unix:///tmp/r.sock").addr().to_string(),
             "/tmp/r.sock"
         );
+    }
+
+    /// Without a password the client would not log in, and be the default user.
+    #[test]
+    fn a_user_without_a_password_logs_in_all_the_same() {
+        let info = of("redis://ann@h?db=2");
+        let settings = info.redis_settings();
+        assert_eq!(settings.username(), Some("ann"));
+        assert_eq!((settings.password(), settings.db()), (Some(""), 2));
     }
 
     #[test]
