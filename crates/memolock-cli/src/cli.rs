@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::connect::BackendName;
 use crate::exit::Failure;
+use crate::run::id::IdParts;
 use crate::tls::TlsFiles;
 
 const URL_HELP: &str = "The server: redis://[user:pass@]host[:port][/db], rediss://…, \
@@ -35,15 +36,21 @@ Examples:
   memolock run --ttl 10s -- curl -s https://example.org/rates
   memolock run --ttl 1h --id report --wait 5m -- ./make-report --month 11
 
-The command runs if nothing is stored and nobody else is running it; callers that come meanwhile, on any
-machine, wait and get the same bytes. Its stdin and stderr are ours; its stdout is printed when it has ended,
-and above 512 MiB is printed but not stored. If it fails, its exit code is passed on, nothing is stored, and
-one of those who wait runs it. If we are interrupted it is asked to end (SIGTERM, SIGKILL after 2 s) and the lock
-is released. Killed with SIGKILL ourselves, we can do neither: it goes on, and the lock ends with its lease.
+The command runs if nothing is stored and no other process is running it. Callers that come meanwhile, on any
+machine, wait and get the same bytes. The command has our stderr, and no stdin unless --stdin is given. Its stdout is
+printed when it has ended; above 512 MiB it is printed and not stored. If it fails, its exit code is passed on,
+nothing is stored, and one of those who wait runs it. If we are interrupted it is asked to end (SIGTERM, SIGKILL
+after 2 s) and the lock is released. Killed with SIGKILL ourselves, we can do neither: it goes on, and the lock
+ends with its lease. A signal that is ignored when we start, as under nohup, stays ignored.
+
+The id is the command line: its words, those with spaces or other special characters in quotes, so that 'a b' and
+a b are two ids. Nothing else is part of it: no input, working directory, environment or file. --stdin, --cwd, --env
+and --modtime add these, as one digest behind ' #'. A command line of more than 200 bytes is cut and has a digest too.
+--id replaces the command line, and the others add to it. --json prints the whole id.
 
 Exit codes: that of the command, or 128 + the number of the signal that ended it; 126 and 127 if it cannot be
 started; 1 if the server fails us in a way that running without it would not mend; 2 for usage; 4 if --wait passes;
-130 and 143 if interrupted.";
+129, 130 and 143 if interrupted by SIGHUP, SIGINT or SIGTERM.";
 
 const HERD_HELP: &str = "\
 Examples:
@@ -91,6 +98,9 @@ pub(crate) struct Common {
     /// The id within the tag
     #[arg(long, global = true)]
     pub(crate) id: Option<String>,
+    /// How long the store may take to answer a command; large values need more
+    #[arg(long, global = true, default_value = "1s", value_name = "TIME", value_parser = command_timeout)]
+    pub(crate) timeout: Duration,
     /// Print one JSON object
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -166,7 +176,9 @@ pub(crate) struct RunArgs {
     /// Fail rather than run the command without the server
     #[arg(long)]
     pub(crate) strict: bool,
-    /// The command and its arguments; without --id, they joined by spaces are the id
+    #[command(flatten)]
+    pub(crate) id_parts: IdParts,
+    /// The command and its arguments; without --id, they are the id
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
 }
@@ -205,6 +217,15 @@ impl Common {
 
 fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
+}
+
+/// As backends allow it, and with the name of the flag where they do not.
+fn command_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration(text).map_err(|error| error.to_string())?;
+    match (Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60)).contains(&timeout) {
+        true => Ok(timeout),
+        false => Err("at least 1ms and at most a day".to_owned()),
+    }
 }
 
 /// Reads the command line. Help and the version are printed, and end the process.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 #[cfg(feature = "deadpool")]
@@ -18,6 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::cli::Common;
 use crate::exit::Failure;
 use crate::tls::TlsFiles;
+
+/// How long connecting may take at least: some of it is work of the client, such as TLS, and not of the store.
+const CONNECT: Duration = Duration::from_secs(1);
 
 const NO_SERVER: &str = "give --url or set MEMOLOCK_URL, for example redis://127.0.0.1:6379";
 
@@ -152,32 +156,38 @@ impl Target {
         })
     }
 
-    /// Opens it. Fails fast: within about a second.
-    pub(crate) async fn open(&self) -> Result<Arc<dyn Backend>, Refusal> {
+    /// Opens it, for commands that may take as long as `timeout`. Fails fast: within about a second, or `timeout` if
+    /// that is longer.
+    pub(crate) async fn open(&self, timeout: Duration) -> Result<Arc<dyn Backend>, Refusal> {
+        let connect = timeout.max(CONNECT);
         match self {
             Self::Memory => Ok(Arc::new(MemoryBackend::new())),
             Self::RedisRs { url, tls } => {
                 let tls = tls.read().map_err(Refusal::Address)?;
-                match RedisBackend::builder(url).tls(tls).connect().await {
+                let builder = RedisBackend::builder(url).tls(tls);
+                let builder = builder.connect_timeout(connect).command_timeout(timeout);
+                match builder.connect().await {
                     Ok(backend) => Ok(Arc::new(backend)),
                     Err(error) => Err(self.refusal(error)),
                 }
             }
             #[cfg(feature = "deadpool")]
-            Self::RedisRsPooled { url } => match pooled(url).await {
+            Self::RedisRsPooled { url } => match pooled(url, connect, timeout).await {
                 Ok(backend) => Ok(Arc::new(backend)),
                 Err(error) => Err(self.refusal(error)),
             },
             #[cfg(feature = "fred")]
             Self::Fred { url, tls } => {
                 let tls = tls.read().map_err(Refusal::Address)?;
-                match FredBackend::builder(url).tls(tls).connect().await {
+                let builder = FredBackend::builder(url).tls(tls);
+                let builder = builder.connect_timeout(connect).command_timeout(timeout);
+                match builder.connect().await {
                     Ok(backend) => Ok(Arc::new(backend)),
                     Err(error) => Err(self.refusal(error)),
                 }
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres { url } => match with_table(url).await {
+            Self::Postgres { url } => match with_table(url, connect, timeout).await {
                 Ok(backend) => Ok(Arc::new(backend)),
                 Err(error) => Err(self.refusal(error)),
             },
@@ -211,7 +221,11 @@ impl Target {
 
 /// Over a pool, as an application that owns one would have it.
 #[cfg(feature = "deadpool")]
-async fn pooled(url: &str) -> Result<RedisBackend, BackendError> {
+async fn pooled(
+    url: &str,
+    connect: Duration,
+    timeout: Duration,
+) -> Result<RedisBackend, BackendError> {
     use memolock::redis_rs::deadpool_redis::{Config, PoolConfig, Runtime};
 
     const CONNECTIONS: usize = 32;
@@ -223,7 +237,9 @@ async fn pooled(url: &str) -> Result<RedisBackend, BackendError> {
         let detail = "the pool cannot be made of this URL";
         BackendError::new(ErrorKind::Config, Operation::Connect, detail)
     })?;
-    RedisBackend::builder(url).pool(pool).connect().await
+    let builder = RedisBackend::builder(url).pool(pool);
+    let builder = builder.connect_timeout(connect).command_timeout(timeout);
+    builder.connect().await
 }
 
 #[cfg(feature = "postgres")]
@@ -233,11 +249,17 @@ fn is_postgres(url: &str) -> bool {
 
 /// Where there is no table yet, it is made: who runs a command wants it to work.
 #[cfg(feature = "postgres")]
-async fn with_table(url: &str) -> Result<PgBackend, BackendError> {
-    match PgBackend::connect(url).await {
+async fn with_table(
+    url: &str,
+    connect: Duration,
+    timeout: Duration,
+) -> Result<PgBackend, BackendError> {
+    let builder = PgBackend::builder(url);
+    let builder = builder.connect_timeout(connect).command_timeout(timeout);
+    match builder.clone().connect().await {
         Err(error) if error.detail().contains("there is no table") => {
-            PgBackend::builder(url).create_table().await?;
-            PgBackend::connect(url).await
+            builder.create_table().await?;
+            builder.connect().await
         }
         outcome => outcome,
     }
@@ -246,9 +268,10 @@ async fn with_table(url: &str) -> Result<PgBackend, BackendError> {
 /// Opens a backend that other processes share, which `purpose` needs.
 pub(crate) async fn open_shared(
     target: &Target,
+    timeout: Duration,
     purpose: &str,
 ) -> Result<Arc<dyn Backend>, Failure> {
-    shared(target.open().await?, purpose)
+    shared(target.open(timeout).await?, purpose)
 }
 
 /// Refuses a backend that nobody else sees.

@@ -4,6 +4,8 @@ mod cli;
 mod connect;
 mod exit;
 mod herd;
+mod ignored;
+mod input;
 mod interrupt;
 mod log;
 mod output;

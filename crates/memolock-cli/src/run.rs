@@ -7,31 +7,41 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use memolock::codec::Raw;
 use memolock::core::{Backend, BackendError, ErrorKind, OutagePolicy};
-use memolock::{Computed, Memolock, Source};
+use memolock::{Computed, Error, Memolock, Source};
 use serde::Serialize;
 
 use crate::cli::{Common, RunArgs};
 use crate::connect::{Refusal, Target, shared};
 use crate::exit::{Code, Failure, Outcome, say};
+use crate::input;
 use crate::interrupt::Interrupts;
 use crate::output::{self, Millis};
 use crate::values::MAX_VALUE_BYTES;
 
 use command::{Command, Unsuccessful};
+use stored::{Stored, Unconfirmed};
 
 mod command;
+pub(crate) mod id;
+mod quote;
+mod stored;
 
 pub(crate) async fn run(common: &Common, args: &RunArgs) -> Outcome {
     let begun = Instant::now();
     let command = Command::new(&args.command)?;
-    let id = match &common.id {
-        Some(id) => id.clone(),
-        None => command.line()?,
-    };
     let target = Target::choose(common)?;
     let interrupts = Interrupts::install()?;
+    let input = match args.id_parts.stdin {
+        true => Some(standard_input(&interrupts).await?),
+        false => None,
+    };
+    let line = || command.line();
+    let id = args
+        .id_parts
+        .complete(common.id.as_deref(), line, input.as_deref())?;
+    let command = command.with_input(input);
     let opened = tokio::select! {
-        opened = target.open() => opened,
+        opened = target.open(common.timeout) => opened,
         caught = interrupts.caught() => return Err(caught.failure()),
     };
     let ended = match opened {
@@ -39,7 +49,8 @@ pub(crate) async fn run(common: &Common, args: &RunArgs) -> Outcome {
             let call = Call {
                 common,
                 args,
-                id,
+                target: &target,
+                id: &id,
                 command,
                 interrupts: &interrupts,
             };
@@ -48,11 +59,23 @@ pub(crate) async fn run(common: &Common, args: &RunArgs) -> Outcome {
         Err(Refusal::Server(error)) if bearable(&error) && !args.strict => {
             say(&format!("{error}: running the command without the server"));
             let result = command.run(&interrupts).await;
-            Ended::of(result.as_ref().map(Bytes::clone), "computed", false)?
+            Ended::of(result.as_ref().map(Bytes::clone), "computed", Stored::No)?
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    ended.print(common.json, begun.elapsed(), &interrupts).await
+    let id = common.json.then_some(id);
+    ended.print(id, begun.elapsed(), &interrupts).await
+}
+
+/// All of stdin, unless an interrupt comes first.
+async fn standard_input(interrupts: &Interrupts) -> Result<Bytes, Failure> {
+    tokio::select! {
+        read = tokio::task::spawn_blocking(input::read) => match read {
+            Ok(read) => read,
+            Err(error) => Err(Failure::failed(format!("cannot read stdin: {error}"))),
+        },
+        caught = interrupts.caught() => Err(caught.failure()),
+    }
 }
 
 /// Whether a server that gives this error is as good as none. Wrong credentials are somebody's mistake.
@@ -64,7 +87,8 @@ fn bearable(error: &BackendError) -> bool {
 struct Call<'a> {
     common: &'a Common,
     args: &'a RunArgs,
-    id: String,
+    target: &'a Target,
+    id: &'a str,
     command: Command,
     interrupts: &'a Interrupts,
 }
@@ -83,14 +107,18 @@ impl Call<'_> {
             .on_outage(outage)
             .build()
             .await?;
-        let ended = self.call(&memolock).await;
+        let ended = self.call(&memolock, &backend).await;
         // The lease is released when this returns, however the call ended.
         memolock.close().await;
         backend.close().await;
         ended
     }
 
-    async fn call(&self, memolock: &Memolock<Bytes, Raw>) -> Result<Ended, Failure> {
+    async fn call(
+        &self,
+        memolock: &Memolock<Bytes, Raw>,
+        backend: &Arc<dyn Backend>,
+    ) -> Result<Ended, Failure> {
         let running = Cell::new(false);
         let compute = |lease: memolock::Lease| {
             let running = &running;
@@ -104,7 +132,7 @@ impl Call<'_> {
                 output.map(storable)
             }
         };
-        let call = memolock.entry(&self.id).or_compute_with(compute);
+        let call = memolock.entry(self.id).or_compute_with(compute);
         let result = tokio::select! {
             result = call => result,
             caught = async {
@@ -116,17 +144,9 @@ impl Call<'_> {
                 caught
             } => return Err(caught.failure()),
         };
-        let stats = memolock.stats();
-        let stored = stats.unstored == 0;
-        // With the server failing that has been said already.
-        if !stored && stats.degraded == 0 {
-            say(match stats.lost_leases {
-                0 => "the output was not stored: the server did not take it (-v says why)",
-                _ => "the output was not stored: the lease was lost, or a value put or invalidated",
-            });
-        }
         match result {
             Ok(memo) => {
+                let stored = self.stored(memolock, backend, &memo).await?;
                 let outcome = match memo.source() {
                     Source::Hit => "hit",
                     Source::Computed => "computed",
@@ -135,9 +155,37 @@ impl Call<'_> {
                 Ended::of(Ok(Bytes::clone(&memo)), outcome, stored)
             }
             Err(error) => match error.as_compute() {
-                Some(error) => Ended::of(Err(error), "failed", false),
+                Some(error) => Ended::of(Err(error), "failed", Stored::No),
                 None => Err(error.into()),
             },
+        }
+    }
+
+    /// Whether the output is stored. Where it is not, that is said, here or before.
+    async fn stored(
+        &self,
+        memolock: &Memolock<Bytes, Raw>,
+        backend: &Arc<dyn Backend>,
+        output: &Bytes,
+    ) -> Result<Stored, Failure> {
+        let stats = memolock.stats();
+        if output.len() > MAX_VALUE_BYTES || stats.degraded > 0 {
+            return Ok(Stored::No);
+        }
+        if stats.unstored == 0 {
+            return Ok(Stored::Yes);
+        }
+        let unconfirmed = Unconfirmed {
+            memolock,
+            backend,
+            target: self.target,
+            timeout: self.common.timeout,
+            key: memolock.keyspace().key(self.id).map_err(Error::from)?,
+            output,
+        };
+        tokio::select! {
+            stored = unconfirmed.settle() => Ok(stored),
+            caught = self.interrupts.caught() => Err(caught.failure()),
         }
     }
 }
@@ -156,14 +204,14 @@ struct Ended {
     outcome: &'static str,
     output: Bytes,
     exit_code: i32,
-    stored: bool,
+    stored: Stored,
 }
 
 impl Ended {
     fn of(
         result: Result<Bytes, &Unsuccessful>,
         outcome: &'static str,
-        stored: bool,
+        stored: Stored,
     ) -> Result<Self, Failure> {
         let (output, exit_code, outcome) = match result {
             Ok(output) => (output, 0, outcome),
@@ -174,22 +222,28 @@ impl Ended {
             outcome,
             output,
             exit_code,
-            stored: stored && exit_code == 0,
+            stored,
         })
     }
 
-    /// Prints it. A reader that does not read shall not make us deaf to interrupts.
-    async fn print(self, json: bool, elapsed: Duration, interrupts: &Interrupts) -> Outcome {
+    /// Prints it: its output, or with an id a report. A reader that does not read shall not make us deaf to interrupts.
+    async fn print(
+        self,
+        id: Option<String>,
+        elapsed: Duration,
+        interrupts: &Interrupts,
+    ) -> Outcome {
         let code = Code::passed_on(self.exit_code);
-        let print = move || match json {
-            true => output::json(&Report {
+        let print = move || match id {
+            Some(id) => output::json(&Report {
+                id,
                 outcome: self.outcome,
                 elapsed_ms: Millis(elapsed),
                 exit_code: self.exit_code,
                 stored: self.stored,
                 value: output::Bytes::new(&self.output),
             }),
-            false => output::bytes(&self.output),
+            None => output::bytes(&self.output),
         };
         tokio::select! {
             printed = tokio::task::spawn_blocking(print) => match printed {
@@ -203,10 +257,11 @@ impl Ended {
 
 #[derive(Serialize)]
 struct Report {
+    id: String,
     outcome: &'static str,
     elapsed_ms: Millis,
     exit_code: i32,
-    stored: bool,
+    stored: Stored,
     #[serde(flatten)]
     value: output::Bytes,
 }

@@ -1,7 +1,6 @@
 //! The commands on one value: get, put, resolve, invalidate, inspect.
 
 use std::ffi::OsStr;
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use serde::Serialize;
 use crate::cli::{Common, GetArgs, InspectArgs, InvalidateArgs, StoreArgs};
 use crate::connect::{Target, open_shared};
 use crate::exit::{Code, Failure, Outcome};
+use crate::input;
 use crate::output::{self, Millis, number, span};
 
 /// What a Redis string can hold (`proto-max-bulk-len`).
@@ -108,7 +108,7 @@ struct Store {
 
 impl Store {
     async fn open(common: &Common, purpose: &str, ttl: Option<Duration>) -> Result<Self, Failure> {
-        let backend = open_shared(&Target::choose(common)?, purpose).await?;
+        let backend = open_shared(&Target::choose(common)?, common.timeout, purpose).await?;
         let mut builder = Memolock::<Bytes>::builder(&common.tag, Arc::clone(&backend)).codec(Raw);
         if let Some(ttl) = ttl {
             builder = builder.ttl(ttl);
@@ -128,16 +128,7 @@ fn value(argument: &OsStr) -> Result<Bytes, Failure> {
     if argument != "-" {
         return Ok(Bytes::copy_from_slice(argument.as_encoded_bytes()));
     }
-    let mut value = Vec::new();
-    let bound = MAX_VALUE_BYTES as u64 + 1;
-    let read = std::io::stdin().lock().take(bound).read_to_end(&mut value);
-    match read {
-        Err(error) => Err(Failure::failed(format!("cannot read stdin: {error}"))),
-        Ok(_) if value.len() > MAX_VALUE_BYTES => Err(Failure::failed(
-            "stdin holds more than 512 MiB, the most that a server can store",
-        )),
-        Ok(_) => Ok(value.into()),
-    }
+    input::read()
 }
 
 fn table(name: &str, found: &Inspection) -> String {

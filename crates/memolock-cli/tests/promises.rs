@@ -106,7 +106,7 @@ async fn its_patience_ends_with_code_4() {
 async fn a_run_that_is_killed_is_taken_over_when_its_lease_ends() {
     let server = server().await;
     let mut holder = Holder::start(&server, "2s").await;
-    // Its command outlives it, and ends when this test drops its stdin.
+    // Its command outlives it, and ends when this test drops this.
     let _stdin = holder.child.stdin.take();
     let waiter = waiting(&server).await;
     signal(&holder.child, Signal::KILL);
@@ -126,7 +126,7 @@ async fn a_run_that_is_killed_is_taken_over_when_its_lease_ends() {
 #[tokio::test]
 async fn a_run_that_is_interrupted_ends_its_command_and_releases_the_lock() {
     let server = server().await;
-    for (sent, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+    for (sent, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
         let mut holder = Holder::start(&server, "30s").await;
         let _stdin = holder.child.stdin.take();
         let waiter = waiting(&server).await;
@@ -147,9 +147,13 @@ async fn a_run_that_is_interrupted_ends_its_command_and_releases_the_lock() {
 async fn a_waiting_run_can_be_interrupted() {
     let server = server().await;
     lock(&server, "30000").await;
-    let child = waiting(&server).await;
-    signal(&child, Signal::TERM);
-    finish(child).await.fails(143);
+    for (sent, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
+        let child = waiting(&server).await;
+        signal(&child, sent);
+        finish(child).await.fails(code);
+    }
+    // It was the other's, and still is.
+    assert_eq!(locks(&server).await, Some(1));
 }
 
 #[tokio::test]

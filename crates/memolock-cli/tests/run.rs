@@ -77,13 +77,13 @@ async fn a_command_that_cannot_be_started_has_the_code_of_a_shell() {
 }
 
 #[tokio::test]
-async fn words_joined_by_spaces_are_the_default_id() {
+async fn the_default_id_is_the_command_line() {
     let server = server().await;
     run(on(&server, &["run", "echo", "-n", "a  b"]))
         .await
         .succeeds();
     let value = server
-        .command(&["GET", "memolock:echo -n a  b"])
+        .command(&["GET", "memolock:echo -n 'a  b'"])
         .await
         .unwrap();
     assert_eq!(value, "a  b");
@@ -155,7 +155,7 @@ async fn a_server_that_dies_meanwhile_costs_a_line_and_not_the_output() {
     let ended = holder.end("done").await;
     assert_eq!(ended.text(), "done");
     assert!(
-        ended.fails(0).contains("not stored: the server"),
+        ended.fails(0).contains("may not be stored: the server"),
         "{ended:?}"
     );
 }
