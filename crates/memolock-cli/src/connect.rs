@@ -226,17 +226,25 @@ async fn pooled(
     connect: Duration,
     timeout: Duration,
 ) -> Result<RedisBackend, BackendError> {
-    use memolock::redis_rs::deadpool_redis::{Config, PoolConfig, Runtime};
+    use memolock::redis_rs::deadpool_redis::redis::AsyncConnectionConfig;
+    use memolock::redis_rs::deadpool_redis::{Manager, Pool, Runtime};
 
     const CONNECTIONS: usize = 32;
-    // What is wrong with a URL the adapter says better, and without the password.
-    RedisBackend::connect_lazy(url)?;
-    let mut config = Config::from_url(url);
-    config.pool = Some(PoolConfig::new(CONNECTIONS));
-    let pool = config.create_pool(Some(Runtime::Tokio1)).map_err(|_| {
+    let refused = || {
         let detail = "the pool cannot be made of this URL";
         BackendError::new(ErrorKind::Config, Operation::Connect, detail)
-    })?;
+    };
+    // What is wrong with a URL the adapter says better, and without the password.
+    RedisBackend::connect_lazy(url)?;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(connect))
+        .set_response_timeout(Some(timeout));
+    let manager = Manager::new_with_config(url, config).map_err(|_| refused())?;
+    let pool = Pool::builder(manager)
+        .max_size(CONNECTIONS)
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|_| refused())?;
     let builder = RedisBackend::builder(url).pool(pool);
     let builder = builder.connect_timeout(connect).command_timeout(timeout);
     builder.connect().await

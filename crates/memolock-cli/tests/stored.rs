@@ -20,7 +20,10 @@ fn backends() -> Vec<&'static str> {
     backends
 }
 
+/// A line to the server that can be broken. The server knows the scripts: each needs one command and one reply.
 async fn proxied(server: &TestServer) -> (Proxy, String) {
+    let warm = ["run", "--id", "warm", "true"];
+    run(on(server, &warm)).await.succeeds();
     let target = ([127, 0, 0, 1], server.port()).into();
     let proxy = Proxy::start(target).await.expect("a proxy");
     let url = format!("redis://{}", proxy.address());

@@ -15,6 +15,9 @@ use crate::exit::say;
 /// How often to see whether storing is still tried in the background.
 const RHYTHM: Duration = Duration::from_millis(50);
 
+/// The longest time-out that a backend takes.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What is known of an output. In JSON: `true`, `false` or `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stored {
@@ -72,33 +75,47 @@ impl Unconfirmed<'_> {
         stored
     }
 
-    /// Waits for the tries in the background. They end with the lease; with a server that does not answer, at once.
+    /// Waits for the tries in the background, which end with the lease. A server that does not answer is given up at
+    /// once, unless a large output keeps it busy.
     async fn tried(&self) {
         let begun = Instant::now();
         while self.memolock.in_flight().tasks > 0 && begun.elapsed() < self.patience() {
-            if self.backend.inspect(&self.key).await.is_err() {
+            let answers = self.backend.inspect(&self.key).await.is_ok();
+            if !answers && begun.elapsed() > self.transfer() {
                 return;
             }
             tokio::time::sleep(RHYTHM).await;
         }
     }
 
-    /// Whether the output is what is stored; `None` if that cannot be told.
+    /// Whether the output is what is stored; `None` if that cannot be told. By a connection that has time for it, as the
+    /// server may still be busy with what was sent.
     async fn is_found(&self) -> Option<bool> {
-        let there = self.backend.inspect(&self.key).await.ok()?.value;
+        let backend = self.target.open(self.patience()).await.ok()?;
+        let found = self.is_found_by(&*backend).await;
+        backend.close().await;
+        found
+    }
+
+    async fn is_found_by(&self, backend: &dyn Backend) -> Option<bool> {
+        let there = backend.inspect(&self.key).await.ok()?.value;
+        // Another one need not be transferred.
         if there.is_none_or(|value| value.bytes != self.output.len() as u64) {
             return Some(false);
         }
-        // As long as ours. That it is ours is read by a connection that has time for it.
-        let backend = self.target.open(self.patience()).await.ok()?;
-        let found = backend.get(&self.key).await;
-        backend.close().await;
-        Some(found.ok()?.as_ref() == Some(self.output))
+        Some(backend.get(&self.key).await.ok()?.as_ref() == Some(self.output))
     }
 
-    /// A large output takes long both ways: half a minute, and a second for each MiB.
+    /// A large output takes long both ways: a second for each MiB.
+    fn transfer(&self) -> Duration {
+        Duration::from_secs(self.output.len() as u64 >> 20)
+    }
+
+    /// And the server needs time for what it is busy with: some seconds, even for a small one.
     fn patience(&self) -> Duration {
-        let mebibytes = self.output.len() as u64 >> 20;
-        self.timeout.max(Duration::from_secs(30 + mebibytes))
+        self.timeout
+            .saturating_add(Duration::from_secs(4))
+            .saturating_add(self.transfer())
+            .min(DAY)
     }
 }
