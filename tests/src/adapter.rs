@@ -151,7 +151,11 @@ impl fmt::Display for Adapter {
 }
 
 /// A pool as an application has one: connecting is bounded by the client's second, unless told otherwise.
-fn pool(url: &str, bound: Option<Duration>) -> Pool {
+///
+/// # Panics
+/// If the URL cannot be used.
+#[must_use]
+pub fn pool(url: &str, bound: Option<Duration>) -> Pool {
     let mut config = AsyncConnectionConfig::new();
     if let Some(bound) = bound {
         config = config.set_connection_timeout(Some(bound));

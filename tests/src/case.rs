@@ -9,7 +9,7 @@ use memolock::codec::Text;
 use memolock_testkit::{TestServer, Value, unique_tag};
 use tokio::task::JoinSet;
 
-use crate::{Adapter, Language, Ours, Peer, SECOND, Style, cli, eventually, server};
+use crate::{Adapter, Event, Language, Ours, Peer, SECOND, Style, cli, eventually, server};
 
 /// Who meets whom. Each case has a tag of its own.
 #[derive(Clone)]
@@ -87,6 +87,32 @@ impl Case {
         )
         .await
         .expect("the matrix has seen to it")
+    }
+
+    /// Waits until a peer that waits gives up, and brings one that is there: after a time-out a Go client is gone.
+    ///
+    /// # Panics
+    /// If it says anything else.
+    pub async fn gives_up(&self, mut peer: Peer) -> Peer {
+        match self.style {
+            Style::Csharp => {
+                peer.says(&Event::Timeout).await;
+                peer
+            }
+            Style::Go => {
+                peer.says(&Event::Panicked).await;
+                self.peer(60 * SECOND).await
+            }
+        }
+    }
+
+    /// A process of ours that repeats its notices after this time.
+    ///
+    /// # Panics
+    /// If it cannot connect.
+    pub async fn ours_repeating(&self, after: Duration) -> Ours {
+        let backend = self.adapter.connect_repeating(self.server.url(), after);
+        Ours::over(backend.await, &self.tag, |builder| builder).await
     }
 
     /// A process of ours.

@@ -13,11 +13,11 @@ mod scripted;
 #[cfg(target_os = "linux")]
 pub mod soak;
 
-pub use adapter::{Adapter, Call, Ours, end_of};
+pub use adapter::{Adapter, Call, Ours, end_of, pool};
 pub use case::{Case, matrix};
 pub use ground::Ground;
 pub use languages::{Language, python};
-pub use peer::{Event, Peer, Style};
+pub use peer::{Crowd, Event, Peer, Style};
 pub use scripted::{Fate, Scripted, Sent};
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! A peer in another language, as a process that is steered by lines of JSON.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,20 +13,19 @@ use tokio::time::timeout;
 
 use crate::{HANG, Language};
 
-/// What a peer does with its lock.
+/// Which of the two clients of 2019 a peer is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// It leaves it to its time-out, as the Go ancestor.
+    /// It leaves its lock to its time-out, and renews it by nanoseconds in place of seconds. It panics at any time-out,
+    /// and where its second look finds the value.
     Go,
-    /// It deletes it after success, whoever holds it by then, as the C# ancestor.
+    /// It deletes the lock after success, whoever holds it by then. A second look that finds the value wakes no caller.
     Csharp,
-    /// It leaves it, and renews it while it computes.
-    Renew,
 }
 
 impl Style {
     /// Every style.
-    pub const ALL: [Self; 3] = [Self::Go, Self::Csharp, Self::Renew];
+    pub const ALL: [Self; 2] = [Self::Go, Self::Csharp];
 
     /// Whether the lock still stands after success.
     #[must_use]
@@ -39,7 +39,6 @@ impl fmt::Display for Style {
         f.write_str(match self {
             Self::Go => "go",
             Self::Csharp => "csharp",
-            Self::Renew => "renew",
         })
     }
 }
@@ -49,17 +48,49 @@ impl fmt::Display for Style {
 #[serde(tag = "event", rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum Event {
-    Ready { client: String },
+    Ready {
+        client: String,
+    },
     Computing,
     Triggered,
     Waiting,
     Renewed,
     Lost,
+    Refused {
+        message: String,
+    },
+    Halted {
+        step: String,
+    },
     Kept,
     Timeout,
-    Failed { message: String },
-    Value { value: String, source: String },
-    Heard { channel: String, value: String },
+    Panicked,
+    Failed {
+        message: String,
+    },
+    Value {
+        value: String,
+        source: String,
+    },
+    Heard {
+        channel: String,
+        value: String,
+    },
+    Crowd {
+        id: String,
+        ends: BTreeMap<String, usize>,
+    },
+}
+
+/// Many callers of one id at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Crowd {
+    /// How many.
+    pub callers: usize,
+    /// How long each waits for another peer's value.
+    pub wait: Duration,
+    /// How long each dawdles between two of its steps, at most.
+    pub dawdle: Duration,
 }
 
 /// A peer's process. Dropping it kills it.
@@ -118,6 +149,45 @@ impl Peer {
             .await;
     }
 
+    /// Asks for `id`, and halts before it tries for the lock (`missed`), or after the lock was refused (`refused`).
+    ///
+    /// # Panics
+    /// If it does not come to that.
+    pub async fn get_halting(&mut self, id: &str, wait: Duration, step: &str) {
+        let wait_ms = wait.as_millis() as u64;
+        self.say(&json!({"do": "get", "id": id, "wait_ms": wait_ms, "halt": step}))
+            .await;
+        let step = step.to_owned();
+        self.says(&Event::Halted { step }).await;
+    }
+
+    /// Lets it go on where it halted.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub async fn go(&mut self) {
+        self.say(&json!({"do": "go"})).await;
+    }
+
+    /// Has many callers ask for `id`, whose computes end with `value` at once. It says in the end how they ended; other
+    /// orders may come before that.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub async fn crowd(&mut self, id: &str, value: &str, crowd: Crowd) {
+        let Crowd {
+            callers,
+            wait,
+            dawdle,
+        } = crowd;
+        let (wait_ms, dawdle_ms) = (wait.as_millis() as u64, dawdle.as_secs_f64() * 1000.0);
+        self.say(&json!({
+            "do": "crowd", "id": id, "value": value,
+            "callers": callers, "wait_ms": wait_ms, "dawdle_ms": dawdle_ms,
+        }))
+        .await;
+    }
+
     /// Asks for `id`, to be made by another program.
     ///
     /// # Panics
@@ -167,11 +237,11 @@ impl Peer {
         .await;
     }
 
-    /// Renews the lock of its compute: `Renewed` or `Lost`.
+    /// Renews the lock of its compute: `Renewed`, `Lost` or `Refused`.
     ///
     /// # Panics
     /// If it is gone.
-    pub async fn renew(&mut self, seconds: u64) -> Event {
+    pub async fn renew(&mut self, seconds: f64) -> Event {
         self.say(&json!({"do": "renew", "seconds": seconds})).await;
         self.event().await
     }

@@ -76,6 +76,44 @@ async fn what_is_done_elsewhere_is_heard() {
     }
 }
 
+/// A server tells nobody of `SWAPDB`: their age alone bounds the copies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_swapdb_a_copy_is_served_until_it_is_of_age_and_no_longer() {
+    let server = own_server().await;
+    for adapter in Adapter::ALL {
+        let tag = unique_tag("near");
+        let start = |age| {
+            let cache = NearCache::entries(10).max_age(age);
+            Ours::start(adapter, server.url(), &tag, |b| b.near_cache(cache))
+        };
+        let brief = start(SECOND).await;
+        let name = brief.key("a").value_name();
+        let mut other = server.connect().await.expect("a connection");
+        // Before there are copies: of this write they are told, in whichever database it is.
+        for words in [&["SELECT", "1"][..], &["SET", &name, "after"]] {
+            other.command(words).await.expect("it is done");
+        }
+        put(&brief, "a", "before").await;
+        // It hears of no write.
+        let lasting = start(600 * SECOND).await;
+        for here in [&brief, &lasting] {
+            becomes_near(here, "a", "before").await;
+        }
+        other
+            .command(&["SWAPDB", "0", "1"])
+            .await
+            .expect("it is done");
+        eventually("the copy is of age", || async {
+            now(&brief, "a").await.as_deref() == Some("after")
+        })
+        .await;
+        becomes_near(&lasting, "a", "before").await;
+        for here in [brief, lasting] {
+            here.backend.close().await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_that_expires_is_not_near_any_more() {
     let server = server().await;

@@ -52,7 +52,7 @@ cargo xtask CHORE
                          8.0 and Valkey 8.1, official ones or of Debian's packages.
   languages              Prepare what the tests with peers in other languages need (Python from PyPI, Go from
                          Debian), as `test` does; fails if one is not there.
-  postgres               Prepare what the tests of memolock-postgres need (Debian's postgresql), as `test`
+  postgres               Prepare what the tests of memolock-postgres need (Debian's postgresql and pgbouncer), as `test`
                          does; fails if it is not there.
   help                   This.
 

@@ -13,6 +13,8 @@ use crate::{machine, test};
 const URL: &str = "MEMOLOCK_TEST_POSTGRES_URL";
 /// Where Debian puts each release, off the `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
+/// And pgbouncer, off the `PATH` of some users.
+const DEBIANS_POOLER: &str = "/usr/sbin/pgbouncer";
 
 /// Prepares it, and fails if it is not there.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -25,7 +27,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 /// The same for a run of the tests: what is not there is no error, for the tests say that they did not run.
 pub(crate) fn prepare_if_possible(effort: Effort) {
     if let Err(error) = prepare(effort) {
-        eprintln!("tests find no PostgreSQL, and those that need one will not run: {error:#}");
+        eprintln!(
+            "tests do not find all of PostgreSQL, and those that need it will not run: {error:#}"
+        );
     }
 }
 
@@ -34,18 +38,54 @@ fn prepare(effort: Effort) -> Result<()> {
         eprintln!("tests find a PostgreSQL at {URL}");
         return Ok(());
     }
-    if find().is_none() {
-        if effort == Effort::Light {
-            bail!("neither on the PATH nor in {DEBIAN}");
-        }
-        test::apt_install(&["postgresql"], "a PostgreSQL")?;
+    for need in [POSTGRES, PGBOUNCER] {
+        need.prepare(effort)?;
     }
-    match find() {
-        Some(program) => {
-            eprintln!("tests find {}", program.display());
-            Ok(())
+    Ok(())
+}
+
+/// What is needed, and how Debian calls it.
+struct Need {
+    package: &'static str,
+    what: &'static str,
+    find: fn() -> Option<PathBuf>,
+    place: &'static str,
+}
+
+const POSTGRES: Need = Need {
+    package: "postgresql",
+    what: "a PostgreSQL",
+    find,
+    place: DEBIAN,
+};
+
+/// For the tests of poolers.
+const PGBOUNCER: Need = Need {
+    package: "pgbouncer",
+    what: "a pgbouncer",
+    find: || {
+        machine::find("pgbouncer")
+            .or_else(|| Some(DEBIANS_POOLER.into()).filter(|p: &PathBuf| p.is_file()))
+    },
+    place: DEBIANS_POOLER,
+};
+
+impl Need {
+    fn prepare(&self, effort: Effort) -> Result<()> {
+        let (what, place) = (self.what, self.place);
+        if (self.find)().is_none() {
+            if effort == Effort::Light {
+                bail!("{what} is neither on the PATH nor in {place}");
+            }
+            test::apt_install(&[self.package], what)?;
         }
-        None => bail!("postgresql is installed, and not in {DEBIAN}"),
+        match (self.find)() {
+            Some(program) => {
+                eprintln!("tests find {}", program.display());
+                Ok(())
+            }
+            None => bail!("{} is installed, and not in {place}", self.package),
+        }
     }
 }
 

@@ -3,14 +3,16 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::connect::BackendName;
 use crate::exit::Failure;
+use crate::repeat::RepeatNotice;
+use crate::run::id::IdParts;
 use crate::tls::TlsFiles;
 
-const URL_HELP: &str = "The server: redis://[user:pass@]host[:port][/db], rediss://…, \
+const URL_HELP: &str = "The server: redis://[user[:pass]@]host[:port][/db], rediss://…, \
                         redis-sentinel://host[:port][,host…]/service[/db], redis-cluster://host[:port][,host…] or redis+unix:///path.sock";
 
 const EXIT_CODES: &str = "\
@@ -35,15 +37,21 @@ Examples:
   memolock run --ttl 10s -- curl -s https://example.org/rates
   memolock run --ttl 1h --id report --wait 5m -- ./make-report --month 11
 
-The command runs if nothing is stored and nobody else is running it; callers that come meanwhile, on any
-machine, wait and get the same bytes. Its stdin and stderr are ours; its stdout is printed when it has ended,
-and above 512 MiB is printed but not stored. If it fails, its exit code is passed on, nothing is stored, and
-one of those who wait runs it. If we are interrupted it is asked to end (SIGTERM, SIGKILL after 2 s) and the lock
-is released. Killed with SIGKILL ourselves, we can do neither: it goes on, and the lock ends with its lease.
+The command runs if nothing is stored and no other process is running it. Callers that come meanwhile, on any
+machine, wait and get the same bytes. The command has our stderr, and no stdin unless --stdin is given. Its stdout is
+printed when it has ended; above 512 MiB it is printed and not stored. If it fails, its exit code is passed on,
+nothing is stored, and one of those who wait runs it. If we are interrupted it is asked to end (SIGTERM, SIGKILL
+after 2 s) and the lock is released. Killed with SIGKILL ourselves, we can do neither: it goes on, and the lock
+ends with its lease. A signal that is ignored when we start, as under nohup, stays ignored.
+
+The id is the command line: its words, those with spaces or other special characters in quotes, so that 'a b' and
+a b are two ids. Nothing else is part of it: no input, working directory, environment or file. --stdin, --cwd, --env
+and --modtime add these, as one digest behind ' #'. A command line of more than 200 bytes is cut and has a digest too.
+--id replaces the command line, and the others add to it. --json prints the whole id.
 
 Exit codes: that of the command, or 128 + the number of the signal that ended it; 126 and 127 if it cannot be
-started; 1 if the server fails us in a way that running without it would not mend; 2 for usage; 4 if --wait passes;
-130 and 143 if interrupted.";
+started; 124 if --compute-timeout passes; 1 if the server fails us in a way that running without it would not mend;
+2 for usage; 4 if --wait passes; 129, 130 and 143 if interrupted by SIGHUP, SIGINT or SIGTERM.";
 
 const HERD_HELP: &str = "\
 Examples:
@@ -91,6 +99,9 @@ pub(crate) struct Common {
     /// The id within the tag
     #[arg(long, global = true)]
     pub(crate) id: Option<String>,
+    /// How long the store may take to answer a command; large values need more
+    #[arg(long, global = true, default_value = "1s", value_name = "TIME", value_parser = command_timeout)]
+    pub(crate) timeout: Duration,
     /// Print one JSON object
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -160,13 +171,23 @@ pub(crate) struct RunArgs {
     /// How long after our sudden death somebody else may run it; renewed while we live
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration)]
     pub(crate) lease: Duration,
+    /// How long the command may take; then it is asked to end, and the exit code is 124 [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) compute_timeout: Option<Duration>,
+    /// How long the lock is kept; then somebody else may run it, while ours goes on [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) max_lease: Option<Duration>,
     /// How long to wait for somebody else's run
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub(crate) wait: Duration,
     /// Fail rather than run the command without the server
     #[arg(long)]
     pub(crate) strict: bool,
-    /// The command and its arguments; without --id, they joined by spaces are the id
+    #[command(flatten)]
+    pub(crate) repeat: RepeatNotice,
+    #[command(flatten)]
+    pub(crate) id_parts: IdParts,
+    /// The command and its arguments; without --id, they are the id
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
 }
@@ -185,6 +206,8 @@ pub(crate) struct StoreArgs {
     /// How long it is kept
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = duration)]
     pub(crate) ttl: Duration,
+    #[command(flatten)]
+    pub(crate) repeat: RepeatNotice,
 }
 
 #[derive(Debug, Args)]
@@ -203,8 +226,17 @@ impl Common {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+pub(crate) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
+}
+
+/// As backends allow it, and with the name of the flag where they do not.
+fn command_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration(text).map_err(|error| error.to_string())?;
+    match (Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60)).contains(&timeout) {
+        true => Ok(timeout),
+        false => Err("at least 1ms and at most a day".to_owned()),
+    }
 }
 
 /// Reads the command line. Help and the version are printed, and end the process.
@@ -222,14 +254,26 @@ pub(crate) fn parse() -> Result<Cli, Failure> {
 
 /// clap's message without usage and hints, which fill half a screen.
 fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
+    // Words with spaces or line feeds in them first: what is left of such a one is not known for a URL.
+    let mut text = error.to_string();
+    for (_, value) in error.context() {
+        let words = match value {
+            ContextValue::String(word) => std::slice::from_ref(word),
+            ContextValue::Strings(words) => words.as_slice(),
+            _ => continue,
+        };
+        for word in words.iter().filter(|word| word.contains("://")) {
+            text = text.replace(word, &without_password(word));
+        }
+    }
+    let text = without_passwords(&text);
     let message: Vec<&str> = text
         .trim_start_matches("error: ")
         .lines()
         .take_while(|line| !line.is_empty())
         .map(str::trim)
         .collect();
-    let mut line = without_passwords(&message.join(" "));
+    let mut line = message.join(" ");
     if let Some(tip) = error.get(ContextKind::SuggestedArg) {
         line.push_str(&format!("; did you mean {tip}?"));
     }
@@ -239,20 +283,25 @@ fn one_line(error: &clap::Error) -> String {
 /// Words of the command line are repeated in errors, and one may be a URL that stands where none
 /// belongs. (Errors of backends hold no passwords in the first place.)
 fn without_passwords(line: &str) -> String {
-    let mask = |word: &str| match word.split_once("://") {
-        Some((scheme, rest)) => {
-            // The last @, for a password may hold one.
-            let (who, rest) = rest
-                .rsplit_once('@')
-                .map_or(("", rest), |(_, r)| ("***@", r));
-            let (place, query) = rest
-                .split_once('?')
-                .map_or((rest, ""), |(p, _)| (p, "?***"));
-            format!("{scheme}://{who}{place}{query}")
-        }
-        None => word.to_owned(),
+    let words = line.split(' ').map(without_password);
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn without_password(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else {
+        return word.to_owned();
     };
-    line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
+    // The last @, for a password may hold one.
+    let (who, rest) = match rest.rsplit_once('@') {
+        // It may stand amid a password, in the query or before the host.
+        Some((before, _)) if before.contains('?') => ("***", ""),
+        Some((_, rest)) => ("***@", rest),
+        None => ("", rest),
+    };
+    let (place, query) = rest
+        .split_once('?')
+        .map_or((rest, ""), |(place, _)| (place, "?***"));
+    format!("{scheme}://{who}{place}{query}")
 }
 
 #[cfg(test)]
@@ -309,7 +358,7 @@ mod tests {
             ("memolock herd --taks 5", "did you mean --tasks?"),
             ("memolock put", "<VALUE>"),
             ("memolock redis://:p@ss@host:1/0", "'redis://***@host:1/0'"),
-            ("memolock redis://h?pass=p@ss", "redis://***@ss"),
+            ("memolock redis://h?pass=p@ss", "'redis://***"),
             (
                 "memolock redis+unix:///s?db=1&pass=x",
                 "'redis+unix:///s?***",
@@ -318,6 +367,27 @@ mod tests {
             let line = one_line(&read(args).unwrap_err());
             assert!(line.contains(expected), "{line}");
             assert!(!line.contains('\n') && !line.contains("Usage"), "{line}");
+        }
+    }
+
+    #[test]
+    fn passwords_with_any_character_are_masked() {
+        for word in [
+            "redis://u:hunter2 hunter2@h",
+            "redis://u:hunter2\n\nhunter2@h",
+            "redis://h?pass=hunter2 hunter2",
+            "redis://u:hunter2?hunter2@hunter2 h",
+        ] {
+            for args in [
+                &["memolock", word][..],
+                &["memolock", "herd", "--tasks", word],
+            ] {
+                let line = one_line(&Cli::try_parse_from(args).unwrap_err());
+                assert!(
+                    line.contains("redis://") && !line.contains("unter2"),
+                    "{line}"
+                );
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 #[cfg(feature = "deadpool")]
@@ -17,7 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Common;
 use crate::exit::Failure;
+use crate::repeat::{RepeatNotice, Repeating};
 use crate::tls::TlsFiles;
+
+/// How long connecting may take at least: some of it is work of the client, such as TLS, and not of the store.
+const CONNECT: Duration = Duration::from_secs(1);
 
 const NO_SERVER: &str = "give --url or set MEMOLOCK_URL, for example redis://127.0.0.1:6379";
 
@@ -127,7 +132,7 @@ impl Target {
             _ => false,
         };
         if !takes_tls && !tls.is_empty() {
-            let line = "--tls-ca, --tls-cert and --tls-key are for the backends redis-rs and fred";
+            let line = "--tls-ca, --tls-cert and --tls-key are for the backends redis-rs and fred; over PostgreSQL, add sslrootcert, sslcert and sslkey to the URL";
             return Err(Failure::usage(line));
         }
         Ok(match name {
@@ -152,35 +157,75 @@ impl Target {
         })
     }
 
-    /// Opens it. Fails fast: within about a second.
-    pub(crate) async fn open(&self) -> Result<Arc<dyn Backend>, Refusal> {
+    /// Opens it, for commands that may take as long as `timeout`. Fails fast: within about a second, or `timeout` if
+    /// that is longer.
+    pub(crate) async fn open(&self, timeout: Duration) -> Result<Arc<dyn Backend>, Refusal> {
+        let opened = self.open_repeating(timeout, RepeatNotice::default()).await;
+        opened.map(|(backend, _)| backend)
+    }
+
+    /// Refuses an option that the backend would ignore.
+    pub(crate) fn check(&self, repeat: RepeatNotice) -> Result<(), Failure> {
         match self {
-            Self::Memory => Ok(Arc::new(MemoryBackend::new())),
+            Self::Memory => repeat.refuse(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres { .. } => repeat.refuse(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same with a backend that repeats notices, if it is to.
+    pub(crate) async fn open_repeating(
+        &self,
+        timeout: Duration,
+        repeat: RepeatNotice,
+    ) -> Result<(Arc<dyn Backend>, Repeating), Refusal> {
+        let connect = timeout.max(CONNECT);
+        match self {
+            Self::Memory => Ok((Arc::new(MemoryBackend::new()), Repeating::Nothing)),
             Self::RedisRs { url, tls } => {
                 let tls = tls.read().map_err(Refusal::Address)?;
-                match RedisBackend::builder(url).tls(tls).connect().await {
-                    Ok(backend) => Ok(Arc::new(backend)),
-                    Err(error) => Err(self.refusal(error)),
-                }
+                let builder = RedisBackend::builder(url).tls(tls);
+                let builder = builder.connect_timeout(connect).command_timeout(timeout);
+                let builder = match repeat.after() {
+                    Some(after) => builder.repeat_notice(after),
+                    None => builder,
+                };
+                self.opened(builder.connect().await, Repeating::RedisRs)
             }
             #[cfg(feature = "deadpool")]
-            Self::RedisRsPooled { url } => match pooled(url).await {
-                Ok(backend) => Ok(Arc::new(backend)),
-                Err(error) => Err(self.refusal(error)),
-            },
+            Self::RedisRsPooled { url } => {
+                let pooled = pooled(url, connect, timeout, repeat).await;
+                self.opened(pooled, Repeating::RedisRs)
+            }
             #[cfg(feature = "fred")]
             Self::Fred { url, tls } => {
                 let tls = tls.read().map_err(Refusal::Address)?;
-                match FredBackend::builder(url).tls(tls).connect().await {
-                    Ok(backend) => Ok(Arc::new(backend)),
-                    Err(error) => Err(self.refusal(error)),
-                }
+                let builder = FredBackend::builder(url).tls(tls);
+                let builder = builder.connect_timeout(connect).command_timeout(timeout);
+                let builder = match repeat.after() {
+                    Some(after) => builder.repeat_notice(after),
+                    None => builder,
+                };
+                self.opened(builder.connect().await, Repeating::Fred)
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres { url } => match with_table(url).await {
-                Ok(backend) => Ok(Arc::new(backend)),
-                Err(error) => Err(self.refusal(error)),
-            },
+            Self::Postgres { url } => {
+                let opened = with_table(url, connect, timeout).await;
+                self.opened(opened, |_| Repeating::Nothing)
+            }
+        }
+    }
+
+    /// A backend that was opened, or why it was not.
+    fn opened<B: Backend + Clone>(
+        &self,
+        opened: Result<B, BackendError>,
+        repeating: impl FnOnce(B) -> Repeating,
+    ) -> Result<(Arc<dyn Backend>, Repeating), Refusal> {
+        match opened {
+            Ok(backend) => Ok((Arc::new(backend.clone()), repeating(backend))),
+            Err(error) => Err(self.refusal(error)),
         }
     }
 
@@ -211,19 +256,39 @@ impl Target {
 
 /// Over a pool, as an application that owns one would have it.
 #[cfg(feature = "deadpool")]
-async fn pooled(url: &str) -> Result<RedisBackend, BackendError> {
-    use memolock::redis_rs::deadpool_redis::{Config, PoolConfig, Runtime};
+async fn pooled(
+    url: &str,
+    connect: Duration,
+    timeout: Duration,
+    repeat: RepeatNotice,
+) -> Result<RedisBackend, BackendError> {
+    use memolock::redis_rs::deadpool_redis::redis::AsyncConnectionConfig;
+    use memolock::redis_rs::deadpool_redis::{Manager, Pool, Runtime};
 
     const CONNECTIONS: usize = 32;
-    // What is wrong with a URL the adapter says better, and without the password.
-    RedisBackend::connect_lazy(url)?;
-    let mut config = Config::from_url(url);
-    config.pool = Some(PoolConfig::new(CONNECTIONS));
-    let pool = config.create_pool(Some(Runtime::Tokio1)).map_err(|_| {
+    let refused = || {
         let detail = "the pool cannot be made of this URL";
         BackendError::new(ErrorKind::Config, Operation::Connect, detail)
-    })?;
-    RedisBackend::builder(url).pool(pool).connect().await
+    };
+    // Before the pool: what the adapter says of other URLs is about memolock, not about pools.
+    RedisBackend::connect_lazy(url)?;
+    let info = RedisBackend::connection_info(url)?;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(connect))
+        .set_response_timeout(Some(timeout));
+    let manager = Manager::new_with_config(info, config).map_err(|_| refused())?;
+    let pool = Pool::builder(manager)
+        .max_size(CONNECTIONS)
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|_| refused())?;
+    let builder = RedisBackend::builder(url).pool(pool);
+    let builder = builder.connect_timeout(connect).command_timeout(timeout);
+    let builder = match repeat.after() {
+        Some(after) => builder.repeat_notice(after),
+        None => builder,
+    };
+    builder.connect().await
 }
 
 #[cfg(feature = "postgres")]
@@ -233,22 +298,20 @@ fn is_postgres(url: &str) -> bool {
 
 /// Where there is no table yet, it is made: who runs a command wants it to work.
 #[cfg(feature = "postgres")]
-async fn with_table(url: &str) -> Result<PgBackend, BackendError> {
-    match PgBackend::connect(url).await {
+async fn with_table(
+    url: &str,
+    connect: Duration,
+    timeout: Duration,
+) -> Result<PgBackend, BackendError> {
+    let builder = PgBackend::builder(url);
+    let builder = builder.connect_timeout(connect).command_timeout(timeout);
+    match builder.clone().connect().await {
         Err(error) if error.detail().contains("there is no table") => {
-            PgBackend::builder(url).create_table().await?;
-            PgBackend::connect(url).await
+            builder.create_table().await?;
+            builder.connect().await
         }
         outcome => outcome,
     }
-}
-
-/// Opens a backend that other processes share, which `purpose` needs.
-pub(crate) async fn open_shared(
-    target: &Target,
-    purpose: &str,
-) -> Result<Arc<dyn Backend>, Failure> {
-    shared(target.open().await?, purpose)
 }
 
 /// Refuses a backend that nobody else sees.

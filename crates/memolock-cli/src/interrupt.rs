@@ -1,4 +1,4 @@
-//! Interrupts (SIGINT, SIGTERM) as something to await, and ending a child in good order.
+//! Interrupts (SIGINT, SIGTERM, SIGHUP) as something to await, and ending a child in good order.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Caught {
 pub(crate) struct Interrupts(watch::Receiver<Option<Caught>>);
 
 impl Interrupts {
-    /// From now on interrupts do not end the process by themselves.
+    /// From now on interrupts do not end the process by themselves. Those that are ignored stay ignored.
     pub(crate) fn install() -> Result<Self, Failure> {
         let (told, seen) = watch::channel(None);
         signals::forward(told)
@@ -73,27 +73,50 @@ mod signals {
 
     use rustix::process::{Pid, Signal, kill_process};
     use tokio::process::Child;
-    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
     use tokio::sync::watch;
 
     use super::Caught;
+    use crate::ignored::is_ignored;
 
+    const SIGHUP: u8 = 1;
     const SIGINT: u8 = 2;
     const SIGTERM: u8 = 15;
 
     pub(super) fn forward(told: watch::Sender<Option<Caught>>) -> io::Result<()> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = listen(SIGHUP)?;
+        let mut interrupt = listen(SIGINT)?;
+        let mut terminate = listen(SIGTERM)?;
         tokio::spawn(async move {
+            // The first one. Those after it change nothing: the child is being ended.
             let number = tokio::select! {
-                _ = interrupt.recv() => SIGINT,
-                _ = terminate.recv() => SIGTERM,
+                () = next(&mut hangup) => SIGHUP,
+                () = next(&mut interrupt) => SIGINT,
+                () = next(&mut terminate) => SIGTERM,
             };
             told.send_replace(Some(Caught { number }));
             // Kept open, so that nobody mistakes its end for a signal.
             told.closed().await;
         });
         Ok(())
+    }
+
+    /// `None` where the signal is ignored.
+    fn listen(number: u8) -> io::Result<Option<Signals>> {
+        match is_ignored(number) {
+            true => Ok(None),
+            false => signal(SignalKind::from_raw(number.into())).map(Some),
+        }
+    }
+
+    async fn next(signals: &mut Option<Signals>) {
+        match signals {
+            // It has no end.
+            Some(signals) => {
+                signals.recv().await;
+            }
+            None => std::future::pending().await,
+        }
     }
 
     /// SIGTERM whatever we caught: a terminal has sent its SIGINT to the child as well, and two of

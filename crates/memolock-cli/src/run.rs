@@ -6,40 +6,57 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use memolock::codec::Raw;
+use memolock::core::redis::LARGE_BYTES;
 use memolock::core::{Backend, BackendError, ErrorKind, OutagePolicy};
-use memolock::{Computed, Memolock, Source};
+use memolock::{Computed, Error, Memolock, Source};
 use serde::Serialize;
 
 use crate::cli::{Common, RunArgs};
 use crate::connect::{Refusal, Target, shared};
 use crate::exit::{Code, Failure, Outcome, say};
+use crate::input;
 use crate::interrupt::Interrupts;
 use crate::output::{self, Millis};
+use crate::repeat::Repeating;
 use crate::values::MAX_VALUE_BYTES;
 
 use command::{Command, Unsuccessful};
+use stored::{Stored, Unconfirmed};
 
 mod command;
+pub(crate) mod id;
+mod quote;
+mod stored;
 
 pub(crate) async fn run(common: &Common, args: &RunArgs) -> Outcome {
     let begun = Instant::now();
     let command = Command::new(&args.command)?;
-    let id = match &common.id {
-        Some(id) => id.clone(),
-        None => command.line()?,
-    };
+    check(args)?;
     let target = Target::choose(common)?;
+    target.check(args.repeat)?;
     let interrupts = Interrupts::install()?;
+    let input = match args.id_parts.stdin {
+        true => Some(standard_input(&interrupts).await?),
+        false => None,
+    };
+    let line = || command.line();
+    let id = args
+        .id_parts
+        .complete(common.id.as_deref(), line, input.as_deref())?;
+    let command = command.with_input(input);
     let opened = tokio::select! {
-        opened = target.open() => opened,
+        opened = target.open_repeating(common.timeout, args.repeat) => opened,
         caught = interrupts.caught() => return Err(caught.failure()),
     };
+    let mut repeating = Repeating::Nothing;
     let ended = match opened {
-        Ok(backend) => {
+        Ok((backend, repeats)) => {
+            repeating = repeats;
             let call = Call {
                 common,
                 args,
-                id,
+                target: &target,
+                id: &id,
                 command,
                 interrupts: &interrupts,
             };
@@ -47,12 +64,45 @@ pub(crate) async fn run(common: &Common, args: &RunArgs) -> Outcome {
         }
         Err(Refusal::Server(error)) if bearable(&error) && !args.strict => {
             say(&format!("{error}: running the command without the server"));
-            let result = command.run(&interrupts).await;
-            Ended::of(result.as_ref().map(Bytes::clone), "computed", false)?
+            let result = command.run(&interrupts, args.compute_timeout).await;
+            Ended::of(result.as_ref().map(Bytes::clone), "computed", Stored::No)?
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    ended.print(common.json, begun.elapsed(), &interrupts).await
+    let id = common.json.then_some(id);
+    let printed = ended.print(id, begun.elapsed(), &interrupts).await;
+    // The caller has its output. What an interrupt ends now is only the wait.
+    tokio::select! {
+        () = repeating.done() => {}
+        _ = interrupts.caught() => {}
+    }
+    printed
+}
+
+/// Limits that make no sense, by the names of their flags.
+fn check(args: &RunArgs) -> Result<(), Failure> {
+    let least = Duration::from_millis(1);
+    if let Some(limit) = args.compute_timeout.filter(|limit| *limit < least) {
+        let line = format!("--compute-timeout is {limit:?}: at least {least:?}");
+        return Err(Failure::usage(line));
+    }
+    let lease = args.lease;
+    if let Some(max) = args.max_lease.filter(|max| *max < lease) {
+        let line = format!("--max-lease is {max:?}: at least --lease, which is {lease:?}");
+        return Err(Failure::usage(line));
+    }
+    Ok(())
+}
+
+/// All of stdin, unless an interrupt comes first.
+async fn standard_input(interrupts: &Interrupts) -> Result<Bytes, Failure> {
+    tokio::select! {
+        read = tokio::task::spawn_blocking(input::read) => match read {
+            Ok(read) => read,
+            Err(error) => Err(Failure::failed(format!("cannot read stdin: {error}"))),
+        },
+        caught = interrupts.caught() => Err(caught.failure()),
+    }
 }
 
 /// Whether a server that gives this error is as good as none. Wrong credentials are somebody's mistake.
@@ -64,7 +114,8 @@ fn bearable(error: &BackendError) -> bool {
 struct Call<'a> {
     common: &'a Common,
     args: &'a RunArgs,
-    id: String,
+    target: &'a Target,
+    id: &'a str,
     command: Command,
     interrupts: &'a Interrupts,
 }
@@ -79,18 +130,29 @@ impl Call<'_> {
             .codec(Raw)
             .ttl(self.args.ttl)
             .lease(self.args.lease)
+            // A command may take as long as its user likes.
+            .max_lease(self.args.max_lease.unwrap_or(Duration::MAX))
             .wait_timeout(self.args.wait)
             .on_outage(outage)
+            // Checked by ourselves, and said so: see `storable`.
+            .max_value_bytes(MAX_VALUE_BYTES)
             .build()
             .await?;
-        let ended = self.call(&memolock).await;
+        let ended = self.call(&memolock, &backend).await;
         // The lease is released when this returns, however the call ended.
         memolock.close().await;
-        backend.close().await;
+        // A close would drop the notice that is to be repeated: then the connections end with the process.
+        if self.args.repeat.after().is_none() {
+            backend.close().await;
+        }
         ended
     }
 
-    async fn call(&self, memolock: &Memolock<Bytes, Raw>) -> Result<Ended, Failure> {
+    async fn call(
+        &self,
+        memolock: &Memolock<Bytes, Raw>,
+        backend: &Arc<dyn Backend>,
+    ) -> Result<Ended, Failure> {
         let running = Cell::new(false);
         let compute = |lease: memolock::Lease| {
             let running = &running;
@@ -99,12 +161,13 @@ impl Call<'_> {
                     say("the server is failing (-v says why): running the command without it");
                 }
                 running.set(true);
-                let output = self.command.run(self.interrupts).await;
+                let limit = self.args.compute_timeout;
+                let output = self.command.run(self.interrupts, limit).await;
                 running.set(false);
                 output.map(storable)
             }
         };
-        let call = memolock.entry(&self.id).or_compute_with(compute);
+        let call = memolock.entry(self.id).or_compute_with(compute);
         let result = tokio::select! {
             result = call => result,
             caught = async {
@@ -116,17 +179,12 @@ impl Call<'_> {
                 caught
             } => return Err(caught.failure()),
         };
-        let stats = memolock.stats();
-        let stored = stats.unstored == 0;
-        // With the server failing that has been said already.
-        if !stored && stats.degraded == 0 {
-            say(match stats.lost_leases {
-                0 => "the output was not stored: the server did not take it (-v says why)",
-                _ => "the output was not stored: the lease was lost, or a value put or invalidated",
-            });
+        if result.as_ref().is_ok_and(|memo| memo.len() > LARGE_BYTES) {
+            self.until_stored(memolock).await?;
         }
         match result {
             Ok(memo) => {
+                let stored = self.stored(memolock, backend, &memo).await?;
                 let outcome = match memo.source() {
                     Source::Hit => "hit",
                     Source::Computed => "computed",
@@ -135,9 +193,52 @@ impl Call<'_> {
                 Ended::of(Ok(Bytes::clone(&memo)), outcome, stored)
             }
             Err(error) => match error.as_compute() {
-                Some(error) => Ended::of(Err(error), "failed", false),
+                Some(error) => Ended::of(Err(error), "failed", Stored::No),
                 None => Err(error.into()),
             },
+        }
+    }
+
+    /// Whether the output is stored. Where it is not, that is said, here or before.
+    async fn stored(
+        &self,
+        memolock: &Memolock<Bytes, Raw>,
+        backend: &Arc<dyn Backend>,
+        output: &Bytes,
+    ) -> Result<Stored, Failure> {
+        let stats = memolock.stats();
+        if output.len() > MAX_VALUE_BYTES || stats.degraded > 0 {
+            return Ok(Stored::No);
+        }
+        if stats.unstored == 0 {
+            return Ok(Stored::Yes);
+        }
+        let unconfirmed = Unconfirmed {
+            memolock,
+            backend,
+            target: self.target,
+            timeout: self.common.timeout,
+            key: memolock.keyspace().key(self.id).map_err(Error::from)?,
+            output,
+        };
+        tokio::select! {
+            stored = unconfirmed.settle() => Ok(stored),
+            caught = self.interrupts.caught() => Err(caught.failure()),
+        }
+    }
+}
+
+impl Call<'_> {
+    /// A large output is stored behind the call: waits until that has ended, well or not.
+    async fn until_stored(&self, memolock: &Memolock<Bytes, Raw>) -> Result<(), Failure> {
+        let stored = async {
+            while memolock.in_flight().tasks > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = stored => Ok(()),
+            caught = self.interrupts.caught() => Err(caught.failure()),
         }
     }
 }
@@ -156,14 +257,14 @@ struct Ended {
     outcome: &'static str,
     output: Bytes,
     exit_code: i32,
-    stored: bool,
+    stored: Stored,
 }
 
 impl Ended {
     fn of(
         result: Result<Bytes, &Unsuccessful>,
         outcome: &'static str,
-        stored: bool,
+        stored: Stored,
     ) -> Result<Self, Failure> {
         let (output, exit_code, outcome) = match result {
             Ok(output) => (output, 0, outcome),
@@ -174,22 +275,28 @@ impl Ended {
             outcome,
             output,
             exit_code,
-            stored: stored && exit_code == 0,
+            stored,
         })
     }
 
-    /// Prints it. A reader that does not read shall not make us deaf to interrupts.
-    async fn print(self, json: bool, elapsed: Duration, interrupts: &Interrupts) -> Outcome {
+    /// Prints it: its output, or with an id a report. A reader that does not read shall not make us deaf to interrupts.
+    async fn print(
+        self,
+        id: Option<String>,
+        elapsed: Duration,
+        interrupts: &Interrupts,
+    ) -> Outcome {
         let code = Code::passed_on(self.exit_code);
-        let print = move || match json {
-            true => output::json(&Report {
+        let print = move || match id {
+            Some(id) => output::json(&Report {
+                id,
                 outcome: self.outcome,
                 elapsed_ms: Millis(elapsed),
                 exit_code: self.exit_code,
                 stored: self.stored,
                 value: output::Bytes::new(&self.output),
             }),
-            false => output::bytes(&self.output),
+            None => output::bytes(&self.output),
         };
         tokio::select! {
             printed = tokio::task::spawn_blocking(print) => match printed {
@@ -203,10 +310,11 @@ impl Ended {
 
 #[derive(Serialize)]
 struct Report {
+    id: String,
     outcome: &'static str,
     elapsed_ms: Millis,
     exit_code: i32,
-    stored: bool,
+    stored: Stored,
     #[serde(flatten)]
     value: output::Bytes,
 }

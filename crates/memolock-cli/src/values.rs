@@ -1,7 +1,6 @@
 //! The commands on one value: get, put, resolve, invalidate, inspect.
 
 use std::ffi::OsStr;
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +11,11 @@ use memolock::core::{Backend, Inspection, PutMode, Remaining};
 use serde::Serialize;
 
 use crate::cli::{Common, GetArgs, InspectArgs, InvalidateArgs, StoreArgs};
-use crate::connect::{Target, open_shared};
+use crate::connect::{Target, shared};
 use crate::exit::{Code, Failure, Outcome};
+use crate::input;
 use crate::output::{self, Millis, number, span};
+use crate::repeat::{RepeatNotice, Repeating};
 
 /// What a Redis string can hold (`proto-max-bulk-len`).
 pub(crate) const MAX_VALUE_BYTES: usize = 512 << 20;
@@ -24,7 +25,7 @@ const SHOWN_HOLDER: usize = 40;
 
 pub(crate) async fn get(common: &Common, _: &GetArgs) -> Outcome {
     let id = common.needed_id()?;
-    let store = Store::open(common, "get", None).await?;
+    let store = Store::open(common, "get", None, RepeatNotice::default()).await?;
     let found = store.values.get(id).await;
     store.close().await;
     let found = found?;
@@ -51,12 +52,13 @@ pub(crate) async fn resolve(common: &Common, args: &StoreArgs) -> Outcome {
 async fn store(common: &Common, args: &StoreArgs, name: &str, mode: PutMode) -> Outcome {
     let id = common.needed_id()?;
     let value = value(&args.value)?;
-    let store = Store::open(common, name, Some(args.ttl)).await?;
+    let store = Store::open(common, name, Some(args.ttl), args.repeat).await?;
     let entry = store.values.entry(id);
     let done = match mode {
         PutMode::Override => entry.put(&value).await,
         PutMode::Resolve => entry.resolve(&value).await,
     };
+    store.repeating.done().await;
     store.close().await;
     done?;
     if common.json {
@@ -72,7 +74,7 @@ async fn store(common: &Common, args: &StoreArgs, name: &str, mode: PutMode) -> 
 
 pub(crate) async fn invalidate(common: &Common, _: &InvalidateArgs) -> Outcome {
     let id = common.needed_id()?;
-    let store = Store::open(common, "invalidate", None).await?;
+    let store = Store::open(common, "invalidate", None, RepeatNotice::default()).await?;
     let done = store.values.invalidate(id).await;
     store.close().await;
     done?;
@@ -85,7 +87,7 @@ pub(crate) async fn invalidate(common: &Common, _: &InvalidateArgs) -> Outcome {
 
 pub(crate) async fn inspect(common: &Common, _: &InspectArgs) -> Outcome {
     let id = common.needed_id()?;
-    let store = Store::open(common, "inspect", None).await?;
+    let store = Store::open(common, "inspect", None, RepeatNotice::default()).await?;
     let found = store.values.inspect(id).await;
     let name = store.values.keyspace().key(id).map(|key| key.to_string());
     store.close().await;
@@ -103,18 +105,31 @@ pub(crate) async fn inspect(common: &Common, _: &InspectArgs) -> Outcome {
 /// A memolock of plain bytes over a server.
 struct Store {
     backend: Arc<dyn Backend>,
+    repeating: Repeating,
     values: Memolock<Bytes, Raw>,
 }
 
 impl Store {
-    async fn open(common: &Common, purpose: &str, ttl: Option<Duration>) -> Result<Self, Failure> {
-        let backend = open_shared(&Target::choose(common)?, purpose).await?;
+    async fn open(
+        common: &Common,
+        purpose: &str,
+        ttl: Option<Duration>,
+        repeat: RepeatNotice,
+    ) -> Result<Self, Failure> {
+        let target = Target::choose(common)?;
+        target.check(repeat)?;
+        let (backend, repeating) = target.open_repeating(common.timeout, repeat).await?;
+        let backend = shared(backend, purpose)?;
         let mut builder = Memolock::<Bytes>::builder(&common.tag, Arc::clone(&backend)).codec(Raw);
         if let Some(ttl) = ttl {
             builder = builder.ttl(ttl);
         }
         let values = builder.build().await?;
-        Ok(Self { backend, values })
+        Ok(Self {
+            backend,
+            repeating,
+            values,
+        })
     }
 
     async fn close(&self) {
@@ -128,16 +143,7 @@ fn value(argument: &OsStr) -> Result<Bytes, Failure> {
     if argument != "-" {
         return Ok(Bytes::copy_from_slice(argument.as_encoded_bytes()));
     }
-    let mut value = Vec::new();
-    let bound = MAX_VALUE_BYTES as u64 + 1;
-    let read = std::io::stdin().lock().take(bound).read_to_end(&mut value);
-    match read {
-        Err(error) => Err(Failure::failed(format!("cannot read stdin: {error}"))),
-        Ok(_) if value.len() > MAX_VALUE_BYTES => Err(Failure::failed(
-            "stdin holds more than 512 MiB, the most that a server can store",
-        )),
-        Ok(_) => Ok(value.into()),
-    }
+    input::read()
 }
 
 fn table(name: &str, found: &Inspection) -> String {

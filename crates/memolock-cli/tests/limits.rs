@@ -48,10 +48,15 @@ const fn number(command: &'static str, flag: &'static str, expected: [Expected; 
 }
 
 /// One row for each flag; `every_flag_has_a_row` finds those that are missing.
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 17] = [
     time("run", "ttl", [Refused, Refused, Works, Works]),
     time("run", "lease", [Refused, Refused, Works, Works]),
     time("run", "wait", [Refused, Refused, Works, Works]),
+    time("run", "compute-timeout", [Refused, Refused, Works, Works]),
+    time("run", "max-lease", [Refused, Refused, Works, Works]),
+    time("run", "timeout", [Refused, Refused, Works, Refused]),
+    time("put", "timeout", [Refused, Refused, Works, Refused]),
+    time("herd", "timeout", [Refused, Refused, Works, Refused]),
     time("put", "ttl", [Refused, Refused, Works, Works]),
     time("resolve", "ttl", [Refused, Refused, Works, Works]),
     time("herd", "compute", [Works, Works, Endless, Endless]),

@@ -106,7 +106,7 @@ async fn its_patience_ends_with_code_4() {
 async fn a_run_that_is_killed_is_taken_over_when_its_lease_ends() {
     let server = server().await;
     let mut holder = Holder::start(&server, "2s").await;
-    // Its command outlives it, and ends when this test drops its stdin.
+    // Its command outlives it, and ends when this test drops this.
     let _stdin = holder.child.stdin.take();
     let waiter = waiting(&server).await;
     signal(&holder.child, Signal::KILL);
@@ -126,7 +126,7 @@ async fn a_run_that_is_killed_is_taken_over_when_its_lease_ends() {
 #[tokio::test]
 async fn a_run_that_is_interrupted_ends_its_command_and_releases_the_lock() {
     let server = server().await;
-    for (sent, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+    for (sent, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
         let mut holder = Holder::start(&server, "30s").await;
         let _stdin = holder.child.stdin.take();
         let waiter = waiting(&server).await;
@@ -147,9 +147,13 @@ async fn a_run_that_is_interrupted_ends_its_command_and_releases_the_lock() {
 async fn a_waiting_run_can_be_interrupted() {
     let server = server().await;
     lock(&server, "30000").await;
-    let child = waiting(&server).await;
-    signal(&child, Signal::TERM);
-    finish(child).await.fails(143);
+    for (sent, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
+        let child = waiting(&server).await;
+        signal(&child, sent);
+        finish(child).await.fails(code);
+    }
+    // It was the other's, and still is.
+    assert_eq!(locks(&server).await, Some(1));
 }
 
 #[tokio::test]
@@ -166,4 +170,79 @@ async fn a_lost_lease_is_said_and_the_output_printed() {
     );
     let get = ["get", "--tag", "likes", "--id", "x"];
     assert_eq!(run(on(&server, &get)).await.succeeds().text(), "other");
+}
+
+#[tokio::test]
+async fn a_command_that_takes_too_long_is_ended_and_the_lock_released() {
+    let server = server().await;
+    let mut args = vec![
+        "run",
+        "--compute-timeout",
+        "300ms",
+        "--tag",
+        "likes",
+        "--id",
+        "x",
+    ];
+    args.extend([
+        "--",
+        "sh",
+        "-c",
+        "trap 'kill $!; exit 0' TERM; echo begun; sleep 600 & wait",
+    ]);
+    let begun = Instant::now();
+    let ended = run(on(&server, &args)).await;
+    let line = ended.fails(124);
+    assert!(
+        line.contains("the command took longer than 300ms"),
+        "{line}"
+    );
+    assert!(ended.stdout.is_empty());
+    assert!(
+        begun.elapsed() < Duration::from_secs(300),
+        "it does not wait for the end"
+    );
+    assert_eq!(locks(&server).await, Some(0));
+    let stored = server.command(&["EXISTS", "likes:x"]).await.unwrap();
+    assert_eq!(stored.as_int(), Some(0));
+}
+
+/// R16, where a user asks for it; without it a run has its lock for as long as it takes.
+#[tokio::test]
+async fn r16_a_run_keeps_its_lock_for_as_long_as_it_may() {
+    let server = server().await;
+    let mut args = vec![
+        "run",
+        "--lease",
+        "500ms",
+        "--max-lease",
+        "1s",
+        "--tag",
+        "likes",
+        "--id",
+        "x",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let ends = folder.path().join("ends");
+    let script = "echo held; until [ -e \"$0\" ]; do sleep 0.05; done; echo late";
+    args.extend(["--", "sh", "-c", script, ends.to_str().unwrap()]);
+    let holder = on(&server, &args).spawn().unwrap();
+    while locks(&server).await != Some(1) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let own = [
+        "run", "--tag", "likes", "--id", "x", "--json", "--", "echo", "own",
+    ];
+    let report = run(on(&server, &own)).await.succeeds().json();
+    assert_eq!(
+        (&report["outcome"], &report["value"]),
+        (&"computed".into(), &"own\n".into())
+    );
+    std::fs::write(&ends, "").unwrap();
+    let ended = finish(holder).await;
+    assert_eq!(ended.text(), "held\nlate\n", "its user has its output");
+    assert!(
+        ended.fails(0).contains("not stored: the lease was lost"),
+        "{ended:?}"
+    );
 }

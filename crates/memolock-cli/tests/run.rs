@@ -4,7 +4,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Holder, finish, memolock, on, run, server};
+use memolock_testkit::{Faults, Proxy, Way};
 
 /// Writes a line to `file` and then bytes that are neither text nor without zeros.
 const BINARY: &str = r#"echo run >> "$0"; sleep 0.3; printf 'a\000b\377\n'"#;
@@ -77,13 +80,13 @@ async fn a_command_that_cannot_be_started_has_the_code_of_a_shell() {
 }
 
 #[tokio::test]
-async fn words_joined_by_spaces_are_the_default_id() {
+async fn the_default_id_is_the_command_line() {
     let server = server().await;
     run(on(&server, &["run", "echo", "-n", "a  b"]))
         .await
         .succeeds();
     let value = server
-        .command(&["GET", "memolock:echo -n a  b"])
+        .command(&["GET", "memolock:echo -n 'a  b'"])
         .await
         .unwrap();
     assert_eq!(value, "a  b");
@@ -155,7 +158,7 @@ async fn a_server_that_dies_meanwhile_costs_a_line_and_not_the_output() {
     let ended = holder.end("done").await;
     assert_eq!(ended.text(), "done");
     assert!(
-        ended.fails(0).contains("not stored: the server"),
+        ended.fails(0).contains("may not be stored: the server"),
         "{ended:?}"
     );
 }
@@ -167,4 +170,31 @@ async fn a_reader_that_leaves_early_is_no_failure() {
     let mut child = on(&server, &args).spawn().unwrap();
     drop(child.stdout.take());
     finish(child).await.succeeds();
+}
+
+/// Once "stored" was told while the output was still on its way.
+#[tokio::test]
+async fn a_large_output_is_told_to_be_stored_when_it_is() {
+    let server = server().await;
+    let target = ([127, 0, 0, 1], server.port()).into();
+    let proxy = Proxy::start(target).await.unwrap();
+    // 8 MB in 4 s at the least.
+    let slow = Way::CLEAR.slow(64 << 10, Duration::from_millis(32));
+    proxy.set(Faults::up(slow)).await;
+    let url = format!("redis://{}", proxy.address());
+    let script = "head -c 8000000 /dev/zero | tr '\\0' x";
+    let args = ["run", "--json", "--id", "x", "--", "sh", "-c", script];
+    let mut command = memolock(&args);
+    command.env("MEMOLOCK_URL", &url);
+    let ended = run(command).await;
+    assert_eq!(ended.succeeds().json()["stored"], true);
+    let stored = server.command(&["STRLEN", "memolock:x"]).await.unwrap();
+    assert_eq!(stored.as_int(), Some(8_000_000));
+
+    let most = ["CONFIG", "SET", "proto-max-bulk-len", "1mb"];
+    server.command(&most).await.unwrap();
+    let args = ["run", "--json", "--id", "y", "--", "sh", "-c", script];
+    let ended = run(on(&server, &args)).await;
+    assert_eq!(ended.json()["stored"], false);
+    assert!(ended.stderr.contains("not stored"), "{}", ended.stderr);
 }

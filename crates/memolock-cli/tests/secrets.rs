@@ -2,9 +2,7 @@
 
 mod common;
 
-use std::process::Stdio;
-
-use common::{Ended, finish, memolock, run, sees, server};
+use common::{Ended, finish, memolock, run, sees, server, with_descriptor_3};
 use memolock_testkit::Proxy;
 use memolock_testkit::suite::Line;
 use tokio::io::AsyncWriteExt;
@@ -74,7 +72,7 @@ async fn urls_that_cannot_be_used() {
         "http://u:Hunter2@h",
         "postgres://u:Hunter2@h:port/d",
         "postgres://u:Hunter2@/?port=Hunter2",
-        "postgres://u:p@h/d?Hunter2=Hunter2",
+        "postgres://u:p@h/d?what=Hunter2",
     ] {
         for backend in ["redis-rs", "redis-rs-pooled", "fred", "postgres"] {
             for env in [true, false] {
@@ -156,10 +154,12 @@ async fn a_server_that_works_and_one_that_dies() {
     for backend in ["redis-rs", "redis-rs-pooled", "fred"] {
         proxy.heal().await;
         let url = format!("redis://ann:{ENCODED}@{}", proxy.address());
-        let mut command = memolock(&["--backend", backend, "run", "--id", backend, "cat"]);
+        let run = ["--backend", backend, "run", "--id", backend];
+        let command = memolock(&[&run[..], &["sh", "-c", "cat <&3"]].concat());
+        let mut command = with_descriptor_3(&command);
         command.env("MEMOLOCK_URL", &url).env("RUST_LOG", "trace");
         let mut monitor = server.monitor().await.expect("a monitor");
-        let mut child = command.stdin(Stdio::piped()).spawn().expect("the binary");
+        let mut child = command.spawn().expect("the binary");
         sees(&mut monitor, "EVALSHA").await;
         proxy.cut().await;
         let mut stdin = child.stdin.take().expect("a pipe");

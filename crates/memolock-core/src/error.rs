@@ -65,6 +65,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The backend was closed.
     Closed,
+    /// The tokio runtime that drives the backend's connections has shut down.
+    NoRuntime,
 }
 
 impl ErrorKind {
@@ -85,6 +87,9 @@ impl ErrorKind {
             Self::Config => "the configuration is not usable",
             Self::Unsupported => "the store lacks what this needs",
             Self::Closed => "the backend is closed",
+            Self::NoRuntime => {
+                "the tokio runtime that drives its connections has shut down, connect on one that outlives it"
+            }
         }
     }
 }
@@ -99,6 +104,8 @@ pub struct BackendError {
     detail: String,
     /// A node of a cluster said that another one is to be asked.
     redirected: bool,
+    /// Nothing of the command was sent.
+    unsent: bool,
 }
 
 impl BackendError {
@@ -113,6 +120,7 @@ impl BackendError {
             // Some of it is what a server said, and goes in somebody's log.
             detail: detail.replace(char::is_control, " "),
             redirected: false,
+            unsent: false,
         }
     }
 
@@ -136,6 +144,21 @@ impl BackendError {
     #[must_use]
     pub fn is_redirected(&self) -> bool {
         self.redirected
+    }
+
+    /// Says whether the command failed before any of it was sent: for adapters.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn unsent(mut self, unsent: bool) -> Self {
+        self.unsent = unsent;
+        self
+    }
+
+    /// Whether the command failed before any of it was sent, as far as the adapter knows.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        self.unsent
     }
 
     /// The kind of failure.
@@ -254,6 +277,8 @@ mod tests {
         assert!(!of(ErrorKind::Refused).is_ambiguous() && of(ErrorKind::Refused).is_retryable());
         assert!(!of(ErrorKind::WrongType).is_outage() && !of(ErrorKind::WrongType).is_retryable());
         assert!(of(ErrorKind::Denied).is_outage() && !of(ErrorKind::Denied).is_retryable());
+        // It never comes back, so to work without the store would hide it.
+        assert!(!of(ErrorKind::NoRuntime).is_outage() && !of(ErrorKind::NoRuntime).is_retryable());
         let full = of(ErrorKind::OutOfMemory);
         assert!(full.is_outage() && full.is_retryable() && !full.is_ambiguous());
     }

@@ -58,6 +58,7 @@ pub mod connection;
 mod error;
 mod event;
 mod key;
+mod lease_clock;
 pub mod machine;
 mod notice;
 pub mod redis;
@@ -76,10 +77,11 @@ pub use backend::{Backend, Subscription};
 pub use error::{BackendError, ErrorKind, Operation};
 pub use event::{Event, Message};
 pub use key::{Key, KeyError, Keyspace, Layout, MAX_ID_BYTES, Notifications};
+pub use lease_clock::LeaseClock;
 #[doc(inline)]
 pub use machine::{
-    Completion, Deadline, Entropy, FailurePolicy, Held, Input, Machine, Mode, Origin, OutagePolicy,
-    Outcome, Output, Phase, Policy, Storage,
+    Completion, Deadline, Entropy, FailurePolicy, Held, Input, LeaseLimits, Machine, Mode, Origin,
+    OutagePolicy, Outcome, Output, Phase, Policy, Storage,
 };
 pub use notice::{MAX_MESSAGE_BYTES, Notice};
 pub use switchboard::{Changes, Listener, Switchboard};

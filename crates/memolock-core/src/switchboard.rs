@@ -42,6 +42,8 @@ struct Inner {
     dirty: BTreeSet<Key>,
     owner: Option<Waker>,
     closed: bool,
+    /// Requests that the store has answered.
+    answered: u64,
 }
 
 /// One key's listeners and how far the store has confirmed them.
@@ -123,6 +125,7 @@ impl Switchboard {
     /// The store has confirmed one subscription of `key`. Confirmations come in the order of requests.
     pub fn confirm(&self, key: &Key) {
         let mut inner = self.lock();
+        inner.answered += 1;
         let Some(route) = inner.routes.get_mut(key) else {
             return;
         };
@@ -148,6 +151,7 @@ impl Switchboard {
     /// waits for one gets the error, and who was cut off by a gap ends.
     pub fn refuse(&self, key: &Key, error: &BackendError) {
         let mut inner = self.lock();
+        inner.answered += 1;
         let Some(route) = inner.routes.get_mut(key) else {
             return;
         };
@@ -225,6 +229,13 @@ impl Switchboard {
         drop(inner);
         let ears = routes.into_values().flat_map(|r| r.ears);
         ears.filter_map(|e| e.end()).for_each(Waker::wake);
+    }
+
+    /// How many requests to subscribe the store has answered so far. While the number grows the store is at
+    /// work: a listener who waits for its own confirmation waits behind others, and not for a store that hangs.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.lock().answered
     }
 
     /// How many keys are listened to, or still being unsubscribed.

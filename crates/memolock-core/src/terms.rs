@@ -75,6 +75,30 @@ pub enum Remaining {
     Forever,
 }
 
+/// A lock that stands for longer than this is odd: no peer of memolock takes one, whose leases are renewed.
+const ABSURD_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Remaining {
+    /// What is odd about a lock that stands for so long, as a sentence: it never expires, or not for more than a day. A
+    /// client of 2019 that renews its lock by nanoseconds in place of seconds leaves one of centuries.
+    #[must_use]
+    pub fn odd_for_a_lock(self) -> Option<String> {
+        match self {
+            Self::Forever => Some(
+                "the lock never expires: nobody computes until it is released or deleted"
+                    .to_owned(),
+            ),
+            Self::Expires(left) if left > ABSURD_LEASE => {
+                let hours = left.as_secs() / 3600;
+                Some(format!(
+                    "the lock expires only in {hours} hours: if its holder is gone, delete it"
+                ))
+            }
+            Self::Expires(_) => None,
+        }
+    }
+}
+
 /// The answer to [`Backend::fulfil`](crate::Backend::fulfil).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fulfilled {

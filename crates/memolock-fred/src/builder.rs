@@ -7,7 +7,8 @@ use memolock_core::redis::{
     Address, ClientName, Credentials, CredentialsProvider, Endpoint, Fault, Options, TlsOptions,
 };
 use memolock_core::{BackendError, ErrorKind, Operation};
-use memolock_redis_common::{Names, Road, Store, Way, client_config};
+use memolock_redis_common::{Home, Names, RawTls, Road, Store, Way, client_config};
+use tokio::runtime::Handle;
 
 use crate::backend::FredBackend;
 use crate::command::Commands;
@@ -63,6 +64,8 @@ impl FredBackendBuilder {
     /// How long a command may take, the wait for a first attempt to reconnect included. A script
     /// that the server has forgotten is sent twice, each time with this bound. Subscribing has the
     /// same bound.
+    /// Behind a large value that was sent over the same connection it counts from when that has passed. A reply that takes
+    /// longer than this is too late, however large it is.
     ///
     /// Default: 1 s. Long enough for a server that saves or runs somebody's slow script, short
     /// enough that callers who can compute the value themselves do not wait in vain.
@@ -174,6 +177,16 @@ impl FredBackendBuilder {
         self
     }
 
+    /// The runtime that drives the connections and all their tasks. Default: the one that the backend is connected in.
+    ///
+    /// Give one if that does not run all the time: a `current_thread` runtime runs only while a thread is in its
+    /// `block_on`. Callers may be on any runtime. It must have IO and timers, and live as long as the backend: once it
+    /// has shut down, commands fail at once with [`NoRuntime`](ErrorKind::NoRuntime).
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.way.runtime = Some(runtime);
+        self
+    }
+
     /// Connects, and fails fast if that is not possible: within the
     /// [bound](Self::connect_timeout) of one attempt.
     ///
@@ -185,13 +198,19 @@ impl FredBackendBuilder {
     /// [`Unavailable`](ErrorKind::Unavailable) or [`Timeout`](ErrorKind::Timeout) if there is nobody,
     /// [`Unsupported`](ErrorKind::Unsupported) if the server is too old, or runs no scripts.
     pub async fn connect(self) -> Result<FredBackend, BackendError> {
-        let backend = self.connect_lazy()?;
-        backend.ready().await?;
+        let mut builder = self;
+        // Also where the caller has none.
+        let home = builder.way.settle_runtime();
+        let home = home.then(|| Home::new(builder.way.runtime()));
+        let backend = builder.connect_lazy()?;
+        if let Some(home) = home {
+            home.within(backend.ready()).await.map_err(refused)??;
+        }
         Ok(backend)
     }
 
     /// Makes the backend and connects in the background, for ever: a service can start before its
-    /// Redis does. Must be called within a tokio runtime.
+    /// Redis does. Must be called within a tokio runtime, unless [one was given](Self::runtime).
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) or [`Unsupported`](ErrorKind::Unsupported) for the URL or an
@@ -200,7 +219,7 @@ impl FredBackendBuilder {
         self.open().map_err(refused)
     }
 
-    fn open(self) -> Result<FredBackend, Fault> {
+    fn open(mut self) -> Result<FredBackend, Fault> {
         let address = Address::parse(&self.url)?;
         self.options.check()?;
         let encrypted = matches!(address.endpoint(), Endpoint::Tls { .. });
@@ -208,15 +227,14 @@ impl FredBackendBuilder {
         if !encrypted && !self.tls.is_default() {
             return refuse("TLS was asked for, and the URL is not for TLS: use rediss://");
         }
-        if tokio::runtime::Handle::try_current().is_err() {
+        if !self.way.settle_runtime() {
             return refuse("there is no tokio runtime here");
         }
         let options = self.options;
         let mut way = self.way;
-        way.client.tls = encrypted
-            .then(|| client_config(&self.tls))
-            .transpose()?
-            .map(Into::into);
+        let tls = encrypted.then(|| client_config(&self.tls)).transpose()?;
+        way.client.raw_tls = tls.clone().map(RawTls::from);
+        way.client.tls = tls.map(Into::into);
         way.names = Names::new(ClientName::new(options.client_name.clone(), self.named));
         // Whatever fred cannot do at this address is told here, and not at every attempt.
         config(&address, way.client.tls.as_ref())?;

@@ -18,14 +18,14 @@ use crate::reply;
 /// The command connection, and what is sent over it.
 pub(crate) struct Commands {
     trunk: Trunk<Fred>,
-    hits: Boxes<Hit, Result<Value, Error>>,
+    hits: Boxes<Hit, Option<Result<Value, Error>>>,
 }
 
 /// The connection, and the name of what is asked for.
 type Hit = (Arc<Wire<Client>>, String);
 
-async fn get((wire, name): Hit) -> Result<Value, Error> {
-    wire.sender.get(name).await
+async fn get((wire, name): Hit) -> Option<Result<Value, Error>> {
+    wire.patience.within_hit(wire.sender.get(name)).await
 }
 
 /// What is sent.
@@ -56,7 +56,9 @@ impl Commands {
     pub(crate) async fn knows_scripts(&self) -> Result<(), Fault> {
         match self.trunk.link().settled().await {
             Ok(wire) => {
-                let known = knows_scripts(&wire.sender).await;
+                let known = wire.patience.within(knows_scripts(&wire.sender));
+                // Whoever sends something meets a server that does not answer.
+                let known = known.await.unwrap_or(Ok(()));
                 known.map_err(|fault| fault.at(self.trunk.address()))
             }
             Err(_) => Ok(()),
@@ -111,8 +113,9 @@ impl Commands {
         self.trunk.count();
         let nth = wire.nth;
         match self.hits.call((wire, name)).await {
-            Ok(value) => Ok(reply::of_value(value)),
-            Err(error) => Err(self.trunk.failed(nth, fault(error)).await),
+            Some(Ok(value)) => Ok(reply::of_value(value)),
+            Some(Err(error)) => Err(self.trunk.failed(nth, fault(error)).await),
+            None => Err(self.trunk.late()),
         }
     }
 
@@ -132,38 +135,62 @@ impl Commands {
 
     /// The first attempt to connect is under way.
     async fn send_later(&self, command: Command<'_>) -> Result<Reply, Fault> {
-        let (wire, rest) = self.trunk.wait().await?;
-        match tokio::time::timeout(rest, self.send_over(&wire, command)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.trunk.late()),
-        }
+        let wire = self.trunk.wait().await?;
+        self.send_over(&wire, command).await
     }
 
     async fn send_over(&self, wire: &Wire<Client>, command: Command<'_>) -> Result<Reply, Fault> {
         self.trunk.count();
-        let outcome = match command {
-            Command::Get(name) => match wire.sender.get::<Value, _>(name).await {
-                Ok(value) => Ok(reply::of_value(value)),
-                Err(error) => Err(fault(error)),
-            },
-            Command::GetMany(names) => {
-                let names = names.into_iter().map(Value::from).collect();
-                ask(&wire.sender, "MGET", names).await
-            }
-            Command::Known(call) => {
-                let digest = DIGESTS[call.script as usize].as_str();
-                ask(&wire.sender, "EVALSHA", words(digest, call)).await
-            }
-            Command::Whole(call) => {
-                ask(&wire.sender, "EVAL", words(call.script.text(), call)).await
-            }
-            Command::Words(verb, words, false) => ask(&wire.sender, verb, words).await,
-            Command::Words(verb, words, true) => asking(&wire.sender, verb, words).await,
+        // fred does not show the bytes that pass.
+        let sent = wire.patience.transfers.sends(command.bytes());
+        let Some(outcome) = wire.patience.within(sent_over(&wire.sender, command)).await else {
+            return Err(self.trunk.late());
         };
+        if let Some(sent) = sent {
+            sent.answered();
+        }
         match outcome {
             Ok(reply) => Ok(reply),
             Err(fault) => Err(self.trunk.failed(wire.nth, fault).await),
         }
+    }
+}
+
+impl Command<'_> {
+    /// About so many bytes are sent.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Get(_) | Self::GetMany(_) => 0,
+            Self::Known(call) | Self::Whole(call) => call.bytes(),
+            Self::Words(_, words, _) => {
+                let lens = words.iter().map(|word| match word {
+                    Value::Bytes(bytes) => bytes.len(),
+                    Value::String(text) => text.len(),
+                    _ => 0,
+                });
+                lens.sum()
+            }
+        }
+    }
+}
+
+async fn sent_over(client: &Client, command: Command<'_>) -> Result<Reply, Fault> {
+    match command {
+        Command::Get(name) => match client.get::<Value, _>(name).await {
+            Ok(value) => Ok(reply::of_value(value)),
+            Err(error) => Err(fault(error)),
+        },
+        Command::GetMany(names) => {
+            let names = names.into_iter().map(Value::from).collect();
+            ask(client, "MGET", names).await
+        }
+        Command::Known(call) => {
+            let digest = DIGESTS[call.script as usize].as_str();
+            ask(client, "EVALSHA", words(digest, call)).await
+        }
+        Command::Whole(call) => ask(client, "EVAL", words(call.script.text(), call)).await,
+        Command::Words(verb, words, false) => ask(client, verb, words).await,
+        Command::Words(verb, words, true) => asking(client, verb, words).await,
     }
 }
 
@@ -173,7 +200,11 @@ const VERBS: [&str; 9] = [
 ];
 
 /// An `ASKING` and a command in one go: nobody's command comes between them.
-async fn asking(client: &Client, verb: &'static str, args: Vec<Value>) -> Result<Reply, Fault> {
+pub(crate) async fn asking(
+    client: &Client,
+    verb: &'static str,
+    args: Vec<Value>,
+) -> Result<Reply, Fault> {
     let pair = client.pipeline();
     let of = |verb| CustomCommand::new_static(verb, None::<u16>, false);
     // They only queue.
@@ -190,7 +221,7 @@ async fn asking(client: &Client, verb: &'static str, args: Vec<Value>) -> Result
 }
 
 /// The arguments of `EVAL` and `EVALSHA`.
-fn words(script: &str, call: &Call) -> Vec<Value> {
+pub(crate) fn words(script: &str, call: &Call) -> Vec<Value> {
     let Call { keys, args, .. } = call;
     let mut words = Vec::with_capacity(2 + keys.len() + args.len());
     words.push(Value::from(script));

@@ -1,18 +1,23 @@
 //! Making one connection.
 
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use fred::clients::{Client, Pipeline};
-use fred::interfaces::{ClientLike, EventInterface};
+use fred::interfaces::{AuthInterface, ClientLike, EventInterface};
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, TcpConfig, TlsConnector,
 };
 use fred::types::{ConnectHandle, CustomCommand, Message, RespVersion, Value};
 use memolock_core::ErrorKind;
-use memolock_core::redis::{Address, Fault, Options, Reply, sentinel};
-use memolock_redis_common::{Owner, Purpose};
+use memolock_core::redis::{Address, Call, Fault, Options, Reply, sentinel};
+use memolock_redis_common::{Owner, Purpose, RawStream, RawTls, Transfers, raw_stream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::command::{asking as after_asking, words};
 use crate::error::fault;
 use crate::fence::{Fence, Outcome};
 use crate::reply;
@@ -27,6 +32,8 @@ const NEVER_MILLIS: u32 = u32::MAX;
 pub(crate) struct Fred {
     /// Some if the URL says so.
     pub(crate) tls: Option<TlsConnector>,
+    /// The same for streams without a client.
+    pub(crate) raw_tls: Option<RawTls>,
 }
 
 /// One connection: the end that sends, its messages, and its end.
@@ -34,6 +41,7 @@ pub(crate) struct Ends {
     pub(crate) client: Client,
     pub(crate) messages: Receiver<Message>,
     pub(crate) life: Life,
+    pub(crate) transfers: Arc<Transfers>,
 }
 
 /// A connection of this client's.
@@ -79,11 +87,13 @@ impl memolock_redis_common::Client for Fred {
         purpose: Purpose,
     ) -> Result<Ends, Fault> {
         let mut config = config(address, self.tls.as_ref())?;
-        if purpose == Purpose::Changes {
-            // See `tracking`.
+        let logs_in = config.password.is_some();
+        // The others: see `tracking`.
+        let speaks_resp3 = purpose != Purpose::Changes;
+        if !speaks_resp3 {
             config.version = RespVersion::RESP2;
         }
-        let client = client(config, options, backlog(purpose));
+        let client = client(config, options, purpose);
         let messages = client.message_rx();
         let mut connected = client.reconnect_rx();
         let errors = client.error_rx();
@@ -94,15 +104,30 @@ impl memolock_redis_common::Client for Fred {
             biased;
             Ok(_) = connected.recv() => {}
             outcome = &mut life.task => return Err(match outcome {
+                Ok(Err(error)) if logs_in => not_logged_in(error),
                 Ok(Err(error)) => fault(error),
                 Ok(Ok(())) | Err(_) => Fault::lost(),
             }),
+        }
+        if logs_in && speaks_resp3 {
+            // Inline, as fred writes it, but with nothing in it that anybody chose.
+            let hello = client.hello(RespVersion::RESP3, None, None);
+            hello.await.map_err(fault)?;
+        }
+        if let number @ 1.. = address.database() {
+            let number = vec![number.to_string().into()];
+            ask(&client, "SELECT", number).await?;
         }
         Ok(Ends {
             client,
             messages,
             life,
+            transfers: Arc::default(),
         })
+    }
+
+    async fn raw_stream(&self, address: &Address) -> io::Result<RawStream> {
+        raw_stream(address, self.raw_tls.as_ref()).await
     }
 
     async fn attend(owner: &Owner<Self>, line: Line) -> Fault {
@@ -119,6 +144,10 @@ impl memolock_redis_common::Ends for Ends {
 
     fn sender(&self) -> Client {
         self.client.clone()
+    }
+
+    fn transfers(&self) -> Arc<Transfers> {
+        Arc::clone(&self.transfers)
     }
 
     /// fred takes a connection that was closed in the middle of its greeting for a good one, so it is asked.
@@ -168,6 +197,14 @@ impl memolock_redis_common::Ends for Ends {
         }
     }
 
+    async fn run(client: &mut Client, call: &Call, asking: bool) -> Result<Reply, Fault> {
+        let words = words(call.script.text(), call);
+        match asking {
+            false => ask(client, "EVAL", words).await,
+            true => after_asking(client, "EVAL", words).await,
+        }
+    }
+
     async fn ask(&mut self, words: &[&str]) -> Result<Reply, Fault> {
         let [command, args @ ..] = words else {
             return Ok(Reply::Nil);
@@ -179,22 +216,41 @@ impl memolock_redis_common::Ends for Ends {
     }
 }
 
+/// Why fred's `AUTH` has failed.
+// By value, so that it is used as `fault` is.
+#[allow(clippy::needless_pass_by_value)]
+fn not_logged_in(error: fred::error::Error) -> Fault {
+    let said = error.details();
+    if said == "Expected string." {
+        // What fred makes of a connection that ends before the answer.
+        return Fault::lost();
+    }
+    // A server that knows no users knows no RESP3 either. The other adapter's `HELLO` finds it out.
+    match said.contains("wrong number of arguments for 'auth'") {
+        true => Fault::no_resp3(said),
+        false => fault(error),
+    }
+}
+
 /// How many messages may wait to be read. fred keeps a slot for each, in each of its eight channels; who falls further
 /// behind starts over with a new connection.
 fn backlog(purpose: Purpose) -> usize {
     match purpose {
-        Purpose::Commands => 1,
+        Purpose::Commands | Purpose::Large => 1,
         Purpose::Subscriptions | Purpose::Changes => 1024,
         // Announcements.
         Purpose::Sentinel => 64,
     }
 }
 
-fn client(config: Config, options: &Options, backlog: usize) -> Client {
+fn client(config: Config, options: &Options, purpose: Purpose) -> Client {
     let performance = PerformanceConfig {
-        // The one bound of every command.
-        default_command_timeout: options.command_timeout,
-        broadcast_channel_capacity: backlog,
+        // The time of commands and of large values depends on the bytes that pass: whoever sends them bounds them.
+        default_command_timeout: match purpose {
+            Purpose::Commands | Purpose::Large => Duration::ZERO,
+            _ => options.command_timeout,
+        },
+        broadcast_channel_capacity: backlog(purpose),
         ..PerformanceConfig::default()
     };
     let connection = ConnectionConfig {

@@ -5,7 +5,12 @@ use fred::types::config::{Config, Server, ServerConfig, TlsConnector};
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, Endpoint, Fault};
 
-/// What fred must know to connect there, over TLS if the address says so.
+/// What fred must know to connect there and log in, over TLS if the address says so. The database is for
+/// [`dial`](crate::dial) to select: fred takes only those up to 255.
+///
+/// fred writes `HELLO` as an inline command, with user and password as they are: a space or a quote in one spoils it, and
+/// what stands behind a line feed is a command of its own. So where there is a password, fred is told to speak RESP2.
+/// Then it begins with `AUTH`, whose words are counted and not parsed, and `dial` asks for RESP3 afterwards.
 pub(crate) fn config(address: &Address, tls: Option<&TlsConnector>) -> Result<Config, Fault> {
     let (server, tls) = match address.endpoint().clone() {
         Endpoint::Tcp { host, port } => (centralized(host, port), None),
@@ -16,14 +21,21 @@ pub(crate) fn config(address: &Address, tls: Option<&TlsConnector>) -> Result<Co
         }
         Endpoint::Unix(path) => (ServerConfig::Unix { path }, None),
     };
+    let (username, version) = match address.password() {
+        Some(_) => {
+            // `AUTH` of a password alone is an error where the default user has none; that of a user is not.
+            let user = address.user().unwrap_or("default");
+            (Some(user.to_owned()), RespVersion::RESP2)
+        }
+        // Messages on a connection that also answers pings: see `subscriptions`.
+        None => (None, RespVersion::RESP3),
+    };
     Ok(Config {
         server,
         tls,
-        username: address.user().map(str::to_owned),
+        username,
         password: address.password().map(str::to_owned),
-        database: database(address.database())?,
-        // Messages on a connection that also answers pings: see `subscriptions`.
-        version: RespVersion::RESP3,
+        version,
         // The first attempt is the only one: attempts are the supervisor's.
         fail_fast: true,
         ..Config::default()
@@ -33,17 +45,6 @@ pub(crate) fn config(address: &Address, tls: Option<&TlsConnector>) -> Result<Co
 fn centralized(host: String, port: u16) -> ServerConfig {
     let server = Server::new(host, port);
     ServerConfig::Centralized { server }
-}
-
-fn database(number: u32) -> Result<Option<u8>, Fault> {
-    match u8::try_from(number) {
-        Ok(0) => Ok(None),
-        Ok(number) => Ok(Some(number)),
-        Err(_) => {
-            let detail = "fred takes databases up to 255: use another adapter";
-            Err(Fault::new(ErrorKind::Config, detail))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -62,8 +63,7 @@ mod tests {
         let full = of("redis://ann:s%40cret@example.org:7000/3").unwrap();
         assert_eq!(full.username.as_deref(), Some("ann"));
         assert_eq!(full.password.as_deref(), Some("s@cret"));
-        assert_eq!(full.database, Some(3));
-        assert_eq!(full.version, RespVersion::RESP3);
+        assert_eq!(full.database, None);
         assert_eq!(full.server, centralized("example.org".into(), 7000));
         assert!(full.tls.is_none());
         assert!(of("rediss://example.org").unwrap().tls.is_some());
@@ -74,9 +74,22 @@ mod tests {
         assert_eq!(socket.server, ServerConfig::Unix { path });
     }
 
+    /// Inline, a space or a line feed in them would end a word or the command.
     #[test]
-    fn a_database_that_fred_cannot_name_is_refused() {
-        assert_eq!(of("redis://h/256").unwrap_err().kind(), ErrorKind::Config);
-        assert_eq!(of("redis://h/0").unwrap().database, None);
+    fn credentials_never_travel_in_an_inline_hello() {
+        for (url, user, password) in [
+            ("redis://ann:a%20b%0D%0Ac@h", "ann", "a b\r\nc"),
+            ("redis://:pw@h", "default", "pw"),
+            ("redis://ann@h", "ann", ""),
+            ("redis+unix:///s?user=ann", "ann", ""),
+        ] {
+            let config = of(url).unwrap();
+            assert_eq!(config.version, RespVersion::RESP2, "{url}");
+            assert_eq!(config.username.as_deref(), Some(user), "{url}");
+            assert_eq!(config.password.as_deref(), Some(password), "{url}");
+        }
+        let nobody = of("redis://h/300").unwrap();
+        assert_eq!(nobody.version, RespVersion::RESP3);
+        assert_eq!((nobody.username, nobody.password), (None, None));
     }
 }

@@ -6,22 +6,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use memolock_core::connection::Fault;
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, Fulfilled, Fulfilment,
     Inspection, Key, Notice, Operation, PutMode, Renewal, Subscription, Token, async_trait, millis,
 };
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 use crate::builder::PgBackendBuilder;
+use crate::granted::Granted;
 use crate::link::Link;
+use crate::parameter::{Blob, Parameter, parameter};
 use crate::payload::{self, Digest};
 use crate::rows::{acquired, bytes, column, inspection, senseless};
 use crate::statements::Verb;
 
-/// Renewals that travel in one statement: it locks as many rows until it ends.
-const RENEWALS_PER_STATEMENT: usize = 1000;
+/// Renewals that travel in one statement: it locks as many rows until it ends, and other statements wait
+/// for it.
+const RENEWALS_PER_STATEMENT: usize = 500;
 
 /// A table in a PostgreSQL database as a [`Backend`]. Cheap to clone; the clones share one connection,
 /// and with the last of them it ends, and its task with it.
@@ -32,7 +35,6 @@ pub struct PgBackend {
 
 struct Rooms {
     link: Link,
-    bound: Duration,
     /// Hosts and database.
     place: String,
 }
@@ -63,10 +65,9 @@ impl PgBackend {
         PgBackendBuilder::new(url.into())
     }
 
-    pub(crate) fn over(link: Link, bound: Duration, place: String) -> Self {
-        Self {
-            rooms: Arc::new(Rooms { link, bound, place }),
-        }
+    pub(crate) fn over(link: Link, place: String) -> Self {
+        let rooms = Arc::new(Rooms { link, place });
+        Self { rooms }
     }
 
     /// Waits until the first attempt to connect has ended, which is bounded by itself.
@@ -75,8 +76,23 @@ impl PgBackend {
         outcome.map_err(|fault| fault.outward(Operation::Connect))
     }
 
-    async fn ask(&self, verb: Verb, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
-        self.rooms.link.ask(verb, parameters).await
+    async fn ask<const N: usize>(
+        &self,
+        verb: Verb,
+        parameters: [Parameter; N],
+    ) -> Result<Vec<Row>, Fault> {
+        self.ask_with(0, verb, parameters).await
+    }
+
+    /// The same with a value of so many bytes.
+    async fn ask_with<const N: usize>(
+        &self,
+        bytes: usize,
+        verb: Verb,
+        parameters: [Parameter; N],
+    ) -> Result<Vec<Row>, Fault> {
+        let link = &self.rooms.link;
+        link.ask(bytes, verb, parameters.into()).await
     }
 
     /// Whether each of these renewals found its lock. They travel together.
@@ -88,7 +104,8 @@ impl PgBackend {
         let tokens: Vec<Vec<u8>> = renewals.iter().map(|r| r.token.to_wire().into()).collect();
         let leases: Vec<i64> = renewals.iter().map(|r| duration(r.lease)).collect();
         let mut answers = vec![false; renewals.len()];
-        for row in self.ask(Verb::Renew, &[&ids, &tokens, &leases]).await? {
+        let parameters = [parameter(ids), parameter(tokens), parameter(leases)];
+        for row in self.ask(Verb::Renew, parameters).await? {
             let nth: i64 = column(&row, 0)?;
             let answer = usize::try_from(nth - 1)
                 .ok()
@@ -103,18 +120,17 @@ impl PgBackend {
         key: &Key,
         token: Token,
         lease: Duration,
-        stale: Option<&[u8]>,
+        stale: Option<&Bytes>,
     ) -> Result<Acquired, BackendError> {
         let id = Id::of(key);
-        let token = token.to_wire();
         let parameters = [
-            &id.digest() as &(dyn ToSql + Sync),
-            &id.name(),
-            &token.as_bytes(),
-            &duration(lease),
-            &stale,
+            id.digest(),
+            id.name(),
+            parameter(token.to_wire().into_bytes()),
+            parameter(duration(lease)),
+            parameter(stale.map(|bytes| Blob(bytes.clone()))),
         ];
-        let answer = self.ask(Verb::Acquire, &parameters).await;
+        let answer = self.ask(Verb::Acquire, parameters).await;
         answer
             .and_then(|rows| acquired(&rows))
             .map_err(|fault| fault.on(Operation::Acquire, key))
@@ -128,7 +144,7 @@ impl Backend for PgBackend {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, BackendError> {
-        let answer = self.ask(Verb::Get, &[&Id::of(key).digest()]).await;
+        let answer = self.ask(Verb::Get, [Id::of(key).digest()]).await;
         answer
             .and_then(|rows| rows.first().map(|row| bytes(row, 0)).transpose())
             .map_err(|fault| fault.on(Operation::Get, key))
@@ -161,17 +177,16 @@ impl Backend for PgBackend {
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
         let id = Id::of(key);
-        let payload = payload::of_value(&id.digest, &value);
-        let token = token.to_wire();
+        let (payload, bytes) = (payload::of_value(&id.digest, &value), value.len());
         let parameters = [
-            &id.digest() as &(dyn ToSql + Sync),
-            &token.as_bytes(),
-            &&*value,
-            &duration(ttl),
-            &id.bucket,
-            &payload,
+            id.digest(),
+            parameter(token.to_wire().into_bytes()),
+            parameter(Blob(value)),
+            parameter(duration(ttl)),
+            parameter(id.bucket),
+            parameter(payload),
         ];
-        match self.ask(Verb::Fulfil, &parameters).await {
+        match self.ask_with(bytes, Verb::Fulfil, parameters).await {
             Ok(rows) if rows.is_empty() => Ok(Fulfilled::Lost),
             Ok(_) => Ok(Fulfilled::Stored),
             Err(fault) => Err(fault.on(Operation::Fulfil, key)),
@@ -184,8 +199,34 @@ impl Backend for PgBackend {
     }
 
     async fn acquire_many(&self, tries: &[Attempt]) -> Vec<Result<Acquired, BackendError>> {
-        let tries = tries.iter();
-        join_all(tries.map(|t| self.acquire(&t.key, t.token, t.lease))).await
+        let called = tries.iter().map(|t| self.acquire(&t.key, t.token, t.lease));
+        let mut granted = Granted::new(self, tries);
+        let mut called: FuturesUnordered<_> = called
+            .enumerate()
+            .map(|(nth, call)| async move { (nth, call.await) })
+            .collect();
+        let mut answers: Vec<Option<Result<Acquired, BackendError>>> = vec![None; tries.len()];
+        loop {
+            tokio::select! {
+                biased;
+                answer = called.next() => match answer {
+                    Some((nth, answer)) => {
+                        if answer == Ok(Acquired::Granted) {
+                            granted.add(&tries[nth]);
+                        }
+                        answers[nth] = Some(answer);
+                    }
+                    None => break,
+                },
+                () = granted.keep() => {}
+            }
+        }
+        // Each has its answer by now.
+        let answers = answers.into_iter().zip(tries);
+        let answers = answers.map(|(answer, t)| {
+            answer.unwrap_or_else(|| Err(Fault::lost().on(Operation::Acquire, &t.key)))
+        });
+        answers.collect()
     }
 
     async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
@@ -194,14 +235,19 @@ impl Backend for PgBackend {
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
-        let mut answers = Vec::with_capacity(renewals.len());
-        for some in renewals.chunks(RENEWALS_PER_STATEMENT) {
+        self.renew_each(renewals).await.into_iter().collect()
+    }
+
+    // All on their way at once, and each by itself: one that fails takes no other with it.
+    async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+        let chunks = renewals.chunks(RENEWALS_PER_STATEMENT);
+        let answers = join_all(chunks.map(|some| async move {
             match self.renew_some(some).await {
-                Ok(some) => answers.extend(some),
-                Err(fault) => return Err(fault.outward(Operation::Renew)),
+                Ok(answers) => answers.into_iter().map(Ok).collect(),
+                Err(fault) => vec![Err(fault.outward(Operation::Renew)); some.len()],
             }
-        }
-        Ok(answers)
+        }));
+        answers.await.concat()
     }
 
     async fn release(
@@ -212,14 +258,13 @@ impl Backend for PgBackend {
     ) -> Result<bool, BackendError> {
         let id = Id::of(key);
         let payload = notice.map(|notice| payload::of_notice(&id.digest, &notice));
-        let token = token.to_wire();
         let parameters = [
-            &id.digest() as &(dyn ToSql + Sync),
-            &token.as_bytes(),
-            &id.bucket,
-            &payload,
+            id.digest(),
+            parameter(token.to_wire().into_bytes()),
+            parameter(id.bucket),
+            parameter(payload),
         ];
-        match self.ask(Verb::Release, &parameters).await {
+        match self.ask(Verb::Release, parameters).await {
             Ok(rows) => Ok(!rows.is_empty()),
             Err(fault) => Err(fault.on(Operation::Release, key)),
         }
@@ -233,17 +278,17 @@ impl Backend for PgBackend {
         mode: PutMode,
     ) -> Result<(), BackendError> {
         let id = Id::of(key);
-        let payload = payload::of_value(&id.digest, &value);
+        let (payload, bytes) = (payload::of_value(&id.digest, &value), value.len());
         let parameters = [
-            &id.digest() as &(dyn ToSql + Sync),
-            &id.name(),
-            &&*value,
-            &duration(ttl),
-            &matches!(mode, PutMode::Override),
-            &id.bucket,
-            &payload,
+            id.digest(),
+            id.name(),
+            parameter(Blob(value)),
+            parameter(duration(ttl)),
+            parameter(matches!(mode, PutMode::Override)),
+            parameter(id.bucket),
+            parameter(payload),
         ];
-        let answer = self.ask(Verb::Put, &parameters).await;
+        let answer = self.ask_with(bytes, Verb::Put, parameters).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Put, key))
@@ -253,19 +298,19 @@ impl Backend for PgBackend {
         let id = Id::of(key);
         let payload = payload::of_notice(&id.digest, &Notice::Invalidated);
         let parameters = [
-            &id.digest() as &(dyn ToSql + Sync),
-            &id.name(),
-            &id.bucket,
-            &payload,
+            id.digest(),
+            id.name(),
+            parameter(id.bucket),
+            parameter(payload),
         ];
-        let answer = self.ask(Verb::Invalidate, &parameters).await;
+        let answer = self.ask(Verb::Invalidate, parameters).await;
         answer
             .map(drop)
             .map_err(|fault| fault.on(Operation::Invalidate, key))
     }
 
     async fn inspect(&self, key: &Key) -> Result<Inspection, BackendError> {
-        let answer = self.ask(Verb::Inspect, &[&Id::of(key).digest()]).await;
+        let answer = self.ask(Verb::Inspect, [Id::of(key).digest()]).await;
         answer
             .and_then(|rows| {
                 rows.first()
@@ -282,15 +327,14 @@ impl Backend for PgBackend {
             return Err(fault.on(Operation::Subscribe, key));
         }
         let mut listener = link.shared().board.listen(key);
-        let confirmed = tokio::time::timeout(self.rooms.bound, listener.confirmed());
         let fault = tokio::select! {
             biased;
-            outcome = confirmed => match outcome {
-                Ok(Ok(())) => return Ok(Box::pin(listener)),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => link.late(),
+            outcome = listener.confirmed() => match outcome {
+                Ok(()) => return Ok(Box::pin(listener)),
+                Err(error) => return Err(error),
             },
             fault = link.hopeless() => fault,
+            () = link.too_long() => link.late(),
         };
         Err(fault.on(Operation::Subscribe, key))
     }
@@ -340,12 +384,12 @@ impl Id {
         }
     }
 
-    fn digest(&self) -> &[u8] {
-        &self.digest.0
+    fn digest(&self) -> Parameter {
+        parameter(self.digest.0.to_vec())
     }
 
-    fn name(&self) -> &[u8] {
-        self.name.as_bytes()
+    fn name(&self) -> Parameter {
+        parameter(self.name.clone().into_bytes())
     }
 }
 

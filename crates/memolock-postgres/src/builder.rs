@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use memolock_core::connection::{Fault, Options};
 use memolock_core::{BackendError, ErrorKind, Operation};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::backend::PgBackend;
 use crate::dial::Dialer;
@@ -36,6 +38,8 @@ pub struct PgBackendBuilder {
     table: String,
     sweep_interval: Duration,
     options: Options,
+    /// None: the one that it is connected in.
+    runtime: Option<Handle>,
 }
 
 impl PgBackendBuilder {
@@ -45,6 +49,7 @@ impl PgBackendBuilder {
             table: DEFAULT_TABLE.to_owned(),
             sweep_interval: DEFAULT_SWEEP,
             options: Options::default(),
+            runtime: None,
         }
     }
 
@@ -77,7 +82,10 @@ impl PgBackendBuilder {
     }
 
     /// How long a command may take, the wait for a first attempt to reconnect included. Subscribing
-    /// has the same bound, and so has each statement on the server.
+    /// has the same bound, and so has each statement on the server. While the server answers other
+    /// commands of this process, a command waits longer: it is queued behind them, and the server does
+    /// not hang. Behind a large value that was sent it counts from when that has passed.
+    /// A row that takes longer than this is too late, however large it is.
     ///
     /// Default: 1 s. Long enough for a checkpoint, short enough that callers who can compute the value
     /// themselves do not wait in vain.
@@ -107,6 +115,16 @@ impl PgBackendBuilder {
         self
     }
 
+    /// The runtime that drives the connections and all their tasks. Default: the one that the backend is connected in.
+    ///
+    /// Give one if that does not run all the time: a `current_thread` runtime runs only while a thread is in its
+    /// `block_on`. Callers may be on any runtime. It must have IO and timers, and live as long as the backend: once it
+    /// has shut down, commands fail at once with [`NoRuntime`](ErrorKind::NoRuntime).
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
     /// The connection's name in `pg_stat_activity`; one in the URL comes first. Printable ASCII without
     /// spaces.
     ///
@@ -133,7 +151,16 @@ impl PgBackendBuilder {
     /// # Errors
     /// As [`connect`](Self::connect); [`Denied`](ErrorKind::Denied) if the role may not create tables.
     pub async fn create_table(&self) -> Result<(), BackendError> {
-        let created = self.dialer().map_err(refused)?.create_table().await;
+        let (dialer, home) = (
+            self.dialer().map_err(refused)?,
+            self.home().map_err(refused)?,
+        );
+        // At home, for a caller that has no runtime; it is dropped with this future.
+        let mut task = JoinSet::new();
+        task.spawn_on(async move { dialer.create_table().await }, &home);
+        // It is one task, which only a runtime that shuts down keeps from its end.
+        let created = task.join_next().await.and_then(Result::ok);
+        let created = created.unwrap_or_else(|| Err(Fault::no_runtime()));
         created.map_err(refused)
     }
 
@@ -154,19 +181,22 @@ impl PgBackendBuilder {
     }
 
     /// Makes the backend and connects in the background, for ever: a service can start before its
-    /// database does. Must be called within a tokio runtime.
+    /// database does. Must be called within a tokio runtime, unless [one was given](Self::runtime).
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) for the URL or an option, or if there is no runtime.
     pub fn connect_lazy(self) -> Result<PgBackend, BackendError> {
         let dialer = self.dialer().map_err(refused)?;
-        if tokio::runtime::Handle::try_current().is_err() {
-            let detail = "there is no tokio runtime here";
-            return Err(refused(Fault::new(ErrorKind::Config, detail)));
-        }
+        let runtime = self.home().map_err(refused)?;
         let place = dialer.to_string();
-        let link = Link::open(dialer, &self.options, self.sweep_interval);
-        Ok(PgBackend::over(link, self.options.command_timeout, place))
+        let link = Link::open(dialer, &self.options, self.sweep_interval, &runtime);
+        Ok(PgBackend::over(link, place))
+    }
+
+    /// The runtime that was given, or this one.
+    fn home(&self) -> Result<Handle, Fault> {
+        let home = self.runtime.clone().or_else(|| Handle::try_current().ok());
+        home.ok_or_else(|| Fault::new(ErrorKind::Config, "there is no tokio runtime here"))
     }
 
     fn dialer(&self) -> Result<Dialer, Fault> {

@@ -1,27 +1,28 @@
 //! Making one connection: opened, checked, prepared, and listening to itself.
 
 use std::fmt;
-use std::pin::Pin;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{Stream, StreamExt, poll_fn};
+use futures_util::stream::StreamExt;
 use memolock_core::ErrorKind;
 use memolock_core::connection::{Fault, Options};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Error};
 
 use crate::error::fault;
+use crate::opening::{Messages, Opened, driven};
 use crate::paused::RealTime;
-use crate::statements::Statements;
+use crate::pooler::{refuse_pooler, shared};
+use crate::queue::{Jobs, Queue, queue};
+use crate::rows::column;
+use crate::socket::Progress;
+use crate::statements::{Statements, Verb};
 use crate::table::{Table, channels};
+use crate::target::Target;
 
 /// Makes connections.
 pub(crate) struct Dialer {
-    config: Config,
+    target: Target,
     table: Table,
     connect_timeout: Duration,
     command_timeout: Duration,
@@ -32,6 +33,8 @@ pub(crate) struct Dialer {
 pub(crate) struct Wire {
     pub(crate) client: Arc<Client>,
     pub(crate) statements: Arc<Statements>,
+    /// Where callers put statements.
+    pub(crate) queue: Queue,
     /// The server's name for this connection.
     pub(crate) pid: i32,
 }
@@ -40,32 +43,43 @@ pub(crate) struct Wire {
 pub(crate) struct Line {
     pub(crate) wire: Wire,
     pub(crate) messages: Messages,
+    pub(crate) jobs: Jobs,
     /// The prefix of the table's channels.
     pub(crate) channels: String,
 }
 
-/// What the server says unasked. Reading it drives the whole connection; its end is the connection's.
-pub(crate) type Messages = Pin<Box<dyn Stream<Item = Result<AsyncMessage, Error>> + Send>>;
+impl Wire {
+    /// Sends a nonce to ourselves. It comes back behind all that was notified before.
+    pub(crate) async fn fence(&self, channel: &str, nonce: &str) -> Result<(), Fault> {
+        let statement = self.statements.of(Verb::Fence);
+        let rows = self.client.query(statement, &[&channel, &nonce]).await;
+        let rows = rows.map_err(|error| fault(&error))?;
+        let pid: Option<i32> = rows.first().map(|row| column(row, 1)).transpose()?;
+        match pid == Some(self.pid) {
+            true => Ok(()),
+            false => Err(shared()),
+        }
+    }
+}
 
 impl Dialer {
     /// Reads the URL. What is wrong with it is told without it: it may hold a password.
     pub(crate) fn new(url: &str, table: Table, options: &Options) -> Result<Self, Fault> {
-        let mut config = Config::from_str(url).map_err(|_| {
-            let detail = "not a PostgreSQL URL: postgres://user:pass@host:port/database, with special characters of the password percent-encoded";
-            Fault::new(ErrorKind::Config, detail)
-        })?;
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(Fault::new(ErrorKind::Config, "the URL names no host"));
-        }
-        if let (None, Some(name)) = (config.get_application_name(), &options.client_name) {
-            config.application_name(name);
+        let mut target = Target::parse(url)?;
+        if let (None, Some(name)) = (target.config.get_application_name(), &options.client_name) {
+            target.config.application_name(name);
         }
         Ok(Self {
-            config,
+            target,
             table,
             connect_timeout: options.connect_timeout,
             command_timeout: options.command_timeout,
         })
+    }
+
+    /// What the server has done so far.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.target.progress
     }
 
     /// Connects and sets up, all within the bound.
@@ -73,16 +87,17 @@ impl Dialer {
         self.bounded(self.connect()).await
     }
 
-    /// Makes the table, over a connection of its own.
+    /// Makes the table, over a connection of its own. Nothing is set for the session, so a pooler is welcome.
     pub(crate) async fn create_table(&self) -> Result<(), Fault> {
         self.bounded(async {
-            let (client, mut messages) = self.open().await?;
+            let mut opened = self.target.open().await?;
             let schema = self.table.schema();
             // One at a time: IF NOT EXISTS does not keep two from creating it at once.
             let sql = format!(
                 "BEGIN; SELECT pg_advisory_xact_lock(hashtext('memolock create table')); {schema} COMMIT"
             );
-            driven(&mut messages, client.batch_execute(&sql)).await
+            let Opened { client, messages, .. } = &mut opened;
+            driven(messages, client.batch_execute(&sql)).await
         })
         .await
     }
@@ -101,27 +116,19 @@ impl Dialer {
 
     /// Says where it was, and takes out the password, should the server have echoed it.
     fn here(&self, fault: Fault) -> Fault {
-        let secret = self.config.get_password().map(String::from_utf8_lossy);
-        fault.at_place(&self.to_string(), secret.as_deref())
-    }
-
-    async fn open(&self) -> Result<(Client, Messages), Fault> {
-        match self.config.get_ssl_mode() {
-            SslMode::Require => {
-                let tls = MakeRustlsConnect::new(authorities()?);
-                let (client, connection) = self.config.connect(tls).await.map_err(|e| fault(&e))?;
-                Ok((client, messages(connection)))
-            }
-            _ => {
-                let (client, connection) =
-                    self.config.connect(NoTls).await.map_err(|e| fault(&e))?;
-                Ok((client, messages(connection)))
-            }
-        }
+        fault.at_place(&self.to_string(), self.target.secret().as_deref())
     }
 
     async fn connect(&self) -> Result<Line, Fault> {
-        let (client, mut messages) = self.open().await?;
+        let mut opened = self.target.open().await?;
+        let place = opened.place.clone();
+        // Before anything is set: a pooler would keep it for others.
+        refuse_pooler(&mut opened, self.target.open_again(&place)).await?;
+        let Opened {
+            client,
+            mut messages,
+            ..
+        } = opened;
         // A role's own defaults must not change what the statements mean. A bound on the server keeps
         // what was given up here from taking effect much later.
         let set = format!(
@@ -133,16 +140,26 @@ impl Dialer {
         let (pid, channels) = self.look_around(&client, &mut messages).await?;
         let prepare = Statements::prepare(&client, &self.table, &channels);
         let statements = driven(&mut messages, prepare).await?;
-        let own = format!("LISTEN \"{}\"", own_channel(&channels, pid));
-        driven(&mut messages, client.batch_execute(&own)).await?;
+        let own = own_channel(&channels, pid);
+        let listen = format!("LISTEN \"{own}\"");
+        driven(&mut messages, client.batch_execute(&listen)).await?;
+        let (queue, jobs) = queue();
         let wire = Wire {
             client: Arc::new(client),
             statements: Arc::new(statements),
+            queue,
             pid,
         };
+        let heard = hear_itself(&wire, &mut messages, &own);
+        let heard = tokio::time::timeout(self.command_timeout, heard).await;
+        heard.unwrap_or_else(|_| {
+            let why = "LISTEN does not hear its own NOTIFY: connect to the server itself";
+            Err(Fault::new(ErrorKind::Unsupported, why))
+        })?;
         Ok(Line {
             wire,
             messages,
+            jobs,
             channels,
         })
     }
@@ -184,61 +201,37 @@ pub(crate) fn own_channel(channels: &str, pid: i32) -> String {
     format!("{channels}p{pid}")
 }
 
-/// Where it leads: hosts and database, never user or password.
-impl fmt::Display for Dialer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ports = self.config.get_ports();
-        for (nth, host) in self.config.get_hosts().iter().enumerate() {
-            let comma = if nth > 0 { "," } else { "" };
-            // One port may stand for all hosts.
-            let port = ports.get(nth).or(ports.first()).copied().unwrap_or(5432);
-            match host {
-                Host::Tcp(name) => write!(f, "{comma}{name}:{port}")?,
-                #[cfg(unix)]
-                Host::Unix(path) => write!(f, "{comma}{}:{port}", path.display())?,
-            }
-        }
-        let database = self.config.get_dbname().or(self.config.get_user());
-        write!(f, "/{}", database.unwrap_or_default())
-    }
-}
-
-/// Waits for an answer while driving the connection.
-async fn driven<T>(
-    messages: &mut Messages,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Fault> {
-    tokio::pin!(work);
-    loop {
+/// Waits until a notification that we send to ourselves has come back.
+async fn hear_itself(wire: &Wire, messages: &mut Messages, own: &str) -> Result<(), Fault> {
+    const HELLO: &str = "hello";
+    let fence = wire.fence(own, HELLO);
+    tokio::pin!(fence);
+    let (mut is_sent, mut is_heard) = (false, false);
+    while !is_sent || !is_heard {
         tokio::select! {
             biased;
-            outcome = &mut work => return outcome.map_err(|error| fault(&error)),
+            sent = &mut fence, if !is_sent => {
+                sent?;
+                is_sent = true;
+            }
             message = messages.next() => match message {
+                Some(Ok(AsyncMessage::Notification(heard))) => {
+                    is_heard |= heard.channel() == own && heard.payload() == HELLO;
+                }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(fault(&error)),
                 None => return Err(Fault::lost()),
             },
         }
     }
+    Ok(())
 }
 
-fn messages<S, T>(mut connection: Connection<S, T>) -> Messages
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    Box::pin(poll_fn(move |cx| connection.poll_message(cx)))
-}
-
-/// TLS with the public certificate authorities, as the other adapters trust them.
-fn authorities() -> Result<rustls::ClientConfig, Fault> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::new(ErrorKind::Config, error.to_string()))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+/// Where it leads: hosts and database, never user or password.
+impl fmt::Display for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.target.fmt(f)
+    }
 }
 
 #[cfg(test)]
@@ -260,7 +253,7 @@ mod tests {
             "hunter2",
             "redis://:hunter2@h",
             "postgres://u:hunter2@h:port/d",
-            "postgres://u@h?hunter2=1",
+            "postgres://u@h?sslmode=hunter2",
             "postgres:///d?user=u",
         ] {
             let fault = self::dialer(bad).map(|_| ()).unwrap_err();
@@ -270,7 +263,19 @@ mod tests {
     }
 
     #[test]
-    fn tls_can_be_set_up() {
-        authorities().unwrap();
+    fn a_name_in_the_url_comes_before_that_of_the_builder() {
+        let name = |url: &str| {
+            let dialer = dialer(url).unwrap();
+            dialer
+                .target
+                .config
+                .get_application_name()
+                .map(str::to_owned)
+        };
+        assert_eq!(name("postgres://h").as_deref(), Some("memolock"));
+        assert_eq!(
+            name("postgres://h?application_name=x").as_deref(),
+            Some("x")
+        );
     }
 }

@@ -18,6 +18,10 @@ pub(crate) fn fault(error: &Error) -> Fault {
     if error.is_closed() {
         return Fault::lost();
     }
+    // A server may say so only after the handshake.
+    if let Some(handshake) = tls_failure(error) {
+        return handshake;
+    }
     let mut detail = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -25,12 +29,110 @@ pub(crate) fn fault(error: &Error) -> Fault {
         source = cause.source();
     }
     let cause = std::error::Error::source(error);
+    if detail == "password missing" {
+        let detail = "the server asks for a password, and the URL has none";
+        return Fault::new(ErrorKind::Denied, detail);
+    }
     let kind = match cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()) {
         Some(_) => ErrorKind::Unavailable,
         // Authentication that the client refuses, TLS, a message that cannot be read.
         None => ErrorKind::Protocol,
     };
     Fault::new(kind, detail)
+}
+
+/// A failure of TLS beneath a failure of the connection.
+fn tls_failure(error: &Error) -> Option<Fault> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?;
+    let inner = cause.get_ref()?;
+    inner.is::<rustls::Error>().then(|| handshake(cause))
+}
+
+/// Why a server did not let us in, where that tells what to try next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// `pg_hba.conf` has no line for such a connection, or one that rejects it. Nobody looked at a password.
+    NoLine,
+    /// Anything else about who we are.
+    Identity,
+    /// The server takes nobody now.
+    Other,
+}
+
+/// What the server said to our greeting; `None` if it said nothing.
+pub(crate) fn refusal(error: &Error) -> Option<Refusal> {
+    let answer = error.as_db_error()?;
+    let is_identity = answer.code().code().starts_with("28");
+    Some(match answer.routine() {
+        // Whatever language its messages are in.
+        Some("ClientAuthentication") if is_identity => Refusal::NoLine,
+        _ if is_identity => Refusal::Identity,
+        _ => Refusal::Other,
+    })
+}
+
+/// What a failed handshake means. What is wrong with the server's certificate is the server's to mend and
+/// may pass; what is wrong with ours is not.
+pub(crate) fn handshake(error: &std::io::Error) -> Fault {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    let (kind, detail) = match cause {
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            (ErrorKind::Unavailable, certificate(why).to_owned())
+        }
+        Some(rustls::Error::AlertReceived(alert)) => alerted(*alert),
+        _ if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            let detail = "the server ended the connection amid the TLS handshake";
+            (ErrorKind::Unavailable, detail.to_owned())
+        }
+        _ => (ErrorKind::Unavailable, format!("TLS: {error}")),
+    };
+    Fault::new(kind, detail)
+}
+
+/// The server ended the handshake, and said why.
+fn alerted(alert: rustls::AlertDescription) -> (ErrorKind, String) {
+    use rustls::AlertDescription as Alert;
+    match alert {
+        Alert::CertificateRequired => {
+            let detail = "the server wants a client certificate: add sslcert=FILE and sslkey=FILE";
+            (ErrorKind::Denied, detail.to_owned())
+        }
+        Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateExpired
+        | Alert::CertificateUnknown
+        | Alert::UnknownCA
+        | Alert::AccessDenied
+        | Alert::DecryptError => {
+            let detail =
+                format!("the server does not take our certificate in the TLS handshake: {alert:?}");
+            (ErrorKind::Denied, detail)
+        }
+        _ => {
+            let detail = format!("the server ended the TLS handshake: {alert:?}");
+            (ErrorKind::Unavailable, detail)
+        }
+    }
+}
+
+/// What is wrong with a server's certificate.
+fn certificate(why: &rustls::CertificateError) -> &'static str {
+    use rustls::CertificateError as Why;
+    match why {
+        Why::UnknownIssuer | Why::BadSignature => {
+            "the server's certificate is not of an authority that sslrootcert names"
+        }
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            "the server's certificate is not for this host name, which sslmode=verify-full asks for"
+        }
+        Why::Expired | Why::ExpiredContext { .. } => "the server's certificate has expired",
+        Why::NotValidYet | Why::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet"
+        }
+        Why::Revoked => "the server's certificate was revoked",
+        _ => "the server's certificate cannot be used",
+    }
 }
 
 /// The one list of states that are known. What is not in it is not known to be about this row or this statement, so it is

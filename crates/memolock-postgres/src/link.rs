@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use memolock_core::connection::{Backoff, Fault, Options, UNRECOGNIZED_PAUSE};
 use memolock_core::{ErrorKind, Switchboard};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 use tracing::{debug, warn};
 
 use crate::dial::{Dialer, Line, Wire};
-use crate::error::fault;
+use crate::parameter::Parameter;
 use crate::paused::late;
+use crate::queue::Outcome;
 use crate::session::Session;
 use crate::statements::Verb;
 
@@ -32,6 +33,8 @@ enum State {
     /// The last attempt failed; others follow.
     Down(Fault),
     Closed,
+    /// The runtime of its task has shut down.
+    Gone,
 }
 
 /// What the task and the users of a link share.
@@ -53,8 +56,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Starts the task. Needs a tokio runtime.
-    pub(crate) fn open(dialer: Dialer, options: &Options, sweep_interval: Duration) -> Self {
+    /// Starts the task, on `runtime`.
+    pub(crate) fn open(
+        dialer: Dialer,
+        options: &Options,
+        sweep_interval: Duration,
+        runtime: &Handle,
+    ) -> Self {
         let shared = Arc::new(Shared {
             state: watch::Sender::new(State::Connecting),
             board: Arc::new(Switchboard::new()),
@@ -69,7 +77,7 @@ impl Link {
             options: options.clone(),
             sweep_interval,
         };
-        let task = tokio::spawn(supervisor.run());
+        let task = runtime.spawn(supervisor.run());
         Self {
             shared,
             abort: task.abort_handle(),
@@ -82,25 +90,56 @@ impl Link {
         &self.shared
     }
 
-    /// Sends a statement and waits for its rows, within the bound. It is sent when first polled.
+    /// Sends a statement and waits for its rows: for the bound, and longer only while the server does others, which
+    /// [`queue`](crate::queue) judges. What was not sent when a connection ended is sent over the next one, once. `bytes` are those of a
+    /// value among the parameters: it has the time for them too.
     pub(crate) async fn ask(
         &self,
+        bytes: usize,
         verb: Verb,
-        parameters: &[&(dyn ToSql + Sync)],
+        mut parameters: Vec<Parameter>,
     ) -> Result<Vec<Row>, Fault> {
-        let asked = tokio::time::timeout(self.bound, async {
-            let wire = self.wire().await?;
-            self.shared.sent(1);
-            let statement = wire.statements.of(verb);
-            let answer = wire.client.query(statement, parameters).await;
-            match answer.map_err(|error| fault(&error)) {
-                Err(fault) if wire.client.is_closed() => Err(self.noticed(wire.pid, fault).await),
-                outcome => outcome,
+        for _ in 0..2 {
+            let wire = tokio::time::timeout(self.bound, self.wire()).await;
+            let wire = wire.unwrap_or_else(|_| Err(Fault::still_connecting()))?;
+            match wire.queue.ask(bytes, verb, parameters).await {
+                Some(Outcome::Answered(Err(fault))) if wire.client.is_closed() => {
+                    return Err(self.noticed(wire.pid, fault).await);
+                }
+                Some(Outcome::Answered(outcome)) => return outcome,
+                Some(Outcome::Late) => return Err(self.late()),
+                Some(Outcome::Unsent(back)) => {
+                    parameters = back;
+                    self.noticed(wire.pid, Fault::lost()).await;
+                }
+                // The task was ended.
+                None => break,
             }
-        });
-        match asked.await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.late()),
+        }
+        match self.now() {
+            Some(Err(fault)) => Err(fault),
+            _ => Err(Fault::lost()),
+        }
+    }
+
+    /// Ends for a call whose wait for what a session does has no more sense. A session ends by itself if the server
+    /// hangs; without one the wait is for the bound, and for one other connection.
+    pub(crate) async fn too_long(&self) {
+        let mut states = self.shared.state.subscribe();
+        for _ in 0..2 {
+            let up = async {
+                let up = states.wait_for(|state| matches!(state, State::Up(_)));
+                match up.await.as_deref() {
+                    Ok(State::Up(wire)) => Some(wire.pid),
+                    // The sender is dropped with the link alone.
+                    _ => None,
+                }
+            };
+            let Ok(Some(pid)) = tokio::time::timeout(self.bound, up).await else {
+                return;
+            };
+            let ended = states.wait_for(|s| !matches!(s, State::Up(wire) if wire.pid == pid));
+            let _ = ended.await;
         }
     }
 
@@ -149,6 +188,7 @@ impl Link {
         match settled.await.as_deref() {
             Ok(State::Up(_)) => Ok(()),
             Ok(State::Down(fault)) => Err(fault.clone()),
+            Ok(State::Gone) => Err(Fault::no_runtime()),
             _ => Err(Fault::closed()),
         }
     }
@@ -156,9 +196,11 @@ impl Link {
     /// Waits until there is no use in waiting: an attempt has failed, or the link was closed.
     pub(crate) async fn hopeless(&self) -> Fault {
         let mut states = self.shared.state.subscribe();
-        let gone = states.wait_for(|state| matches!(state, State::Down(_) | State::Closed));
-        match gone.await.as_deref() {
+        let hopeless =
+            |state: &State| matches!(state, State::Down(_) | State::Closed | State::Gone);
+        match states.wait_for(hopeless).await.as_deref() {
             Ok(State::Down(fault)) => fault.while_down(),
+            Ok(State::Gone) => Fault::no_runtime(),
             _ => Fault::closed(),
         }
     }
@@ -169,7 +211,9 @@ impl Link {
         let put_away = states.wait_for(|s| !matches!(s, State::Up(wire) if wire.pid == pid));
         let _ = tokio::time::timeout(NOTICING, put_away).await;
         match self.now() {
-            Some(Err(closed)) if closed.kind() == ErrorKind::Closed => closed,
+            Some(Err(over)) if matches!(over.kind(), ErrorKind::Closed | ErrorKind::NoRuntime) => {
+                over
+            }
             _ => fault,
         }
     }
@@ -181,6 +225,7 @@ impl Link {
             State::Up(_) => "up",
             State::Down(_) => "down",
             State::Closed => "closed",
+            State::Gone => "gone",
         }
     }
 
@@ -233,6 +278,7 @@ impl State {
             Self::Up(wire) => Some(Ok(wire.clone())),
             Self::Down(fault) => Some(Err(fault.while_down())),
             Self::Closed => Some(Err(Fault::closed())),
+            Self::Gone => Some(Err(Fault::no_runtime())),
         }
     }
 }
@@ -252,7 +298,13 @@ impl Supervisor {
         loop {
             self.publish(State::Up(line.wire.clone()));
             let since = Instant::now();
-            let session = Session::new(&self.shared, line, &self.options, self.sweep_interval);
+            let session = Session::new(
+                &self.shared,
+                line,
+                self.dialer.progress(),
+                &self.options,
+                self.sweep_interval,
+            );
             let fault = session.run().await;
             // Every listener hears of the gap, and every key comes out of `changes` again.
             self.shared.board.gap();
@@ -292,12 +344,23 @@ impl Supervisor {
     fn publish(&self, new: State) {
         self.shared.state.send_if_modified(|state| {
             // Closed is for good, even if the task is late to notice.
-            let open = !matches!(state, State::Closed);
+            let open = !matches!(state, State::Closed | State::Gone);
             if open {
                 *state = new;
             }
             open
         });
+    }
+}
+
+/// A close says so before it aborts the task; otherwise the runtime has dropped it.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        if !matches!(*self.shared.state.borrow(), State::Closed) {
+            self.publish(State::Gone);
+            // Whoever listens shall not wait for what nobody hears.
+            self.shared.board.close();
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -12,17 +15,21 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_postgres::{AsyncMessage, Error, Notification};
 use tracing::debug;
 
-use crate::dial::{Line, Messages, Wire, own_channel};
+use crate::dial::{Line, Wire, own_channel};
 use crate::error::fault;
 use crate::link::{Shared, random};
+use crate::opening::Messages;
 use crate::payload::{self, Told};
+use crate::queue::Pump;
 use crate::routes::Routes;
+use crate::rows::column;
+use crate::socket::Progress;
 use crate::statements::Verb;
 
 /// How much of the table one sweep looks at, in pages: 8 MiB, some milliseconds.
 const SWEPT_PAGES: i64 = 1024;
 
-type Work<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
 
 /// A nonce that was sent through the server to ourselves. What was published before it is heard before
 /// it; when it comes back, these keys are listened to, and notifications flow.
@@ -30,6 +37,8 @@ struct Fence {
     nonce: u64,
     keys: Vec<Key>,
     since: Instant,
+    /// What the server had done by then.
+    done: u64,
 }
 
 /// One connection's life.
@@ -37,6 +46,8 @@ pub(crate) struct Session<'a> {
     shared: &'a Shared,
     wire: Wire,
     messages: Messages,
+    pump: Pump,
+    progress: Arc<Progress>,
     channels: String,
     own_channel: String,
     routes: Routes,
@@ -53,6 +64,7 @@ impl<'a> Session<'a> {
     pub(crate) fn new(
         shared: &'a Shared,
         line: Line,
+        progress: &Arc<Progress>,
         options: &Options,
         sweep_interval: Duration,
     ) -> Self {
@@ -61,6 +73,8 @@ impl<'a> Session<'a> {
             own_channel: own_channel(&line.channels, line.wire.pid),
             wire: line.wire,
             messages: line.messages,
+            pump: Pump::new(line.jobs, options.command_timeout, Arc::clone(progress)),
+            progress: Arc::clone(progress),
             channels: line.channels,
             routes: Routes::default(),
             fences: VecDeque::new(),
@@ -74,31 +88,43 @@ impl<'a> Session<'a> {
 
     /// Until the connection is lost.
     pub(crate) async fn run(mut self) -> Fault {
+        let fault = self.serve().await;
+        let Self { messages, pump, .. } = self;
+        // The connection ends here, so that a caller who is told finds it closed.
+        drop(messages);
+        pump.end();
+        fault
+    }
+
+    async fn serve(&mut self) -> Fault {
         let mut asking: Option<Work<()>> = None;
         let mut sweeping: Option<Work<i64>> = None;
         loop {
             tokio::select! {
                 biased;
-                message = self.messages.next() => match message {
-                    Some(Ok(AsyncMessage::Notification(notification))) => self.hear(&notification),
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return fault(&error),
-                    None => return Fault::lost(),
+                turn = poll_fn(|cx| turn(&mut self.pump, &self.wire, &mut self.messages, cx)) => match turn {
+                    Turn::Sent(statements) => self.shared.sent(statements),
+                    Turn::Read(Some(Ok(AsyncMessage::Notification(heard)))) => self.hear(&heard),
+                    Turn::Read(Some(Ok(_))) => {}
+                    Turn::Read(Some(Err(error))) => return fault(&error),
+                    Turn::Read(None) => return Fault::lost(),
                 },
                 outcome = settle(&mut asking) => match outcome {
                     Ok(()) => asking = None,
                     // Without listening this connection is of no use.
-                    Err(error) => return fault(&error),
+                    Err(fault) => return fault,
                 },
                 outcome = settle(&mut sweeping) => {
                     sweeping = None;
                     match outcome {
                         Ok(page) => self.page = page,
-                        Err(error) => debug!(reason = fault(&error).detail(), "cannot sweep"),
+                        Err(fault) => debug!(reason = fault.detail(), "cannot sweep"),
                     }
                 }
                 () = overdue(self.fences.front(), self.bound) => {
-                    return Fault::new(ErrorKind::Timeout, "the server does not answer");
+                    if !self.waits_on() {
+                        return Fault::new(ErrorKind::Timeout, "the server does not answer");
+                    }
                 }
                 changes = self.shared.board.changes(), if asking.is_none() => {
                     asking = Some(self.change(changes));
@@ -139,18 +165,20 @@ impl<'a> Session<'a> {
     fn ask(&mut self, sql: String, keys: Vec<Key>) -> Work<()> {
         self.nonces += 1;
         let nonce = self.nonces;
-        let since = Instant::now();
-        self.fences.push_back(Fence { nonce, keys, since });
+        self.fences.push_back(Fence {
+            nonce,
+            keys,
+            since: Instant::now(),
+            done: self.progress.done_and_told(),
+        });
         self.shared.sent(if sql.is_empty() { 1 } else { 2 });
         let (wire, channel) = (self.wire.clone(), self.own_channel.clone());
         Box::pin(async move {
             if !sql.is_empty() {
-                wire.client.batch_execute(&sql).await?;
+                let listened = wire.client.batch_execute(&sql).await;
+                listened.map_err(|error| fault(&error))?;
             }
-            let statement = wire.statements.of(Verb::Fence);
-            let nonce = nonce.to_string();
-            wire.client.query(statement, &[&channel, &nonce]).await?;
-            Ok(())
+            wire.fence(&channel, &nonce.to_string()).await
         })
     }
 
@@ -162,9 +190,10 @@ impl<'a> Session<'a> {
             let rows = wire
                 .client
                 .query(wire.statements.of(Verb::Pages), &[])
-                .await?;
+                .await
+                .map_err(|error| fault(&error))?;
             let pages: i64 = match rows.first() {
-                Some(row) => row.try_get(0)?,
+                Some(row) => column(row, 0)?,
                 None => 0,
             };
             let first = page % pages.max(1);
@@ -173,9 +202,23 @@ impl<'a> Session<'a> {
             let statement = wire.statements.of(Verb::Sweep);
             wire.client
                 .execute(statement, &[&range[0], &range[1]])
-                .await?;
+                .await
+                .map_err(|error| fault(&error))?;
             Ok(if next < pages { next } else { 0 })
         })
+    }
+
+    /// The bound of the first fence is over: whether it gets another one, for the server has answered
+    /// others meanwhile, or a large value is on its way.
+    fn waits_on(&mut self) -> bool {
+        let done = self.progress.done_and_told();
+        let Some(fence) = self.fences.front_mut() else {
+            return true;
+        };
+        let now = Instant::now();
+        let is_alive = fence.done != done || self.pump.is_passing(now);
+        (fence.since, fence.done) = (now, done);
+        is_alive
     }
 
     fn hear(&mut self, notification: &Notification) {
@@ -213,6 +256,28 @@ impl<'a> Session<'a> {
     }
 }
 
+/// What has happened on the connection.
+#[allow(clippy::large_enum_variant)] // One at a time, and a message is handed on at once.
+enum Turn {
+    /// So many statements go out.
+    Sent(u64),
+    /// What the server said unasked; none at the end.
+    Read(Option<Result<AsyncMessage, Error>>),
+}
+
+/// Statements first: a server that has much to tell must not keep them from being sent. Who is late is judged last, when
+/// all that has come was read.
+fn turn(pump: &mut Pump, wire: &Wire, messages: &mut Messages, cx: &mut Context<'_>) -> Poll<Turn> {
+    if let Poll::Ready(statements) = pump.poll(cx, wire) {
+        return Poll::Ready(Turn::Sent(statements));
+    }
+    if let Poll::Ready(message) = messages.poll_next_unpin(cx) {
+        return Poll::Ready(Turn::Read(message));
+    }
+    pump.look(cx);
+    Poll::Pending
+}
+
 /// A tick each interval, the first after one. Longer than 100 years is never, and no clock counts further.
 fn every(interval: Duration) -> Interval {
     let interval = interval.min(MAX_TTL);
@@ -223,7 +288,7 @@ fn every(interval: Duration) -> Interval {
 }
 
 /// The outcome of what is under way, or never.
-async fn settle<T>(work: &mut Option<Work<T>>) -> Result<T, Error> {
+async fn settle<T>(work: &mut Option<Work<T>>) -> Result<T, Fault> {
     match work {
         Some(work) => work.await,
         None => std::future::pending().await,
@@ -233,7 +298,9 @@ async fn settle<T>(work: &mut Option<Work<T>>) -> Result<T, Error> {
 /// Returns when this fence should long have been heard.
 async fn overdue(fence: Option<&Fence>, bound: Duration) {
     match fence {
-        Some(fence) => tokio::time::sleep_until(fence.since + bound).await,
+        Some(fence) => {
+            tokio::time::sleep_until(fence.since + bound).await;
+        }
         None => std::future::pending().await,
     }
 }

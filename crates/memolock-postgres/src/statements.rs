@@ -78,6 +78,12 @@ impl Statements {
 }
 
 impl Verb {
+    /// Whether it is sent before those that are queued: leases depend on an answer in time, and many are renewed by
+    /// one statement.
+    pub(crate) fn passes_queue(self) -> bool {
+        matches!(self, Self::Renew)
+    }
+
     /// Its SQL.
     fn text(self, table: &str, channels: &str) -> String {
         let tell = format!("pg_notify('{channels}' || $B::text, $P::text)");
@@ -147,7 +153,7 @@ impl Verb {
                 "SELECT CASE WHEN {LIVE} THEN octet_length(m.value)::bigint END, {value_left}, \
                  CASE WHEN {HELD} THEN m.token END, {lease_left} FROM {table} m WHERE m.id = $1"
             ),
-            Self::Fence => "SELECT pg_notify($1::text, $2::text)".to_owned(),
+            Self::Fence => "SELECT pg_notify($1::text, $2::text), pg_backend_pid()".to_owned(),
             Self::Pages => format!(
                 "SELECT pg_relation_size('{table}'::regclass) / current_setting('block_size')::bigint"
             ),

@@ -1,18 +1,24 @@
 //! What is asked of a client library: connections, and what a connection can do.
 
 use std::future::Future;
+use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use memolock_core::redis::{Address, Fault, Options, Reply};
+use memolock_core::redis::{Address, Call, Fault, Options, Reply};
 
 use crate::dial::Line;
+use crate::greeting::RawStream;
 use crate::subscriptions::Owner;
+use crate::transfers::Transfers;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Commands of callers, multiplexed.
+    /// Commands of callers, multiplexed. The client gives them no bound in time: see [`Patience`](crate::Patience).
     Commands,
+    /// Fulfils of large values, one at a time. The client gives them no bound in time: see [`Ends::run`].
+    Large,
     /// Subscriptions.
     Subscriptions,
     /// Hearing of changes, where subscriptions and that cannot share one.
@@ -26,6 +32,7 @@ impl Purpose {
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Commands => "",
+            Self::Large => "-large",
             Self::Subscriptions => "-sub",
             Self::Changes => "-near",
             Self::Sentinel => "-watch",
@@ -36,6 +43,7 @@ impl Purpose {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Commands => "commands",
+            Self::Large => "large values",
             Self::Subscriptions => "subscriptions",
             Self::Changes => "changes",
             Self::Sentinel => "sentinel",
@@ -60,6 +68,12 @@ pub trait Client: Clone + Send + Sync + 'static {
         purpose: Purpose,
     ) -> impl Future<Output = Result<Self::Ends, Fault>> + Send;
 
+    /// A stream to there and nothing more, for a question to a server to which no connection could be made.
+    ///
+    /// # Errors
+    /// There is none.
+    fn raw_stream(&self, address: &Address) -> impl Future<Output = io::Result<RawStream>> + Send;
+
     /// One life of the subscription connection: does what the boards of the owner wish, and tells them what comes of it,
     /// until the connection is lost or has to be given up. Returns why; the owner tells of the gap. It is pinged in the
     /// rhythm of the heartbeat, and whenever it is in doubt.
@@ -72,11 +86,14 @@ pub trait Client: Clone + Send + Sync + 'static {
 /// Both ends of one connection: what sends, and what hears. Dropping it ends what hears; the connection ends with the
 /// last [`sender`](Self::sender), at the latest.
 pub trait Ends: Send + 'static {
-    /// The end that sends; its clones share the connection. The bound of each command is the client's own.
+    /// The end that sends; its clones share the connection.
     type Sender: Clone + Send + Sync + 'static;
 
     /// The end that sends.
     fn sender(&self) -> Self::Sender;
+
+    /// What is known of large values on it.
+    fn transfers(&self) -> Arc<Transfers>;
 
     /// Says its name, if it has one, and sees that it is heard. A server that will not be told the name (an ACL, a
     /// proxy) serves us all the same.
@@ -89,10 +106,10 @@ pub trait Ends: Send + 'static {
     fn rename(&mut self, name: String) -> impl Future<Output = ()> + Send;
 
     /// Asks for a sign of life. Any reply is one, an error too; but who is to be a master shall say that it is,
-    /// unless an ACL forbids the question.
+    /// unless an ACL forbids the question. Whoever calls bounds it in time.
     ///
     /// # Errors
-    /// There is none in time, or it is no master.
+    /// The connection is gone, or it is no master.
     fn sign_of_life(&mut self, is_master: bool) -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Waits for the connection's end; what is heard meanwhile is nobody's. Cancel-safe.
@@ -109,6 +126,17 @@ pub trait Ends: Send + 'static {
     /// # Errors
     /// The connection is gone.
     fn message(&mut self) -> impl Future<Output = Result<Bytes, Fault>> + Send;
+
+    /// Runs a script by its text, behind an `ASKING` if so, and waits for its reply. By the text at once: beside the
+    /// values of [`Purpose::Large`] it is short, and they are not sent a second time to a server that has forgotten it.
+    ///
+    /// # Errors
+    /// An error reply, or the connection is gone.
+    fn run(
+        sender: &mut Self::Sender,
+        call: &Call,
+        asking: bool,
+    ) -> impl Future<Output = Result<Reply, Fault>> + Send;
 
     /// Sends one command and waits for its reply.
     ///

@@ -7,6 +7,7 @@ use memolock_core::redis::sentinel::Place;
 use memolock_core::redis::{Address, Fault};
 
 use crate::client::{Client, Ends, Purpose};
+use crate::greeting;
 use crate::paused::RealTime;
 use crate::site::{NameWatch, Site};
 
@@ -62,6 +63,11 @@ impl<C: Client> Dialer<C> {
         self.bounded(&address, connecting).await
     }
 
+    /// What the server says of a connection that another made to it and lost, as an application's pool may.
+    pub async fn explain(&self, fault: Fault) -> Fault {
+        self.explained(self.address(), fault).await
+    }
+
     pub(crate) fn purpose(&self) -> Purpose {
         self.purpose
     }
@@ -77,6 +83,13 @@ impl<C: Client> Dialer<C> {
     /// The master that sentinels name now, if that is how the server is found.
     pub(crate) fn master(&self) -> Option<Place> {
         self.site.sentinels.as_ref()?.master()
+    }
+
+    /// Has sentinels asked again: the server says that it is no master.
+    pub(crate) fn ask_sentinels(&self) {
+        if let Some(sentinels) = &self.site.sentinels {
+            sentinels.ask();
+        }
     }
 
     /// Waits until there is a reason to try again at once: sentinels name another master than the one that was `known`.
@@ -118,8 +131,27 @@ impl<C: Client> Dialer<C> {
 
     async fn connect(&self, address: &Address, place: Option<&Place>) -> Result<Line<C>, Fault> {
         let address = self.site.identify(address).await?;
-        let line = self.open(&address, place).await;
-        line.map_err(|fault| fault.at(&address))
+        match self.open(&address, place).await {
+            Ok(line) => Ok(line),
+            Err(fault) => Err(self.explained(&address, fault).await.at(&address)),
+        }
+    }
+
+    /// A fault with what the server said, if it is not told and the server will say it again.
+    async fn explained(&self, address: &Address, fault: Fault) -> Fault {
+        if !greeting::is_wanting(&fault) {
+            return fault;
+        }
+        let client = &self.site.way.client;
+        let heard = async {
+            let stream = client.raw_stream(address).await.ok()?;
+            greeting::heard(stream).await
+        };
+        // Boxed: it is rare.
+        match tokio::time::timeout(greeting::LONGEST, Box::pin(heard)).await {
+            Ok(Some(heard)) => greeting::explained(fault, &heard),
+            _ => fault,
+        }
     }
 
     async fn open(&self, address: &Address, place: Option<&Place>) -> Result<Line<C>, Fault> {

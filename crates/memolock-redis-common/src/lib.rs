@@ -11,6 +11,8 @@
 //!
 //! * [`Store`]: one server or many as one backend; [`forward_backend!`] hands on to it without a box more for each call.
 //! * [`Trunk`] and [`Link`]: connections that heal themselves, and what a command does that meets a dead one.
+//! * [`Home`]: the runtime that all of it lives on, whoever asks.
+//! * One more connection to a server, made when it is needed, for the fulfils of large values.
 //! * [`Boxes`]: room for the futures of hits, used again.
 //! * [`Site`] and [`Dialer`]: where to, as whom and within which bound; sentinels are asked and listened to.
 //! * [`Owner`] and [`Plan`]: what a session of subscriptions works for, and what it is to ask next.
@@ -27,6 +29,10 @@ mod counters;
 mod dial;
 mod dice;
 mod forward;
+mod gate;
+mod greeting;
+mod home;
+mod large;
 mod link;
 mod nodes;
 mod paused;
@@ -39,13 +45,17 @@ mod site;
 mod store;
 mod subscriptions;
 mod tls;
+mod transfers;
 mod trunk;
+mod watched;
 
 pub use boxes::{Boxed, Boxes};
 pub use client::{Client, Ends, Purpose};
 pub use counters::Counters;
 pub use dial::{Dialer, Line};
 pub use dice::Dice;
+pub use greeting::{Duplex, RawStream, RawTls, raw_stream};
+pub use home::Home;
 pub use link::{Doubt, Link, heartbeat};
 pub use paused::{RealTime, late};
 pub use plan::{Plan, Step};
@@ -55,7 +65,9 @@ pub use site::{NameWatch, Names, Site, Way};
 pub use store::Store;
 pub use subscriptions::Owner;
 pub use tls::client_config;
+pub use transfers::{Patience, Sent, Transfers, allowance};
 pub use trunk::{SenderOf, Trunk, Wire};
+pub use watched::Watched;
 
 #[doc(hidden)]
 pub mod reexports {

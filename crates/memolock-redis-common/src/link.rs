@@ -28,6 +28,8 @@ enum State<H> {
     /// The last attempt failed; others follow.
     Down(Fault),
     Closed,
+    /// The runtime of its task has shut down.
+    Gone,
 }
 
 /// The handle while the link is up, for each command to find: the state is behind one lock, for which threads would
@@ -47,6 +49,9 @@ pub(crate) trait Tenant<C: Client>: Send + 'static {
 
     /// The connection is no more, whichever way it went.
     fn lost(&mut self) {}
+
+    /// The runtime has shut down: there will be no other.
+    fn gone(&mut self) {}
 }
 
 /// A link, seen by its users. Dropping it ends the task and the connection.
@@ -113,6 +118,7 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
         match settled.await.as_deref() {
             Ok(State::Up(_)) => Ok(()),
             Ok(State::Down(fault)) => Err(fault.clone()),
+            Ok(State::Gone) => Err(Fault::no_runtime()),
             _ => Err(Fault::closed()),
         }
     }
@@ -120,9 +126,11 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
     /// Waits until there is no use in waiting: an attempt has failed, or the link was closed.
     pub async fn hopeless(&self) -> Fault {
         let mut states = self.state.subscribe();
-        let gone = states.wait_for(|state| matches!(state, State::Down(_) | State::Closed));
-        match gone.await.as_deref() {
+        let hopeless =
+            |state: &State<H>| matches!(state, State::Down(_) | State::Closed | State::Gone);
+        match states.wait_for(hopeless).await.as_deref() {
             Ok(State::Down(fault)) => fault.while_down(),
+            Ok(State::Gone) => Fault::no_runtime(),
             _ => Fault::closed(),
         }
     }
@@ -144,6 +152,7 @@ impl<H: Clone + Send + Sync + 'static> Link<H> {
             State::Up(_) => "up",
             State::Down(_) => "down",
             State::Closed => "closed",
+            State::Gone => "gone",
         }
     }
 
@@ -184,6 +193,7 @@ fn verdict<H: Clone>(state: &State<H>) -> Option<Result<H, Fault>> {
         State::Up(handle) => Some(Ok(handle.clone())),
         State::Down(fault) => Some(Err(fault.while_down())),
         State::Closed => Some(Err(Fault::closed())),
+        State::Gone => Some(Err(Fault::no_runtime())),
     }
 }
 
@@ -277,7 +287,7 @@ impl<C: Client, T: Tenant<C>> Supervisor<C, T> {
     fn publish(&self, new: State<T::Handle>) {
         self.state.send_if_modified(|state| {
             // Closed is for good, even if the task is late to notice.
-            let open = !matches!(state, State::Closed);
+            let open = !matches!(state, State::Closed | State::Gone);
             if open {
                 self.up.set(|| match &new {
                     State::Up(handle) => Some(Arc::new(handle.clone())),
@@ -287,6 +297,16 @@ impl<C: Client, T: Tenant<C>> Supervisor<C, T> {
             }
             open
         });
+    }
+}
+
+/// A close says so before it aborts the task; otherwise the runtime has dropped it.
+impl<C: Client, T: Tenant<C>> Drop for Supervisor<C, T> {
+    fn drop(&mut self) {
+        if !matches!(*self.state.borrow(), State::Closed) {
+            self.publish(State::Gone);
+            self.tenant.gone();
+        }
     }
 }
 

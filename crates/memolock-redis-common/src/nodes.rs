@@ -55,7 +55,13 @@ impl<R: Road> Opener for Nodes<R> {
 
 impl<R: Road> Node for Server<R> {
     async fn ask(&self, request: Request<'_>, asking: bool) -> Result<Reply, Fault> {
-        self.road.ask(request, asking).await
+        match request {
+            // Boxed: it is rare, and every command's future would have room for it.
+            Request::Call(call) if call.is_large_fulfil() => {
+                Box::pin(self.large.run(call, asking)).await
+            }
+            request => self.road.ask(request, asking).await,
+        }
     }
 
     async fn knows_scripts(&self) -> Result<(), Fault> {

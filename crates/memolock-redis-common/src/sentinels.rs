@@ -53,6 +53,7 @@ impl Sentinels {
                     credentials: None,
                     names: Names::new(name.clone()),
                     dice: way.dice.clone(),
+                    runtime: way.runtime.clone(),
                 },
                 sentinels: None,
             };

@@ -15,21 +15,28 @@ use memolock_core::{
 
 use crate::cluster::Request;
 use crate::counters::Counters;
+use crate::gate::Gate;
+use crate::large::LargeFulfils;
 use crate::link::Doubt;
 use crate::paused::RealTime;
-use crate::repeats::{Repeated, Repeater, Repeats, Storing};
+use crate::repeats::{Repeats, Storing};
 use crate::road::Road;
 use crate::site::Site;
 use crate::subscriptions::Subscriptions;
+use crate::transfers::LONGEST_HIT;
+
+mod repeat;
 
 /// A Redis or Valkey server as a [`Backend`], or as a node of a cluster. Dropping it ends two connections and
 /// their tasks.
 pub(crate) struct Server<R: Road> {
     pub(crate) road: R,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) large: LargeFulfils<R::Client>,
     counters: Arc<Counters>,
     site: Arc<Site<R::Client>>,
     repeats: Option<Repeats>,
+    gate: Gate,
 }
 
 impl<R: Road> Server<R> {
@@ -43,12 +50,15 @@ impl<R: Road> Server<R> {
         let doubt = Doubt::default();
         let road = pave(&site, &counters, doubt.clone());
         let subscriptions = Subscriptions::open(&site, &counters, doubt);
+        let large = LargeFulfils::new(&site, &counters);
         Self {
             road,
             subscriptions,
+            large,
             counters,
             site,
             repeats: None,
+            gate: Gate::default(),
         }
     }
 
@@ -83,7 +93,36 @@ impl<R: Road> Server<R> {
 
     async fn run_some(&self, keys: &[&Key], call: Call) -> Result<Reply, Fault> {
         let call = call.in_database(self.site.address.database(), keys);
+        if call.is_large_fulfil() {
+            // Boxed: it is rare, and every script's future would have room for it.
+            return Box::pin(self.run_large(keys, &call)).await;
+        }
         self.road.run(keys, &call).await
+    }
+
+    /// A try for a lease.
+    async fn attempt(&self, key: &Key, call: Call) -> Result<Acquired, Fault> {
+        self.queued(key, call).await.and_then(reply::acquired)
+    }
+
+    /// A command that renewals pass.
+    async fn queued(&self, key: &Key, call: Call) -> Result<Reply, Fault> {
+        let place = self.gate.enter(self.site.options.command_timeout).await;
+        let answer = self.run(key, call).await;
+        self.gate.ended(&answer);
+        drop(place);
+        answer
+    }
+
+    /// Over the connection for large values. It is made with the credentials of the URL, which beside a pool may be
+    /// good for subscriptions alone: then the pool's are.
+    async fn run_large(&self, keys: &[&Key], call: &Call) -> Result<Reply, Fault> {
+        match self.large.run(call, false).await {
+            Err(fault) if fault.kind() == ErrorKind::Denied && self.road.trunk().is_none() => {
+                self.road.run(keys, call).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// Ends connections, tasks and subscriptions, without waiting for them.
@@ -92,6 +131,7 @@ impl<R: Road> Server<R> {
             repeats.close();
         }
         self.road.close();
+        self.large.close();
         self.subscriptions.close();
         self.site.close();
     }
@@ -99,6 +139,7 @@ impl<R: Road> Server<R> {
     /// Waits until tasks have ended, after [`shut`](Self::shut).
     pub(crate) async fn over(&self) {
         self.road.ended().await;
+        self.large.ended().await;
         self.subscriptions.link().ended().await;
         self.site.ended().await;
     }
@@ -154,8 +195,9 @@ impl<R: Road> Server<R> {
 impl<R: Road> Backend for Server<R> {
     fn capabilities(&self) -> Capabilities {
         // A script that the server has forgotten is sent twice, and a dead connection takes a moment to be noticed.
+        // Large values may pass before it.
         let bound = self.site.options.command_timeout.saturating_mul(4);
-        Capabilities::new(self.road.name()).bound(bound)
+        Capabilities::new(self.road.name()).bound(bound.saturating_add(LONGEST_HIT))
     }
 
     async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {
@@ -184,10 +226,8 @@ impl<R: Road> Backend for Server<R> {
         token: Token,
         lease: Duration,
     ) -> Result<Acquired, BackendError> {
-        let answer = self.run(key, calls::acquire(key, token, lease)).await;
-        answer
-            .and_then(reply::acquired)
-            .map_err(|fault| fault.on(Operation::Acquire, key))
+        let answer = self.attempt(key, calls::acquire(key, token, lease)).await;
+        answer.map_err(|fault| fault.on(Operation::Acquire, key))
     }
 
     async fn acquire_over(
@@ -197,12 +237,9 @@ impl<R: Road> Backend for Server<R> {
         lease: Duration,
         stale: &Bytes,
     ) -> Result<Acquired, BackendError> {
-        let answer = self
-            .run(key, calls::acquire_over(key, token, lease, stale))
-            .await;
-        answer
-            .and_then(reply::acquired)
-            .map_err(|fault| fault.on(Operation::Acquire, key))
+        let call = calls::acquire_over(key, token, lease, stale);
+        let answer = self.attempt(key, call).await;
+        answer.map_err(|fault| fault.on(Operation::Acquire, key))
     }
 
     async fn fulfil(
@@ -213,7 +250,8 @@ impl<R: Road> Backend for Server<R> {
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
         let storing = Storing::of(self.repeats(), key);
-        let answer = self.run(key, calls::fulfil(key, token, value, ttl)).await;
+        let call = calls::fulfil(key, token, value, ttl);
+        let answer = self.queued(key, call).await;
         let answer = answer
             .and_then(reply::fulfilled)
             .map_err(|fault| fault.on(Operation::Fulfil, key));
@@ -265,14 +303,19 @@ impl<R: Road> Backend for Server<R> {
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<bool>, BackendError> {
-        let mut answers = Vec::with_capacity(renewals.len());
-        for some in renewals.chunks(calls::LOCKS_PER_CALL) {
+        self.renew_each(renewals).await.into_iter().collect()
+    }
+
+    // All on their way at once, and each call by itself: one that fails takes no other with it.
+    async fn renew_each(&self, renewals: &[Renewal]) -> Vec<Result<bool, BackendError>> {
+        let calls = renewals.chunks(calls::LOCKS_PER_CALL);
+        let answers = join_all(calls.map(|some| async move {
             match self.renew_some(some).await {
-                Ok(some) => answers.extend(some),
-                Err(fault) => return Err(fault.outward(Operation::Renew)),
+                Ok(answers) => answers.into_iter().map(Ok).collect(),
+                Err(fault) => vec![Err(fault.outward(Operation::Renew)); some.len()],
             }
-        }
-        Ok(answers)
+        }));
+        answers.await.concat()
     }
 
     async fn release(
@@ -341,32 +384,6 @@ impl<R: Road> Backend for Server<R> {
         // First all that needs no waiting, so that a dropped close has closed too.
         self.shut();
         self.over().await;
-    }
-}
-
-impl<R: Road> Repeater for Server<R> {
-    async fn repeat(&self, keys: &[Key]) -> Repeated {
-        let mut repeated = Repeated::default();
-        let mut left = keys;
-        while !left.is_empty() {
-            let names: Vec<&Key> = left.iter().collect();
-            let answer = self.run_some(&names, calls::repeat(left)).await;
-            match answer.and_then(|answer| reply::repeated(answer, left.len())) {
-                Ok((done, published)) => {
-                    repeated.published += published;
-                    left = &left[done..];
-                }
-                Err(fault) => {
-                    repeated.fail(left, &fault);
-                    break;
-                }
-            }
-        }
-        repeated
-    }
-
-    fn part(&self, _: &Key) -> u64 {
-        0
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use memolock_core::redis::{Address, ClientName, CredentialsProvider, Fault, Options, Topology};
 use memolock_core::{ErrorKind, Tag};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::client::Client;
@@ -23,6 +24,28 @@ pub struct Way<C> {
     pub credentials: Option<CredentialsProvider>,
     /// What they are called.
     pub names: Names,
+    /// Where they are driven. None: on the runtime that they are opened in.
+    pub runtime: Option<Handle>,
+}
+
+impl<C> Way<C> {
+    /// The runtime where they are driven.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, if none was given.
+    #[must_use]
+    pub fn runtime(&self) -> Handle {
+        self.runtime.clone().unwrap_or_else(Handle::current)
+    }
+
+    /// Settles that it is the one given, or else this one; whether there is one.
+    #[must_use]
+    pub fn settle_runtime(&mut self) -> bool {
+        if self.runtime.is_none() {
+            self.runtime = Handle::try_current().ok();
+        }
+        self.runtime.is_some()
+    }
 }
 
 /// Where to connect, as whom and how.

@@ -29,13 +29,16 @@ impl<R: Road> Store<R> {
     /// the nodes of a cluster [`Road::pave`].
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime, unless the way names one.
     pub fn open(
         address: Address,
         options: Options,
         way: Way<R::Client>,
         pave: impl FnOnce(&Arc<Site<R::Client>>, &Arc<Counters>, Doubt) -> R,
     ) -> Self {
+        // Tasks that are spawned here stay with it, and spawn all others there.
+        let runtime = way.runtime();
+        let _entered = runtime.enter();
         Self(match address.topology() {
             Topology::Cluster => {
                 let bound = options.command_timeout;

@@ -12,6 +12,7 @@ use memolock_core::{
 use crate::client::{Client, Purpose};
 use crate::counters::Counters;
 use crate::dial::Line;
+use crate::gate::patient;
 use crate::link::{Doubt, Link, Tenant};
 use crate::site::Site;
 
@@ -50,7 +51,9 @@ impl Subscriptions {
         }
     }
 
-    /// Listens to a key, once the server has confirmed. Dropping the future takes the wish back.
+    /// Listens to a key, once the server has confirmed: within the bound, and later only while the server confirms
+    /// others. A crowd that gave up and asked again would have the server begin from the start each time. Dropping the
+    /// future takes the wish back.
     pub(crate) async fn subscribe(&self, key: &Key) -> Result<Listener, BackendError> {
         if let Some(Err(fault)) = self.link.now() {
             // It took no time: whoever tries again in a loop must not keep the link from being mended.
@@ -58,12 +61,12 @@ impl Subscriptions {
             return Err(fault.on(Operation::Subscribe, key));
         }
         let mut listener = self.board.listen(key);
-        let confirmed = tokio::time::timeout(self.bound, listener.confirmed());
+        let confirmed = patient(listener.confirmed(), self.bound, || self.board.answered());
         let fault = tokio::select! {
             biased;
             outcome = confirmed => match outcome {
-                Ok(outcome) => return outcome.map(|()| listener),
-                Err(_) => self.unconfirmed(),
+                Some(outcome) => return outcome.map(|()| listener),
+                None => self.unconfirmed(),
             },
             fault = self.link.hopeless() => fault,
         };
@@ -139,5 +142,11 @@ impl<C: Client> Tenant<C> for Owner<C> {
         // Every listener hears of the gap, and every key comes out of `changes` again.
         self.board.gap();
         self.trackers.gap();
+    }
+
+    fn gone(&mut self) {
+        // Whoever listens shall not wait for what nobody hears.
+        self.board.close();
+        self.trackers.close();
     }
 }

@@ -13,6 +13,7 @@ use crate::dial::Line;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::paused::late;
 use crate::site::Site;
+use crate::transfers::Patience;
 
 /// How long a command that met a dead connection waits for the link's task to notice. It takes
 /// microseconds; the bound is for a process that is short of processor time.
@@ -26,6 +27,8 @@ pub type SenderOf<C> = <<C as Client>::Ends as Ends>::Sender;
 pub struct Wire<S> {
     /// What sends.
     pub sender: S,
+    /// How long its commands wait.
+    pub patience: Patience,
     /// One for the first, and one more for each that follows.
     pub nth: u64,
 }
@@ -49,6 +52,7 @@ impl<C: Client> Trunk<C> {
             counters: Arc::clone(counters),
             doubt: doubt.clone(),
             interval: site.options.heartbeat,
+            bound: site.options.command_timeout,
             made: 0,
         };
         Self {
@@ -82,12 +86,13 @@ impl<C: Client> Trunk<C> {
     ///
     /// # Errors
     /// The attempt has failed, or took too long.
-    pub async fn wait(&self) -> Result<(Wire<SenderOf<C>>, Duration), Fault> {
+    pub async fn wait(&self) -> Result<Wire<SenderOf<C>>, Fault> {
         let since = Instant::now();
         let settled = tokio::time::timeout(self.bound, self.link.settled()).await;
-        let wire = settled.map_err(|_| Fault::still_connecting())??;
+        let mut wire = settled.map_err(|_| Fault::still_connecting())??;
         let rest = self.bound.saturating_sub(since.elapsed());
-        Ok((wire, rest.max(Duration::from_millis(1))))
+        wire.patience.bound = rest.max(Duration::from_millis(1));
+        Ok(wire)
     }
 
     /// A command failed over the `nth` connection: has done whatever follows from that, and says what its caller is
@@ -100,7 +105,10 @@ impl<C: Client> Trunk<C> {
                 // same dead connection.
                 let noticed = self.link.noticed(|wire| wire.nth == nth);
                 let _ = tokio::time::timeout(NOTICING, noticed).await;
-                fault
+                match self.link.now() {
+                    Some(Err(gone)) if gone.kind() == ErrorKind::NoRuntime => gone,
+                    _ => fault,
+                }
             }
             _ => {
                 if let (true, Some(sentinels)) = (fault.is_readonly(), &self.site.sentinels) {
@@ -126,7 +134,17 @@ struct Keeper {
     counters: Arc<Counters>,
     doubt: Doubt,
     interval: Duration,
+    bound: Duration,
     made: u64,
+}
+
+impl Keeper {
+    fn patience(&self, ends: &impl Ends) -> Patience {
+        Patience {
+            transfers: ends.transfers(),
+            bound: self.bound,
+        }
+    }
 }
 
 impl<C: Client> Tenant<C> for Keeper {
@@ -136,19 +154,21 @@ impl<C: Client> Tenant<C> for Keeper {
         self.made += 1;
         Wire {
             sender: line.ends.sender(),
+            patience: self.patience(&line.ends),
             nth: self.made,
         }
     }
 
     async fn serve(&mut self, mut line: Line<C>) -> Fault {
         let mut beat = heartbeat(self.interval);
+        let patience = self.patience(&line.ends);
         loop {
             tokio::select! {
                 // In the same order in every run, for simulations.
                 biased;
                 fault = line.ends.ended() => return fault,
                 name = line.names.changed() => {
-                    line.ends.rename(name).await;
+                    let _ = patience.within(line.ends.rename(name)).await;
                     continue;
                 }
                 _ = beat.tick() => {}
@@ -157,8 +177,10 @@ impl<C: Client> Tenant<C> for Keeper {
             self.counters.command();
             // If the connection breaks meanwhile, the ping fails.
             let is_master = line.place.is_some();
-            if let Err(fault) = line.ends.sign_of_life(is_master).await {
-                return fault;
+            match patience.within(line.ends.sign_of_life(is_master)).await {
+                Some(Ok(())) => {}
+                Some(Err(fault)) => return fault,
+                None => return Fault::new(ErrorKind::Timeout, "the server does not answer a PING"),
             }
         }
     }

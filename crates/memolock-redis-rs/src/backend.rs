@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+#[cfg(feature = "deadpool")]
+use memolock_core::redis::{Address, Fault, Topology};
 use memolock_core::{Backend, BackendError};
+#[cfg(feature = "deadpool")]
+use memolock_core::{ErrorKind, Operation};
 use memolock_redis_common::Store;
 
 use crate::builder::RedisBackendBuilder;
@@ -37,6 +41,36 @@ impl RedisBackend {
     /// A builder, for other than the default options. The URL is looked at when it connects.
     pub fn builder(url: impl Into<String>) -> RedisBackendBuilder {
         RedisBackendBuilder::new(url.into())
+    }
+
+    /// What the `redis` crate needs to connect as this URL says: for a pool of connections that is to be
+    /// [lent](RedisBackendBuilder::pool). The crate reads URLs by itself too, and reads some of them otherwise. A user
+    /// without a password does not log in, and so is the default user; `?db=2` is not read.
+    ///
+    /// ```no_run
+    /// # use memolock_redis_rs::RedisBackend;
+    /// # use memolock_redis_rs::deadpool_redis::{Manager, Pool, Runtime};
+    /// # async fn example(url: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = Manager::new(RedisBackend::connection_info(url)?)?;
+    /// let pool = Pool::builder(manager).runtime(Runtime::Tokio1).build()?;
+    /// let backend = RedisBackend::builder(url).pool(pool).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Config`](memolock_core::ErrorKind::Config) for a URL that cannot be read, and for one of a cluster or of
+    /// sentinels: a pool leads to one server.
+    #[cfg(feature = "deadpool")]
+    pub fn connection_info(url: &str) -> Result<redis::ConnectionInfo, BackendError> {
+        let info = Address::parse(url).and_then(|address| match address.topology() {
+            Topology::Single => crate::url::info(&address),
+            Topology::Cluster | Topology::Sentinel { .. } => {
+                let detail = "a pool leads to one server: use redis://";
+                Err(Fault::new(ErrorKind::Config, detail))
+            }
+        });
+        info.map_err(|fault| fault.outward(Operation::Connect))
     }
 
     /// Waits until no notice is pending that is [to be repeated](RedisBackendBuilder::repeat_notice): each was sent, or

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use memolock_core::redis::{Credentials, CredentialsProvider, Fault, Options, TlsOptions};
 use memolock_core::{BackendError, Entropy, Operation};
-use memolock_redis_common::{Dice, Way};
+use memolock_redis_common::{Dice, Home, Way};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 
 use crate::backend::RedisBackend;
 use crate::dial::Redis;
@@ -85,6 +86,7 @@ impl RedisBackendBuilder {
     /// How long a command may take, the wait for a first attempt to reconnect included. A script
     /// that the server has forgotten is sent twice, each time with this bound. Subscribing has the
     /// same bound.
+    /// Behind a large value on the same connection it counts from when that value's last byte has passed.
     ///
     /// Default: 1 s. Long enough for a server that saves or runs somebody's slow script, short
     /// enough that callers who can compute the value themselves do not wait in vain.
@@ -224,6 +226,16 @@ impl RedisBackendBuilder {
         self
     }
 
+    /// The runtime that drives the connections and all their tasks. Default: the one that the backend is connected in.
+    ///
+    /// Give one if that does not run all the time: a `current_thread` runtime runs only while a thread is in its
+    /// `block_on`. Callers may be on any runtime. It must have IO and timers, and live as long as the backend: once it
+    /// has shut down, commands fail at once with [`NoRuntime`](memolock_core::ErrorKind::NoRuntime).
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.way.runtime = Some(runtime);
+        self
+    }
+
     /// Where the jitter of reconnecting comes from. Default: the standard library's random state. For
     /// simulations that must repeat.
     pub fn entropy(mut self, entropy: impl Entropy + Send + 'static) -> Self {
@@ -242,13 +254,19 @@ impl RedisBackendBuilder {
     /// [`Unavailable`](memolock_core::ErrorKind::Unavailable) or [`Timeout`](memolock_core::ErrorKind::Timeout) if there is nobody,
     /// [`Unsupported`](memolock_core::ErrorKind::Unsupported) if the server is too old, or runs no scripts.
     pub async fn connect(self) -> Result<RedisBackend, BackendError> {
-        let backend = self.connect_lazy()?;
-        backend.ready().await?;
+        let mut builder = self;
+        // Also where the caller has none.
+        let home = builder.way.settle_runtime();
+        let home = home.then(|| Home::new(builder.way.runtime()));
+        let backend = builder.connect_lazy()?;
+        if let Some(home) = home {
+            home.within(backend.ready()).await.map_err(refused)??;
+        }
         Ok(backend)
     }
 
     /// Makes the backend and connects in the background, for ever: a service can start before its
-    /// Redis does. Must be called within a tokio runtime.
+    /// Redis does. Must be called within a tokio runtime, unless [one was given](Self::runtime).
     ///
     /// # Errors
     /// [`Config`](memolock_core::ErrorKind::Config) or [`Unsupported`](memolock_core::ErrorKind::Unsupported) for the URL or an

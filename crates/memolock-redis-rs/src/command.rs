@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use memolock_core::redis::{Call, Fault, Reply, Script};
 use memolock_redis_common::{Boxes, Trunk, Wire};
+use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Value};
 
 use crate::dial::{Redis, knows_scripts};
@@ -14,14 +15,16 @@ use crate::stream::Connection;
 /// The command connection, and what is sent over it.
 pub(crate) struct Commands {
     trunk: Trunk<Redis>,
-    hits: Boxes<Hit, RedisResult<Value>>,
+    hits: Boxes<Hit, Option<RedisResult<Value>>>,
 }
 
 /// The connection, and the command.
 type Hit = (Arc<Wire<Connection>>, Cmd);
 
-async fn get((wire, command): Hit) -> RedisResult<Value> {
-    wire.sender.clone().send_packed_command(&command).await
+async fn get((wire, command): Hit) -> Option<RedisResult<Value>> {
+    let mut sender = wire.sender.clone();
+    let sent = sender.send_packed_command(&command);
+    wire.patience.within_hit(sent).await
 }
 
 impl Commands {
@@ -41,7 +44,9 @@ impl Commands {
     pub(crate) async fn knows_scripts(&self) -> Result<(), Fault> {
         match self.trunk.link().settled().await {
             Ok(mut wire) => {
-                let known = knows_scripts(&mut wire.sender).await;
+                let known = wire.patience.within(knows_scripts(&mut wire.sender));
+                // Whoever sends something meets a server that does not answer.
+                let known = known.await.unwrap_or(Ok(()));
                 known.map_err(|fault| fault.at(self.trunk.address()))
             }
             Err(_) => Ok(()),
@@ -56,22 +61,15 @@ impl Commands {
         };
         self.trunk.count();
         let nth = wire.nth;
-        match self
-            .hits
-            .call((wire, command))
-            .await
-            .and_then(Value::extract_error)
-        {
-            Ok(value) => Ok(neutral(value)),
-            Err(error) => Err(self.trunk.failed(nth, fault(error)).await),
-        }
+        let answer = self.hits.call((wire, command)).await;
+        self.ended(nth, answer).await
     }
 
     /// Sends one command and waits for its reply, within the bound. An error reply is an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Reply, Fault> {
         let wire = match self.trunk.link().now() {
             Some(verdict) => verdict.map(|wire| Wire::clone(&wire)),
-            None => self.wait().await,
+            None => self.trunk.wait().await,
         };
         match wire {
             Ok(wire) => self.send_over(wire, command).await,
@@ -98,18 +96,12 @@ impl Commands {
     pub(crate) async fn send_asking(&self, command: Cmd) -> Result<Reply, Fault> {
         let mut wire = match self.trunk.link().now() {
             Some(verdict) => Wire::clone(&*verdict?),
-            None => self.wait().await?,
+            None => self.trunk.wait().await?,
         };
-        let mut pair = redis::Pipeline::with_capacity(2);
-        pair.cmd("ASKING").ignore().add_command(command);
         self.trunk.count();
-        // The first answer is that to `ASKING`.
-        let outcome = wire.sender.send_packed_commands(&pair, 1, 1).await;
-        let answer = outcome.map(|mut answers| answers.pop().unwrap_or(Value::Nil));
-        match answer.and_then(Value::extract_error) {
-            Ok(value) => Ok(neutral(value)),
-            Err(error) => Err(self.trunk.failed(wire.nth, fault(error)).await),
-        }
+        let asked = after_asking(&mut wire.sender, command);
+        let answer = wire.patience.within(asked).await;
+        self.ended(wire.nth, answer).await
     }
 
     /// As [`run`](Self::run), behind an `ASKING`.
@@ -120,21 +112,35 @@ impl Commands {
         }
     }
 
-    /// The first attempt to connect is under way.
-    async fn wait(&self) -> Result<Wire<Connection>, Fault> {
-        let (mut wire, rest) = self.trunk.wait().await?;
-        wire.sender.set_response_timeout(rest);
-        Ok(wire)
-    }
-
     async fn send_over(&self, mut wire: Wire<Connection>, command: &Cmd) -> Result<Reply, Fault> {
         self.trunk.count();
-        let outcome = wire.sender.send_packed_command(command).await;
-        match outcome.and_then(Value::extract_error) {
+        let sent = wire.sender.send_packed_command(command);
+        let answer = wire.patience.within(sent).await;
+        self.ended(wire.nth, answer).await
+    }
+
+    /// What a caller is told; `None` if there was no answer in time.
+    async fn ended(&self, nth: u64, answer: Option<RedisResult<Value>>) -> Result<Reply, Fault> {
+        let Some(answer) = answer else {
+            return Err(self.trunk.late());
+        };
+        match answer.and_then(Value::extract_error) {
             Ok(value) => Ok(neutral(value)),
-            Err(error) => Err(self.trunk.failed(wire.nth, fault(error)).await),
+            Err(error) => Err(self.trunk.failed(nth, fault(error)).await),
         }
     }
+}
+
+/// Sends a command behind an `ASKING` in the same write: nothing comes between them.
+pub(crate) async fn after_asking(
+    connection: &mut MultiplexedConnection,
+    command: Cmd,
+) -> RedisResult<Value> {
+    let mut pair = redis::Pipeline::with_capacity(2);
+    pair.cmd("ASKING").ignore().add_command(command);
+    // The first answer is that to `ASKING`.
+    let outcome = connection.send_packed_commands(&pair, 1, 1).await;
+    outcome.map(|mut answers| answers.pop().unwrap_or(Value::Nil))
 }
 
 /// A script for a server that knows it.

@@ -1,19 +1,23 @@
 //! Making one connection.
 
+use std::io;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use memolock_core::ErrorKind;
-use memolock_core::redis::{Address, Endpoint, Fault, Options, Reply, sentinel};
-use memolock_redis_common::{Client, Owner, Purpose};
+use memolock_core::redis::{Address, Call, Endpoint, Fault, Options, Reply, sentinel};
+use memolock_redis_common::{Client, Owner, Purpose, RawStream, Transfers, raw_stream};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, PushKind, Value};
 
-use crate::error::fault;
+use crate::command::{after_asking, by_text};
+use crate::error::{fault, of_io};
 use crate::pushes::{self, Pushes};
 use crate::reply;
 use crate::session::Session;
-use crate::stream::{Connection, Connector};
+use crate::stream::{self, Connection, Connector, Stream};
 use crate::tls::Tls;
-use crate::url::{client, settings};
+use crate::url::settings;
 
 /// Commands that may queue for the socket before callers wait for room. The library's default of 50
 /// makes hundreds of tasks take turns at the queue.
@@ -48,19 +52,31 @@ impl Client for Redis {
         &self,
         address: &Address,
         options: &Options,
-        _purpose: Purpose,
+        purpose: Purpose,
     ) -> Result<Ends, Fault> {
         let (sender, pushes) = pushes::channel();
-        // The one bound of every command. That of connecting is the dialer's, for it covers the name too.
+        // The time of commands and of large values depends on the bytes that pass: whoever sends them bounds them. The
+        // bound of connecting is the dialer's, for it covers the name too.
+        let bound = match purpose {
+            Purpose::Commands | Purpose::Large => None,
+            _ => Some(options.command_timeout),
+        };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
-            .set_response_timeout(Some(options.command_timeout))
+            .set_response_timeout(bound)
             .set_pipeline_buffer_size(QUEUED_COMMANDS)
             .set_write_backpressure_boundary(WRITE_BYTES)
             .set_push_sender(sender);
         // The configuration holds a push sender: as long as it lives, the end of `pushes` tells nothing.
         let connection = self.over(address, config).await?;
         Ok(Ends { connection, pushes })
+    }
+
+    async fn raw_stream(&self, address: &Address) -> io::Result<RawStream> {
+        match &self.connector {
+            Some(connector) => Ok(Box::new(connector.stream().await?)),
+            None => raw_stream(address, self.tls.as_ref().map(Tls::raw).as_ref()).await,
+        }
     }
 
     async fn attend(owner: &Owner<Self>, line: Line) -> Fault {
@@ -82,20 +98,16 @@ impl Redis {
         address: &Address,
         config: AsyncConnectionConfig,
     ) -> Result<Connection, Fault> {
-        if let Some(connector) = &self.connector {
-            let settings = settings(address);
-            let connecting = connector.connect(&settings, config);
-            return connecting.await.map_err(fault);
-        }
-        if let (Endpoint::Tls { host, port }, Some(tls)) = (address.endpoint(), &self.tls) {
-            let stream = tls.connect(host, *port).await?;
-            let settings = settings(address);
-            let connecting = Connection::over(stream, &settings, config);
-            return connecting.await.map_err(fault);
-        }
-        let client = client(address)?;
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        Ok(connecting.await.map_err(fault)?.into())
+        let stream: Box<dyn Stream> = match (address.endpoint(), &self.connector, &self.tls) {
+            (_, Some(connector), _) => connector.stream().await.map_err(of_io)?,
+            (Endpoint::Tls { host, port }, None, Some(tls)) => {
+                Box::new(tls.connect(host, *port).await?)
+            }
+            (endpoint, None, _) => stream::open(endpoint).await?,
+        };
+        let settings = settings(address);
+        let connecting = Connection::over(stream, &settings, config);
+        connecting.await.map_err(fault)
     }
 }
 
@@ -104,6 +116,10 @@ impl memolock_redis_common::Ends for Ends {
 
     fn sender(&self) -> Connection {
         self.connection.clone()
+    }
+
+    fn transfers(&self) -> Arc<Transfers> {
+        Arc::clone(self.connection.transfers())
     }
 
     async fn greet(&mut self, name: Option<String>) -> Result<(), Fault> {
@@ -144,6 +160,16 @@ impl memolock_redis_common::Ends for Ends {
                 return Ok(payload);
             }
         }
+    }
+
+    async fn run(connection: &mut Connection, call: &Call, asking: bool) -> Result<Reply, Fault> {
+        let command = by_text(call);
+        let answer = match asking {
+            false => connection.send_packed_command(&command).await,
+            true => after_asking(connection, command).await,
+        };
+        let answer = answer.and_then(Value::extract_error);
+        answer.map(reply::neutral).map_err(fault)
     }
 
     async fn ask(&mut self, words: &[&str]) -> Result<Reply, Fault> {

@@ -38,7 +38,8 @@ pub(crate) fn fault(error: RedisError) -> Fault {
         }
         Said::InvalidClientConfig | Said::Client => ErrorKind::Config,
         Said::AuthenticationFailed => ErrorKind::Denied,
-        Said::RESP3NotSupported => return Fault::no_resp3(),
+        // The client says so instead of this line.
+        Said::RESP3NotSupported => return Fault::no_resp3("ERR unknown command `HELLO`"),
         _ => ErrorKind::Protocol,
     };
     Fault::new(kind, error.to_string())

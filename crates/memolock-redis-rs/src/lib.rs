@@ -26,6 +26,9 @@
 //! [heartbeat](RedisBackendBuilder::heartbeat), so that a server which hangs without closing its
 //! connections is noticed too.
 //!
+//! Computed values above 1 MiB are stored over a third one, which is made when it is needed and ends after 10 s without
+//! use. So nothing small waits behind them, and a server that refuses them closes no connection of others.
+//!
 //! An application that owns a `deadpool_redis::Pool` may lend it for commands: feature `deadpool`,
 //! `RedisBackendBuilder::pool`.
 //!
@@ -42,11 +45,11 @@
 //!
 //! # URLs
 //!
-//! `redis://[user:pass@]host[:port][/db]`, `rediss://…` for TLS,
-//! `redis+unix:///path.sock[?db=1&user=…&pass=…]`,
-//! `redis-sentinel://[user:pass@]host[:port][,host…]/service[/db][?sentinel_user=…&sentinel_pass=…]` for the
-//! master of a service, and `rediss-sentinel://…` for the same over TLS. A password with `@`, `/` or `#` in it is
-//! percent-encoded. Unknown query options are ignored. No error, event or `Debug` shows a password.
+//! `redis://[user[:pass]@]host[:port][/db]`, `rediss://…` for TLS, `redis+unix:///path.sock`,
+//! `redis-sentinel://[user[:pass]@]host[:port][,host…]/service[/db][?sentinel_user=…&sentinel_pass=…]` for the
+//! master of a service, and `rediss-sentinel://…` for the same over TLS. All forms take `?db=1&user=…&pass=…` too.
+//! Who is named without a password logs in with an empty one, and is never the default user. A password with `@`, `/`, `?`,
+//! `#` or `%` in it is percent-encoded. Unknown query options are ignored. No error, event or `Debug` shows a password.
 //!
 //! TLS trusts the public certificate authorities, or [others](TlsOptions); passwords that are rotated come from
 //! [a provider](RedisBackendBuilder::credentials).

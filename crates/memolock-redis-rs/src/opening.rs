@@ -3,7 +3,7 @@
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Address, ClientName, Endpoint, Fault, Topology};
 #[cfg(feature = "deadpool")]
-use memolock_redis_common::{Dialer, Purpose};
+use memolock_redis_common::{Dialer, Home, Purpose};
 use memolock_redis_common::{Names, Road as _, Store};
 
 use crate::backend::RedisBackend;
@@ -15,7 +15,7 @@ use crate::tls::Tls;
 
 impl RedisBackendBuilder {
     /// Opens the links. Nothing is sent before it returns.
-    pub(crate) fn open(self) -> Result<RedisBackend, Fault> {
+    pub(crate) fn open(mut self) -> Result<RedisBackend, Fault> {
         let address = Address::parse(&self.url)?;
         self.options.check()?;
         let encrypted = matches!(address.endpoint(), Endpoint::Tls { .. });
@@ -40,7 +40,7 @@ impl RedisBackendBuilder {
             _ if !encrypted && !self.tls.is_default() => {
                 "TLS was asked for, and the URL is not for TLS: use rediss://"
             }
-            _ if tokio::runtime::Handle::try_current().is_err() => "there is no tokio runtime here",
+            _ if !self.way.settle_runtime() => "there is no tokio runtime here",
             _ => "",
         };
         if !refused.is_empty() {
@@ -54,7 +54,8 @@ impl RedisBackendBuilder {
             #[cfg(feature = "deadpool")]
             if let Some(pool) = self.pool {
                 let dialer = Dialer::new(site, Purpose::Commands);
-                let pooled = Pooled::new(pool, dialer, &site.options, counters, doubt);
+                let home = Home::new(site.way.runtime());
+                let pooled = Pooled::new(pool, dialer, home, &site.options, counters, doubt);
                 return Road::Pooled(Box::new(pooled));
             }
             Road::pave(site, counters, doubt)

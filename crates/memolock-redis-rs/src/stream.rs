@@ -1,14 +1,21 @@
-//! Streams that the application makes, or TLS, in place of the client's own.
+//! Streams, in place of the client's own: what passes over ours is seen, and applications can make theirs.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::future::select_ok;
+use memolock_core::ErrorKind;
+use memolock_core::redis::{Endpoint, Fault};
+use memolock_redis_common::{Transfers, Watched};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisResult};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
+
+use crate::error::of_io;
 
 /// What the client needs of a stream.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -34,22 +41,49 @@ impl Connector {
         }))
     }
 
-    /// A connection over a new stream, authenticated and all.
-    pub(crate) async fn connect(
-        &self,
-        settings: &RedisConnectionInfo,
-        config: AsyncConnectionConfig,
-    ) -> RedisResult<Connection> {
-        let stream = (self.0)().await?;
-        Connection::over(stream, settings, config).await
+    /// A new stream, and nothing more.
+    pub(crate) async fn stream(&self) -> io::Result<Box<dyn Stream>> {
+        (self.0)().await
     }
 }
 
-/// A connection and whoever drives it: the client sees to that itself, unless the stream is not its own.
+/// A stream without TLS to there, by the first of its addresses that answers.
+pub(crate) async fn open(endpoint: &Endpoint) -> Result<Box<dyn Stream>, Fault> {
+    match endpoint {
+        Endpoint::Tcp { host, port } => Ok(Box::new(tcp(host, *port).await.map_err(of_io)?)),
+        #[cfg(unix)]
+        Endpoint::Unix(path) => {
+            let stream = tokio::net::UnixStream::connect(path).await;
+            Ok(Box::new(stream.map_err(of_io)?))
+        }
+        _ => Err(Fault::new(
+            ErrorKind::Config,
+            "no connection of this kind can be made here",
+        )),
+    }
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses = tokio::net::lookup_host((host, port)).await?;
+    let attempts: Vec<_> = addresses
+        .map(|address| Box::pin(TcpStream::connect(address)))
+        .collect();
+    if attempts.is_empty() {
+        let detail = format!("no address found for host {host}");
+        return Err(io::Error::new(io::ErrorKind::NotFound, detail));
+    }
+    let (stream, _) = select_ok(attempts).await?;
+    // Small writes would wait for acknowledgements of earlier ones.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// A connection, whoever drives it, and what passes over it.
 #[derive(Clone)]
 pub(crate) struct Connection {
     inner: MultiplexedConnection,
-    _driver: Option<Arc<Driver>>,
+    transfers: Arc<Transfers>,
+    _driver: Arc<Driver>,
 }
 
 impl Connection {
@@ -59,22 +93,21 @@ impl Connection {
         settings: &RedisConnectionInfo,
         config: AsyncConnectionConfig,
     ) -> RedisResult<Self> {
+        let transfers = Arc::default();
+        let stream = Watched::new(stream, &transfers);
         let (inner, driver) =
             MultiplexedConnection::new_with_config(settings, stream, config).await?;
         let driver = Driver(tokio::spawn(driver).abort_handle());
         Ok(Self {
             inner,
-            _driver: Some(Arc::new(driver)),
+            transfers,
+            _driver: Arc::new(driver),
         })
     }
-}
 
-impl From<MultiplexedConnection> for Connection {
-    fn from(inner: MultiplexedConnection) -> Self {
-        Self {
-            inner,
-            _driver: None,
-        }
+    /// What is known of large values on it.
+    pub(crate) fn transfers(&self) -> &Arc<Transfers> {
+        &self.transfers
     }
 }
 

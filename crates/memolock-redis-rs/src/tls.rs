@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Fault, TlsOptions};
-use memolock_redis_common::client_config;
+use memolock_redis_common::{RawTls, client_config};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -21,6 +21,11 @@ pub(crate) struct Tls(Arc<ClientConfig>);
 impl Tls {
     pub(crate) fn new(options: &TlsOptions) -> Result<Self, Fault> {
         client_config(options).map(|config| Self(Arc::new(config)))
+    }
+
+    /// The same for streams without a client.
+    pub(crate) fn raw(&self) -> RawTls {
+        RawTls::from(Arc::clone(&self.0))
     }
 
     /// Connects, and checks the server's certificate.

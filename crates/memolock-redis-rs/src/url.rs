@@ -8,12 +8,9 @@ use redis::{
 
 use crate::error::fault;
 
-/// A client that connects there.
-pub(crate) fn client(address: &Address) -> Result<redis::Client, Fault> {
-    redis::Client::open(info(address)?).map_err(fault)
-}
-
-fn info(address: &Address) -> Result<ConnectionInfo, Fault> {
+#[cfg(feature = "deadpool")]
+/// Where a client of the application's own connects to, and what its connections begin with.
+pub(crate) fn info(address: &Address) -> Result<ConnectionInfo, Fault> {
     let place = match address.endpoint().clone() {
         Endpoint::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
         Endpoint::Tls { host, port } => ConnectionAddr::TcpTls {
@@ -62,36 +59,29 @@ pub(crate) fn provide_crypto() {
 mod tests {
     use super::*;
 
-    fn of(url: &str) -> ConnectionInfo {
-        info(&Address::parse(url).unwrap()).unwrap()
+    fn of(url: &str) -> RedisConnectionInfo {
+        settings(&Address::parse(url).unwrap())
     }
 
     #[test]
     fn everything_that_an_address_says_is_handed_on() {
-        let full = of("redis://ann:s%40cret@example.org:7000/3");
-        let settings = full.redis_settings();
+        let settings = of("redis://ann:s%40cret@example.org:7000/3");
         assert_eq!(settings.username(), Some("ann"));
         assert_eq!(settings.password(), Some("s@cret"));
         assert_eq!(settings.db(), 3);
-        assert!(full.tcp_settings().nodelay());
-        assert_eq!(full.addr().to_string(), "example.org:7000");
-        let tls = of("rediss://example.org");
-        assert!(matches!(
-            tls.addr(),
-            ConnectionAddr::TcpTls {
-                insecure: false,
-                ..
-            }
-        ));
-        assert_eq!(
-            of("redis+unix:///tmp/r.sock").addr().to_string(),
-            "/tmp/r.sock"
-        );
+    }
+
+    /// Without a password the client would not log in, and be the default user.
+    #[test]
+    fn a_user_without_a_password_logs_in_all_the_same() {
+        let settings = of("redis://ann@h?db=2");
+        assert_eq!(settings.username(), Some("ann"));
+        assert_eq!((settings.password(), settings.db()), (Some(""), 2));
     }
 
     #[test]
     fn a_protocol_in_the_url_does_not_switch_pushes_off() {
-        let info = of("redis://h/?protocol=resp2");
-        assert_eq!(info.redis_settings().protocol(), ProtocolVersion::RESP3);
+        let settings = of("redis://h/?protocol=resp2");
+        assert_eq!(settings.protocol(), ProtocolVersion::RESP3);
     }
 }

@@ -69,9 +69,9 @@ pub use monitor::{Monitor, Observed};
 pub use proxy::{Arrivals, End, Faults, Flow, Limit, Pace, Proxy, Tally, Way};
 pub use resp::Value;
 pub use sentinel::{SentinelFront, SentinelOptions, Switch, Switches, TestSentinel};
-#[cfg(unix)]
-pub use server::PgServer;
 pub use server::{DEFAULT_IMAGE, PUBLIC_IMAGE, Provider, TestServer};
+#[cfg(unix)]
+pub use server::{PgBouncer, PgOptions, PgServer};
 #[cfg(feature = "tls")]
 pub use tls::{ClientAuth, Credentials, TlsServer};
 pub use unique::unique_tag;

@@ -6,27 +6,15 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memolock_codec::Codec;
-use memolock_core::{
-    Backend, Entropy, FailurePolicy, Keyspace, Layout, Notifications, OutagePolicy, Policy, Tag,
-};
+use memolock_core::{Backend, Entropy, FailurePolicy, Layout, Notifications, OutagePolicy, Policy};
 use tokio::runtime::Handle;
 
-use crate::codec_check::CodecCheck;
-use crate::hub::Hub;
-use crate::near::Near;
-use crate::remembered::{self, Limits, Remembered};
-use crate::shared::{Shared, Terms};
-use crate::store::Store;
-use crate::tags;
-use crate::undecodable::{UndecodablePolicy, Unreadable};
-use crate::{CircuitBreaker, DefaultCodec, Error, Memolock, NearCache, OsEntropy};
+use crate::remembered::{self, Limits};
+use crate::transfer;
+use crate::undecodable::UndecodablePolicy;
+use crate::{CircuitBreaker, DefaultCodec, NearCache, OsEntropy};
 
-/// Below this a lease is lost to an ordinary pause of a process.
-const SHORTEST_LEASE: Duration = Duration::from_millis(50);
-
-/// The shortest time that a store keeps anything.
-const SHORTEST: Duration = Duration::from_millis(1);
+mod build;
 
 /// Settings of a [`Memolock`]; from [`Memolock::builder`].
 #[must_use = "a builder does nothing until it is built"]
@@ -39,13 +27,19 @@ pub struct Builder<T, C = DefaultCodec> {
     notifications: Notifications,
     ttl: Duration,
     wait_timeout: Duration,
+    compute_timeout: Option<Duration>,
+    trigger_timeout: Option<Duration>,
+    max_lease: Option<Duration>,
     policy: Policy,
     renews: bool,
     local_computes: usize,
+    max_value_bytes: usize,
+    large_bytes: usize,
     breaker: CircuitBreaker,
     stale: Limits,
     undecodable: UndecodablePolicy,
     near: Option<NearCache<T>>,
+    runtime: Option<Handle>,
     entropy: Box<dyn Entropy + Send>,
     values: PhantomData<fn() -> T>,
 }
@@ -61,13 +55,19 @@ impl<T> Builder<T> {
             notifications: Notifications::default(),
             ttl: Duration::from_secs(60),
             wait_timeout: Duration::from_secs(30),
+            compute_timeout: None,
+            trigger_timeout: None,
+            max_lease: None,
             policy: Policy::default(),
             renews: true,
             local_computes: 64,
+            max_value_bytes: 64 << 20,
+            large_bytes: transfer::LARGE,
             breaker: CircuitBreaker::new(),
             stale: remembered::DEFAULT,
             undecodable: UndecodablePolicy::default(),
             near: None,
+            runtime: None,
             entropy: Box::new(OsEntropy),
             values: PhantomData,
         }
@@ -86,13 +86,19 @@ impl<T, C> Builder<T, C> {
             notifications: self.notifications,
             ttl: self.ttl,
             wait_timeout: self.wait_timeout,
+            compute_timeout: self.compute_timeout,
+            trigger_timeout: self.trigger_timeout,
+            max_lease: self.max_lease,
             policy: self.policy,
             renews: self.renews,
             local_computes: self.local_computes,
+            max_value_bytes: self.max_value_bytes,
+            large_bytes: self.large_bytes,
             breaker: self.breaker,
             stale: self.stale,
             undecodable: self.undecodable,
             near: self.near,
+            runtime: self.runtime,
             entropy: self.entropy,
             values: PhantomData,
         }
@@ -136,6 +142,46 @@ impl<T, C> Builder<T, C> {
     /// [`Lease::renew`](crate::Lease::renew) or loses it. Default: off.
     pub fn fixed_lease(mut self) -> Self {
         self.renews = false;
+        self
+    }
+
+    /// How long a compute, or a trigger, may take. One that takes longer is cancelled: its future is dropped. It counts
+    /// as failed, its lease is released, and its callers get [`Error::ComputeTimeout`]. Default: no limit, since only
+    /// its author knows how long a compute may take. At least 1 ms.
+    ///
+    /// It counts from the beginning of each compute. A compute that blocks its thread cannot be cancelled: only
+    /// [`max_lease`](Self::max_lease) bounds for how long it holds its key. Such work belongs into `spawn_blocking`. While the store is failing there is no
+    /// lease, and this is the only bound on a call whose own compute hangs.
+    pub fn compute_timeout(mut self, compute_timeout: Duration) -> Self {
+        self.compute_timeout = Some(compute_timeout);
+        self
+    }
+
+    /// How long callers wait for the program that one trigger of [`or_external`](crate::Entry::or_external) has
+    /// started. Default: the [`wait_timeout`](Self::wait_timeout), since no caller waits longer for it.
+    ///
+    /// It counts from the trigger, also where one caller takes over from another. After that the lease is no longer
+    /// renewed, and expires by itself: a program that is only slow is not started a second time before, and can
+    /// still store its value. Then the next caller triggers again, or computes if it can. Zero means that the
+    /// lease is not renewed after the trigger.
+    pub fn trigger_timeout(mut self, trigger_timeout: Duration) -> Self {
+        self.trigger_timeout = Some(trigger_timeout);
+        self
+    }
+
+    /// How long a lease is kept at most, counted from its grant. Default: 5 min, or the [`lease`](Self::lease) if that
+    /// is longer: work that hangs must not hold its key for ever. At least the lease; `Duration::MAX` means no limit.
+    ///
+    /// The heartbeat stops in time for the lease to end then, and the compute is told ([`Lease::lost`]). Other callers
+    /// go on: those of this process, too, that had joined. The compute itself is not ended, see
+    /// [`compute_timeout`](Self::compute_timeout): its caller gets its value, which is not stored. A compute that
+    /// takes longer and is well says so by [`Lease::renew`](crate::Lease::renew), from which on it counts anew.
+    ///
+    /// A compute that holds its key for a minute is logged as a warning, and again at each doubling.
+    ///
+    /// [`Lease::lost`]: crate::Lease::lost
+    pub fn max_lease(mut self, max_lease: Duration) -> Self {
+        self.max_lease = Some(max_lease);
         self
     }
 
@@ -195,6 +241,25 @@ impl<T, C> Builder<T, C> {
         self
     }
 
+    /// The most bytes that a computed value may have to be stored, after encoding. It is checked before anything is
+    /// sent. A larger value is its callers' all the same; [`Stats::unstored`](crate::Stats::unstored) counts it, one
+    /// WARN is logged, and the lease is released, so that waiters elsewhere go on. What is
+    /// [put](crate::Memolock::put) or [resolved](crate::Entry::resolve) is not checked.
+    ///
+    /// Default: 64 MiB. A larger value is most likely a mistake, and keeps a line busy for seconds. A Redis takes
+    /// 512 MiB unless told otherwise (`proto-max-bulk-len`). At least 1.
+    pub fn max_value_bytes(mut self, most: usize) -> Self {
+        self.max_value_bytes = most;
+        self
+    }
+
+    /// How many bytes a value has at most that is not large. For simulations, whose values are small.
+    #[doc(hidden)]
+    pub fn large_bytes(mut self, most: usize) -> Self {
+        self.large_bytes = most;
+        self
+    }
+
     /// When to stop asking a store that does not answer. Default: [`CircuitBreaker::new`], so that a store
     /// that hangs costs the first few calls a time-out and not every call.
     pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
@@ -241,91 +306,36 @@ impl<T, C> Builder<T, C> {
         self
     }
 
+    /// The home runtime: where leases are renewed, and where work goes on after its call has returned, such as the
+    /// release of a lease whose caller has left. Default: the runtime that [`build`](Builder::build) is called in.
+    ///
+    /// Give one if that runtime does not run all the time: a `current_thread` runtime runs only while a thread is in
+    /// its `block_on`. Callers may be on any runtime, and on several. The home runtime must have timers, and live as
+    /// long as the memolock: once it has shut down, calls fail at once with
+    /// [`Error::Runtime`](crate::Error::Runtime). The backend has a home of its own, the runtime that it connects in,
+    /// and a `runtime` of its builder.
+    ///
+    /// ```
+    /// # use memolock::{Memolock, memory::MemoryBackend};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    /// let here = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// let builder = Memolock::builder("likes", MemoryBackend::new()).runtime(home.handle().clone());
+    /// let likes: Memolock<u64> = here.block_on(builder.build())?;
+    /// # here.block_on(likes.close());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
     /// Where lease tokens and jitter come from. Default: the operating system. For simulations that
     /// must repeat; tokens that can be guessed can be forged.
     pub fn entropy(mut self, entropy: impl Entropy + Send + 'static) -> Self {
         self.entropy = Box::new(entropy);
         self
-    }
-
-    /// Checks the settings and builds. Costs no command, but for one if notifications are not classic: whether the
-    /// server has others. The memolock lives on the runtime that this is
-    /// called in, which must have timers: its heartbeat ends with that runtime.
-    ///
-    /// # Errors
-    /// [`Error::Config`] or [`Error::Key`] if a setting cannot be used, or outside a tokio runtime;
-    /// [`Error::Backend`] if the store cannot tell peers so.
-    pub async fn build(self) -> Result<Memolock<T, C>, Error>
-    where
-        T: Send + Sync + 'static,
-        C: Codec<T>,
-    {
-        self.check()?;
-        let runtime = Handle::try_current()
-            .map_err(|_| Error::Config("a memolock is built inside a tokio runtime".into()))?;
-        let layout = self.layout.unwrap_or(self.backend.capabilities().layout);
-        let space = Keyspace::new(Tag::new(&self.tag)?, layout)?;
-        let space = space.with_notifications(self.notifications);
-        if self.notifications != Notifications::Classic {
-            // Not by way of the `Arc`, which is a backend too.
-            (*self.backend).check(&space).await?;
-        }
-        self.backend.introduce(space.tag());
-        let unreadable = Unreadable::new(self.undecodable, tags::enter(&space));
-        let serves = self.policy.outage == OutagePolicy::Serve;
-        let mut policy = self.policy;
-        policy.unrecognized_pause = self.breaker.rest();
-        let hub = Hub::new(
-            Store::new(self.backend, self.breaker),
-            space,
-            policy,
-            self.renews,
-            self.local_computes,
-            self.entropy,
-            runtime,
-        );
-        let terms = Terms {
-            ttl: self.ttl,
-            wait_timeout: self.wait_timeout,
-        };
-        let remembered = serves.then(|| Remembered::new(self.stale));
-        let near = self.near.map(|near| Arc::new(Near::new(near)));
-        let shared = Shared::new(
-            hub,
-            self.codec,
-            CodecCheck::new(self.check_codec),
-            terms,
-            unreadable,
-            remembered,
-            near,
-        );
-        Ok(Memolock::assemble(shared))
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let refuse = |what: String| Err(Error::Config(what));
-        let least = [
-            ("ttl", self.ttl, SHORTEST),
-            ("wait_timeout", self.wait_timeout, SHORTEST),
-            ("lease", self.policy.lease, SHORTEST_LEASE),
-        ];
-        for (name, given, least) in least {
-            if given < least {
-                return refuse(format!("{name} is {given:?}: at least {least:?}"));
-            }
-        }
-        if let Err(what) = self.breaker.check() {
-            return refuse(what);
-        }
-        if let Some(Err(what)) = self.near.as_ref().map(NearCache::check) {
-            return refuse(what);
-        }
-        let most = tokio::sync::Semaphore::MAX_PERMITS;
-        if !(1..=most).contains(&self.local_computes) {
-            let given = self.local_computes;
-            return refuse(format!("local_computes is {given}: between 1 and {most}"));
-        }
-        Ok(())
     }
 }
 

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_codec::Codec;
-use memolock_core::{Backend, Inspection, Key, KeyError, Keyspace, Phase, PutMode};
-use tokio::time::{Instant, timeout};
+use memolock_core::{Backend, Inspection, Key, KeyError, Keyspace, Mode, Phase, PutMode};
+use tokio::time::Instant;
 
 use crate::builder::Builder;
-use crate::called::Called;
+use crate::called::{Called, Late};
 use crate::crew::{Passenger, Pilot, Ride};
-use crate::driver;
+use crate::driver::{self, Stopped};
 use crate::entry::Entry;
 use crate::glance::{Glance, glance};
+use crate::home;
 use crate::hub::far;
 use crate::landing::{decoded, encoded};
-use crate::near::{self, State, Ticket};
+use crate::near::{self, Ticket};
 use crate::nesting::Nested;
-use crate::settled::Settled;
 use crate::shared::{Lane, Shared, Terms};
 use crate::table::Boarding;
 use crate::work::{Read, Work};
@@ -48,6 +48,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     pub(crate) fn assemble(shared: Shared<T, C>) -> Self {
         let shared = Arc::new(shared);
         near::start(&shared);
+        home::guard(&shared);
         Self { shared }
     }
 
@@ -94,7 +95,8 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         if let Some(value) = self.shared.near(id) {
             return Ok(Some(value));
         }
-        let ended = self.call(Lane::Read, id, Read, self.terms()).await;
+        let terms = self.terms();
+        let ended = self.call(Lane::Read, id, Read, &terms).await;
         Ok(ended.into_result()?.map(Memo::into_arc))
     }
 
@@ -162,41 +164,10 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         }
     }
 
-    /// Ends this memolock and its clones: calls under way and later ones get [`Error::Closed`], and
-    /// their leases are released. Waits for that, at most 5 s: then leases are left to expire.
-    /// Closing twice does no harm. The backend stays open; it may serve others.
-    ///
-    /// Dropping the future does not undo the close.
-    pub async fn close(&self) {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        let Shared {
-            hub,
-            reads,
-            computes,
-            near,
-            ..
-        } = &*self.shared;
-        for (lane, table) in [(Lane::Read, reads), (Lane::Compute, computes)] {
-            for flight in table.close() {
-                let left = flight.settle(Settled::Closed);
-                self.shared.left(lane, &flight, left);
-            }
-        }
-        if let Some(near) = near {
-            near.flush(State::Closed);
-        }
-        hub.closing.cancel();
-        hub.tracker.close();
-        if timeout(PATIENCE, hub.tracker.wait()).await.is_err() {
-            let left = hub.tracker.len();
-            tracing::warn!(tag = %hub.space.tag(), left, "closed with work under way: leases are left to expire");
-        }
-    }
-
-    /// Whether it was closed.
+    /// Whether a [close](Memolock::close_within) has begun, or the home runtime has shut down.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.shared.hub.closing.is_cancelled()
+        self.shared.hub.draining.is_cancelled()
     }
 
     /// The keyspace: tag and layout.
@@ -255,73 +226,90 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
         &'a self,
         lane: Lane,
         id: &'a str,
-        work: W,
-        terms: Terms,
+        mut work: W,
+        terms: &'a Terms,
     ) -> impl Future<Output = Called<T>> + use<'a, T, C, W> {
         async move {
+            if let Err(error) = home::check() {
+                return Called::Stranded(error);
+            }
             let deadline = far(Instant::now(), terms.wait_timeout);
             let nested = Nested::default();
             let shared = &self.shared;
             let store = &*shared.hub.store;
-            let boarding = match shared.table(lane).board(id, || self.key(id)) {
-                Ok(boarding) => boarding,
-                Err(error) => return Called::Refused(error),
-            };
-            let (led, mut passenger);
-            let (flight, passage) = match boarding {
-                Boarding::Closed => return Called::Closed,
-                Boarding::Lead(flight) => {
-                    let pilot = Pilot::new(shared, lane, Arc::clone(&flight), W::MODE);
-                    led = flight;
-                    // A timer less, where the store has one of its own.
-                    let bounded = store.ends_within(terms.wait_timeout);
-                    let until = (!bounded).then_some(deadline);
-                    // Boxed, because most callers join: their futures stay small.
-                    (&led, Box::pin(glance(pilot, store, until)).await)
-                }
-                Boarding::Join(flight, nth) => {
-                    shared.hub.counters.joins.add();
-                    let patience = terms.wait_timeout;
-                    passenger = Passenger::new(shared, lane, (flight, nth), patience);
-                    nested.waits();
-                    let passage = match passenger.ride(deadline).await {
-                        Ride::Settled(settled) => Ok(Glance::Over(settled)),
-                        Ride::TimedOut => Err(Phase::Waiting),
-                        Ride::Seat(mut pilot) => {
-                            pilot.adopt(W::MODE);
-                            Ok(Glance::Goes(pilot))
+            // Once, unless a flight that it was in must be left before its end.
+            loop {
+                let computes = W::MODE == Mode::Compute;
+                let boarding = match shared.table(lane).board(id, computes, || self.key(id)) {
+                    Ok(boarding) => boarding,
+                    Err(error) => return Called::Refused(error),
+                };
+                let (led, mut passenger);
+                let (flight, passage) = match boarding {
+                    Boarding::Closed => return Called::closed(&shared.hub),
+                    Boarding::Lead(flight) => {
+                        let wants = terms.wants(W::MODE);
+                        let pilot = Pilot::new(shared, lane, Arc::clone(&flight), wants);
+                        led = flight;
+                        // A timer less, where the store has one of its own.
+                        let bounded = store.ends_within(terms.wait_timeout);
+                        let until = (!bounded).then_some(deadline);
+                        // Boxed, because most callers join: their futures stay small.
+                        let glanced = Box::pin(glance(pilot, store, until)).await;
+                        (&led, glanced.map_err(Late::in_phase))
+                    }
+                    Boarding::Join(flight, nth) => {
+                        shared.hub.counters.joins.add();
+                        let patience = terms.wait_timeout;
+                        passenger = Passenger::new(shared, lane, (flight, nth), W::MODE, patience);
+                        nested.waits();
+                        let passage = match passenger.ride(deadline).await {
+                            Ride::Settled(settled) => Ok(Glance::Over(settled)),
+                            Ride::TimedOut => Err(Late::of(passenger.flight(), Phase::Waiting)),
+                            Ride::Overdue => continue,
+                            Ride::Seat(mut pilot) => {
+                                pilot.adopt(terms.wants(W::MODE));
+                                Ok(Glance::Goes(pilot))
+                            }
+                        };
+                        (passenger.flight(), passage)
+                    }
+                };
+                let settled = match passage {
+                    Ok(Glance::Over(settled)) => Ok(settled),
+                    Ok(Glance::Goes(pilot)) => {
+                        let fly = driver::fly(pilot, &mut work, store, deadline, *terms, &nested);
+                        match Box::pin(fly).await {
+                            Ok(settled) => Ok(settled),
+                            Err(Stopped::TimedOut(late)) => Err(late),
+                            Err(Stopped::MadeWay) => continue,
                         }
-                    };
-                    (passenger.flight(), passage)
-                }
-            };
-            let settled = match passage {
-                Ok(Glance::Over(settled)) => Ok(settled),
-                Ok(Glance::Goes(pilot)) => {
-                    Box::pin(driver::fly(pilot, work, store, deadline, terms, &nested)).await
-                }
-                Err(phase) => Err(phase),
-            };
-            let called = match settled {
-                Ok(settled) => Called::settled(settled, || flight.key().clone()),
-                Err(phase) => {
-                    shared.hub.counters.timeouts.add();
-                    Called::TimedOut(flight.key().clone(), phase, terms.wait_timeout)
-                }
-            };
-            nested.ends().await;
-            called
+                    }
+                    Err(late) => Err(late),
+                };
+                let called = match settled {
+                    Ok(settled) => Called::settled(settled, || flight.key().clone()),
+                    Err(late) => {
+                        shared.hub.counters.timeouts.add();
+                        Called::TimedOut(flight.key().clone(), late, terms.wait_timeout)
+                    }
+                };
+                nested.ends().await;
+                return called;
+            }
         }
     }
 
-    /// A direct command, ended by a close.
+    /// A direct command, ended by a close. Not sent without a runtime.
     async fn bounded<R>(
         &self,
         command: impl Future<Output = Result<R, memolock_core::BackendError>>,
     ) -> Result<R, Error> {
+        home::check()?;
+        let hub = &self.shared.hub;
         tokio::select! {
             biased;
-            () = self.shared.hub.closing.cancelled() => Err(Error::Closed),
+            () = hub.turned_away() => Err(hub.closed()),
             done = command => Ok(done?),
         }
     }

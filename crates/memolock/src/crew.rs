@@ -2,7 +2,7 @@
 //! moment hands over or cleans up what it had.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::OptionFuture;
@@ -10,9 +10,9 @@ use memolock_core::Mode;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::driver;
-use crate::engine::Engine;
-use crate::flight::Flight;
+use crate::cleanup;
+use crate::engine::{Engine, Wants};
+use crate::flight::{Flight, Left};
 use crate::settled::Settled;
 use crate::shared::{Lane, Shared};
 use crate::watch;
@@ -32,7 +32,7 @@ pub(crate) struct Pilot<'s, T: Send + Sync + 'static, C> {
 /// What a pilot has to drive with.
 enum Cockpit<T> {
     /// Nothing yet: most flights end with the first look, and need no engine.
-    Looking(Mode),
+    Looking(Wants),
     Flying(Box<Engine<T>>),
     /// The flight is over, or the engine handed on.
     Empty,
@@ -45,6 +45,8 @@ pub(crate) struct Passenger<'s, T: Send + Sync + 'static, C> {
     flight: Arc<Flight<T>>,
     /// Whether it has a timer of its own from the beginning.
     timed: bool,
+    /// Whether it can compute.
+    computes: bool,
     /// Until the ride is over.
     aboard: bool,
 }
@@ -54,6 +56,8 @@ pub(crate) enum Ride<'s, T: Send + Sync + 'static, C> {
     Settled(Settled<T>),
     /// The leader is gone and the seat is ours.
     Seat(Pilot<'s, T, C>),
+    /// The flight is overdue: whoever has joined begins again.
+    Overdue,
     TimedOut,
 }
 
@@ -63,10 +67,10 @@ impl<'s, T: Send + Sync + 'static, C> Pilot<'s, T, C> {
         shared: &'s Shared<T, C>,
         lane: Lane,
         flight: Arc<Flight<T>>,
-        mode: Mode,
+        wants: Wants,
     ) -> Self {
         Self {
-            cockpit: Cockpit::Looking(mode),
+            cockpit: Cockpit::Looking(wants),
             shared,
             lane,
             flight,
@@ -82,19 +86,40 @@ impl<'s, T: Send + Sync + 'static, C> Pilot<'s, T, C> {
         self.aboard.is_some()
     }
 
+    /// How the flight ended, once it is over.
+    pub(crate) fn end(&self) -> Settled<T> {
+        let end = self.flight.outcome().cloned();
+        end.unwrap_or(Settled::Closed)
+    }
+
     /// What the first look needs, which has no engine yet.
     pub(crate) fn view(&self) -> (&'s Shared<T, C>, &Flight<T>) {
         (self.shared, &self.flight)
     }
 
     /// Tells the machine what this caller wants, who took over from another.
-    pub(crate) fn adopt(&mut self, mode: Mode) {
+    pub(crate) fn adopt(&mut self, wants: Wants) {
         let Controls {
             shared,
             flight,
             engine,
         } = self.controls();
-        engine.adopt(&shared.hub, flight.key(), mode);
+        engine.adopt(&shared.hub, flight.key(), wants);
+    }
+
+    /// Leaves the seat to a joined caller that can compute, if there is one; this one is done with the flight then.
+    #[must_use]
+    pub(crate) fn makes_way(&mut self) -> bool {
+        let Some(engine) = self.cockpit.hand_on(self.shared, &self.flight) else {
+            return false;
+        };
+        match self.flight.make_way(engine) {
+            Ok(()) => true,
+            Err(engine) => {
+                self.cockpit = Cockpit::Flying(engine);
+                false
+            }
+        }
     }
 
     /// What driving needs, all at once.
@@ -102,7 +127,7 @@ impl<'s, T: Send + Sync + 'static, C> Pilot<'s, T, C> {
         Controls {
             shared: self.shared,
             flight: &self.flight,
-            engine: self.cockpit.engine(self.shared),
+            engine: self.cockpit.engine(self.shared, &self.flight),
         }
     }
 
@@ -116,17 +141,17 @@ impl<'s, T: Send + Sync + 'static, C> Pilot<'s, T, C> {
         self.flight.settle(settled.clone());
         // A look leaves nothing behind.
         if let Cockpit::Flying(engine) = std::mem::replace(&mut self.cockpit, Cockpit::Empty) {
-            driver::clean_up(&self.shared.hub, self.flight.key(), engine);
+            cleanup::clean_up(&self.shared.hub, self.flight.key(), engine);
         }
         settled
     }
 }
 
-impl<T> Cockpit<T> {
+impl<T: Send + Sync + 'static> Cockpit<T> {
     /// The engine, built if there is none yet.
-    fn engine<C>(&mut self, shared: &Shared<T, C>) -> &mut Engine<T> {
-        if let Self::Looking(mode) = *self {
-            *self = Self::Flying(Box::new(Engine::new(&shared.hub, mode)));
+    fn engine<C>(&mut self, shared: &Shared<T, C>, flight: &Arc<Flight<T>>) -> &mut Engine<T> {
+        if let Self::Looking(wants) = *self {
+            *self = Self::Flying(built(shared, wants, flight));
         }
         match self {
             Self::Flying(engine) => engine,
@@ -136,13 +161,25 @@ impl<T> Cockpit<T> {
     }
 
     /// The engine for somebody else, built if there is none yet; what is left is empty.
-    fn hand_on<C>(&mut self, shared: &Shared<T, C>) -> Option<Box<Engine<T>>> {
+    fn hand_on<C>(
+        &mut self,
+        shared: &Shared<T, C>,
+        flight: &Arc<Flight<T>>,
+    ) -> Option<Box<Engine<T>>> {
         match std::mem::replace(self, Self::Empty) {
-            Self::Looking(mode) => Some(Box::new(Engine::new(&shared.hub, mode))),
+            Self::Looking(wants) => Some(built(shared, wants, flight)),
             Self::Flying(engine) => Some(engine),
             Self::Empty => None,
         }
     }
+}
+
+fn built<T, C>(shared: &Shared<T, C>, wants: Wants, flight: &Arc<Flight<T>>) -> Box<Engine<T>>
+where
+    T: Send + Sync + 'static,
+{
+    let flight: Weak<Flight<T>> = Arc::downgrade(flight);
+    Box::new(Engine::new(&shared.hub, wants, flight))
 }
 
 /// What a pilot drives with.
@@ -154,8 +191,11 @@ pub(crate) struct Controls<'a, T: Send + Sync + 'static, C> {
 
 impl<T: Send + Sync + 'static, C> Drop for Pilot<'_, T, C> {
     fn drop(&mut self) {
-        if let Some(engine) = self.cockpit.hand_on(self.shared) {
+        if let Some(engine) = self.cockpit.hand_on(self.shared, &self.flight) {
             let left = self.flight.vacate(engine);
+            if matches!(left, Left::Handed) {
+                watch::of_seat(&self.shared.hub, &self.flight);
+            }
             self.shared.left(self.lane, &self.flight, left);
         }
     }
@@ -167,10 +207,12 @@ impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
         shared: &'s Shared<T, C>,
         lane: Lane,
         (flight, nth): (Arc<Flight<T>>, usize),
+        mode: Mode,
         patience: Duration,
     ) -> Self {
         Self {
-            timed: watch::timed(&shared.hub, &flight, nth, patience),
+            computes: mode == Mode::Compute,
+            timed: watch::is_timed(&shared.hub, &flight, nth, patience),
             shared,
             lane,
             flight,
@@ -196,10 +238,18 @@ impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
                 self.aboard = false;
                 return Ride::Settled(outcome.for_joiner());
             }
-            let tracker = &self.shared.hub.tracker;
-            if let Some((engine, token)) = flight.take_seat(|| tracker.token()) {
+            if flight.is_overdue() {
+                return Ride::Overdue;
+            }
+            let hub = &self.shared.hub;
+            if flight.is_vacant() && hub.turns_away() {
+                // Dropped as one of those aboard, it passes the seat on.
+                return Ride::Settled(Settled::Closed);
+            }
+            let taken = flight.take_seat(self.computes, || hub.tracker.token());
+            if let Some((engine, token)) = taken {
                 self.aboard = false;
-                self.shared.hub.counters.handovers.add();
+                hub.counters.handovers.add();
                 tracing::debug!(key = %flight.key(), "a joined caller takes over");
                 return Ride::Seat(Pilot {
                     aboard: Some(token),
@@ -225,7 +275,7 @@ impl<'s, T: Send + Sync + 'static, C> Passenger<'s, T, C> {
 impl<T: Send + Sync + 'static, C> Drop for Passenger<'_, T, C> {
     fn drop(&mut self) {
         if self.aboard {
-            let left = self.flight.leave();
+            let left = self.flight.leave(self.computes);
             self.shared.left(self.lane, &self.flight, left);
         }
     }

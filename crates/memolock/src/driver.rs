@@ -14,6 +14,7 @@
 //! | computing | half-done work of the caller | computes under the same lease | releases |
 //! | triggering | as above | triggers under the same lease | releases |
 //! | fulfilling | the value stored, the lock gone | fulfils again: lost, or stored | fulfils again |
+//! | fulfilling with a large value | it is on its way | waits for it (`transfer`) | waits for it |
 //! | releasing | the lock gone | releases again: not ours, harmless | releases again |
 //!
 //! Clean-up is tried again in the background while the lease lasts (`machine/cleaning.rs` in the core). No caller waits
@@ -31,30 +32,39 @@ use memolock_core::{
 use tokio::time::Instant;
 
 use crate::Lease;
+use crate::called::Late;
 use crate::commands::Commands;
 use crate::crew::{Controls, Pilot};
 use crate::engine::Engine;
 use crate::hub::{Hub, until};
-use crate::landing::{completion, settle};
+use crate::landing::{completion, settle, took_too_long};
 use crate::nesting::{Nested, Place};
 use crate::settled::{Product, Settled};
 use crate::shared::{Shared, Terms};
 use crate::sieve::Heard;
+use crate::transfer;
 use crate::work::{Ended, Work};
 
 /// After so many turns of waiting without a rest others have theirs.
 const TURNS: u32 = 64;
 
-/// Drives a flight to its end. Without a result the caller's time ran out, in the phase that is named;
-/// the flight goes on under another caller, or is cleaned up.
+/// Why a caller drives no more before the end of the flight, which goes on under another one, or is cleaned up.
+pub(crate) enum Stopped {
+    /// Its time ran out.
+    TimedOut(Late),
+    /// It has made way for one that can compute, and begins again: in all likelihood it joins.
+    MadeWay,
+}
+
+/// Drives a flight to its end.
 pub(crate) async fn fly<T, C, W, R>(
     mut pilot: Pilot<'_, T, C>,
-    mut work: W,
+    work: &mut W,
     commands: &R,
     deadline: Instant,
     terms: Terms,
     nested: &Nested,
-) -> Result<Settled<T>, Phase>
+) -> Result<Settled<T>, Stopped>
 where
     T: Send + Sync + 'static,
     C: Codec<T>,
@@ -78,13 +88,25 @@ where
             }
             return Ok(pilot.land(settled));
         }
+        // What is done is stored first.
+        let leaves = || hub.turns_away() && engine.phase() != Phase::Finishing;
         // Closed. What was computed is its caller's all the same.
-        if flight.outcome().is_some() {
-            return Ok(engine.salvage().unwrap_or(Settled::Closed));
+        if let Some(end) = flight.end(leaves) {
+            return Ok(engine.salvage().unwrap_or(end));
         }
         if serve_last(shared, key, engine) {
             continue;
         }
+        // The program of the trigger before did not answer. Who can compute does better than the next one.
+        if engine.triggers_again() && pilot.makes_way() {
+            return Err(Stopped::MadeWay);
+        }
+        let Controls {
+            shared,
+            flight,
+            engine,
+        } = pilot.controls();
+        let (hub, key) = (&*shared.hub, flight.key());
         let crowded = place.is_none() && matches!(engine.output(), Output::Compute { lease: None });
         let phase = if crowded {
             Phase::Queueing
@@ -107,7 +129,7 @@ where
                 tokio::task::yield_now().await;
             }
             if patience.is_some_and(|at| at <= Instant::now()) {
-                return Err(phase);
+                return Err(Stopped::TimedOut(Late::of(flight, phase)));
             }
         }
         let input = tokio::select! {
@@ -117,10 +139,17 @@ where
                 place = Some(got);
                 continue;
             }
-            input = step(shared, key, engine, &mut work, commands, (&place, terms.ttl)), if !crowded => input,
-            () = flight.ended() => continue,
-            () = until(patience) => return Err(phase),
+            input = step(shared, key, engine, work, commands, (&place, terms.ttl)), if !crowded => input,
+            _ = flight.ended(|| phase != Phase::Finishing && hub.turns_away()) => continue,
+            () = until(patience) => return Err(Stopped::TimedOut(Late::of(flight, phase))),
         };
+        // Who has no time left begins nothing: who takes over is woken by the same deadline.
+        if input == Input::Elapsed && patience.is_some_and(|at| at <= Instant::now()) {
+            return Err(Stopped::TimedOut(Late::of(flight, phase)));
+        }
+        if let Input::Acquired(Ok(acquired)) = &input {
+            flight.tried(acquired);
+        }
         engine.handle(hub, key, input);
     }
 }
@@ -221,9 +250,7 @@ where
                         engine.notes().heard();
                         Input::Heard(Event::Message(Message::Value(value)))
                     }
-                    Heard::Released => {
-                        Input::Heard(Event::Message(Message::Notice(Notice::Released)))
-                    }
+                    Heard::OtherVersion { known } => Input::PassedOver { known },
                     // As after a gap: what is known of a holder stays known.
                     Heard::Unclear => Input::Heard(Event::Resumed),
                 }
@@ -241,6 +268,8 @@ where
                 hub.counters.degraded.add();
             }
             let handle = lease_handle(hub, key, engine, lease);
+            // It holds its key in this process, if nowhere else.
+            let _holds = lease.is_none().then(|| engine.keep_unleased(hub, key));
             // Under a lease none is needed.
             let place = place.clone().filter(|_| lease.is_none());
             let ended = work.compute(handle, place).await;
@@ -267,10 +296,19 @@ where
                     engine.produced(Product::Panicked(message));
                     Input::Triggered(Err("panicked".to_owned()))
                 }
+                Ended::TimedOut(after) => {
+                    hub.counters.failures.add();
+                    engine.produced(Product::TimedOut(after));
+                    Input::Triggered(Err(took_too_long(after)))
+                }
             }
         }
         Output::Fulfil { token, value, ttl } => {
             engine.notes().stores(shared.ticket(key.id()), ttl);
+            if store.is_large(&value) {
+                let sent = (token, value, ttl);
+                return Input::Fulfilled(transfer::with_callers(hub, key, engine, sent).await);
+            }
             Input::Fulfilled(commands.fulfil(key, token, value, ttl).await)
         }
         Output::Release { token, notice } => {
@@ -331,47 +369,6 @@ where
             reply => return reply,
         }
     }
-}
-
-/// Carries out what remains when callers are gone or have their answer: a value to store, a lease to
-/// give back.
-pub(crate) fn clean_up<T>(hub: &Arc<Hub>, key: &Key, mut engine: Box<Engine<T>>)
-where
-    T: Send + Sync + 'static,
-{
-    // At the end of most flights, hits above all, there is nothing to do.
-    if engine.output() == Output::Rest {
-        return;
-    }
-    engine.handle(hub, key, Input::Abandoned);
-    if engine.output() == Output::Rest {
-        return;
-    }
-    let (task_hub, key) = (Arc::clone(hub), key.clone());
-    let task = async move {
-        let hub = &*task_hub;
-        loop {
-            let input = match engine.output() {
-                Output::Fulfil { token, value, ttl } => {
-                    Input::Fulfilled(hub.store.fulfil_behind(&key, token, value, ttl).await)
-                }
-                Output::Release { token, notice } => {
-                    Input::Released(hub.store.release_behind(&key, token, notice).await)
-                }
-                // A store that refuses for now answers, and is often well within the time of a close, which is
-                // bounded. An outage is not, so a close does not wait for its end.
-                Output::Pause => tokio::select! {
-                    biased;
-                    () = hub.closing.cancelled(), if !engine.is_refused() => return,
-                    input = engine.pause(hub) => input,
-                },
-                _ => return,
-            };
-            engine.handle(hub, &key, input);
-        }
-    };
-    // Detached on purpose: a close waits for it through the tracker.
-    drop(hub.spawn(task));
 }
 
 fn lease_handle<T>(hub: &Hub, key: &Key, engine: &Engine<T>, held: Option<Held>) -> Lease {

@@ -1,22 +1,35 @@
 //! An engine: all that a flight has while it is under way, handed from driver to driver.
 
+use std::sync::Weak;
+
 use futures_util::StreamExt;
 use memolock_core::{
-    BackendError, ErrorKind, Event, Held, Input, Key, Machine, Mode, Operation, Outcome, Output,
-    Phase, Subscription,
+    BackendError, ErrorKind, Event, Held, Input, Key, LeaseLimits, Machine, Mode, Operation,
+    Outcome, Output, Phase, Policy, Subscription,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::Source;
 use crate::heartbeat::Kept;
+use crate::holding::Overdue;
 use crate::hub::{Hub, until};
 use crate::near::Notes;
 use crate::settled::{Product, Settled};
 use crate::sieve::Sieve;
+use crate::transfer::Transfer;
+
+/// What a caller wants of a flight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wants {
+    pub(crate) mode: Mode,
+    pub(crate) limits: LeaseLimits,
+}
 
 /// The machine and what belongs to it outside: subscription, heartbeat, and what the work produced.
 pub(crate) struct Engine<T> {
     machine: Machine,
+    /// Who is told when its work has held the key for as long as it may.
+    flight: Weak<dyn Overdue>,
     subscription: Option<Subscription>,
     kept: Option<Kept>,
     /// The lease that `kept` is for.
@@ -28,12 +41,16 @@ pub(crate) struct Engine<T> {
     loss_noted: bool,
     sieve: Sieve<T>,
     notes: Notes,
+    transfer: Transfer,
 }
 
 impl<T> Engine<T> {
-    pub(crate) fn new(hub: &Hub, mode: Mode) -> Self {
+    pub(crate) fn new(hub: &Hub, wants: Wants, flight: Weak<dyn Overdue>) -> Self {
+        let mut policy: Policy = hub.policy.clone();
+        policy.limits = wants.limits;
         Self {
-            machine: Machine::new(hub.policy.clone(), mode),
+            machine: Machine::new(policy, wants.mode),
+            flight,
             subscription: None,
             kept: None,
             held: None,
@@ -42,6 +59,7 @@ impl<T> Engine<T> {
             loss_noted: false,
             sieve: Sieve::new(),
             notes: Notes::default(),
+            transfer: Transfer::default(),
         }
     }
 
@@ -84,15 +102,42 @@ impl<T> Engine<T> {
         self.machine.handle(hub.now(), input, &mut &*hub);
         tracing::debug!(%key, from, to = self.machine.state_name(), "transition");
         let held = self.machine.held();
-        if held != self.held || lost {
+        // Callers are gone, and the value is still on its way: the lease stays until it has arrived.
+        let waits = held.is_none() && self.transfer.is_under_way();
+        if (held != self.held || lost) && !waits {
             // The old watch ends first: the new one may be of the same token, taken again.
             self.kept = None;
-            self.kept = held.map(|h| {
-                let begun = hub.instant(h.since);
-                hub.heartbeat.keep(key, h.token, begun, hub.policy.lease)
+            self.kept = held.map(|held| {
+                let lengths = (hub.policy.lease, self.machine.limits().max_lease);
+                let flight = Weak::clone(&self.flight);
+                hub.heartbeat.keep(key, held, lengths, flight)
             });
             self.held = held;
         }
+        // A large value takes its time: if its lease is lost on the way, it is given up.
+        if let Some(kept) = &self.kept
+            && self.machine.phase() == Phase::Finishing
+            && !matches!(self.machine.output(), Output::Fulfil { value, .. } if hub.store.is_large(&value))
+        {
+            kept.ending();
+        }
+    }
+
+    /// Watches work that runs without a lease, until the result is dropped.
+    pub(crate) fn keep_unleased(&self, hub: &Hub, key: &Key) -> Kept {
+        let max = self.machine.limits().max_lease;
+        let flight = Weak::clone(&self.flight);
+        hub.heartbeat.keep_unleased(key, max, flight)
+    }
+
+    /// Whether a trigger is to run although the program of one before did not answer in time.
+    pub(crate) fn triggers_again(&self) -> bool {
+        self.machine.triggers_again()
+    }
+
+    /// A large value that is being stored.
+    pub(crate) fn transfer(&mut self) -> &mut Transfer {
+        &mut self.transfer
     }
 
     /// What was found and decoded.
@@ -144,9 +189,10 @@ impl<T> Engine<T> {
 
     /// Another caller takes over: the machine is told what it wants, and of a lease that was lost while
     /// the one before was at work.
-    pub(crate) fn adopt(&mut self, hub: &Hub, key: &Key, mode: Mode) {
+    pub(crate) fn adopt(&mut self, hub: &Hub, key: &Key, Wants { mode, limits }: Wants) {
         self.inherited = self.product.is_some();
         let lost = self.lost().is_cancelled();
+        self.machine.set_limits(limits);
         self.handle(hub, key, Input::Adopted { mode, lost });
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use memolock_codec::Codec;
 use memolock_core::PutMode;
 
+use crate::home;
 use crate::hub::Hub;
+use crate::limits;
 use crate::nesting::{self, Nested};
 use crate::shared::{Lane, Terms};
 use crate::work::{Compute, Trigger, Work, caught};
@@ -43,6 +45,29 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
         self
     }
 
+    /// How long this call's compute or trigger may take. See
+    /// [`Builder::compute_timeout`](crate::Builder::compute_timeout). Default: the memolock's.
+    pub fn compute_timeout(mut self, compute_timeout: Duration) -> Self {
+        self.terms.compute_timeout = Some(compute_timeout);
+        self.terms.own_limits = true;
+        self
+    }
+
+    /// How long the lease is kept if this call takes it. See [`Builder::max_lease`](crate::Builder::max_lease).
+    /// Default: the memolock's.
+    pub fn max_lease(mut self, max_lease: Duration) -> Self {
+        self.terms.limits.max_lease = max_lease;
+        self.terms.own_limits = true;
+        self
+    }
+
+    /// How long callers wait for the program that this call's trigger starts. See
+    /// [`Builder::trigger_timeout`](crate::Builder::trigger_timeout). Default: the memolock's.
+    pub fn trigger_timeout(mut self, trigger_timeout: Duration) -> Self {
+        self.terms.limits.trigger_timeout = trigger_timeout;
+        self
+    }
+
     /// The value, computed by `compute` if it is not stored and nobody else is computing it. See
     /// [`Memolock::get_or_compute`]; this says also where the value came from.
     ///
@@ -58,7 +83,8 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
             return Ok(memo);
         }
         let work = |lease| caught(async move { compute(lease).await.map(Computed::new) });
-        self.call(Compute::new(work)).await
+        let work = Compute::new(work, self.terms.compute_timeout);
+        self.call(work).await
     }
 
     /// As [`or_compute`](Entry::or_compute), for a compute that says itself how its value is to be kept.
@@ -75,16 +101,19 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
             return Ok(memo);
         }
         let work = |lease| caught(async move { compute(lease).await });
-        self.call(Compute::new(work)).await
+        let work = Compute::new(work, self.terms.compute_timeout);
+        self.call(work).await
     }
 
     /// The value, made by another program: if it is not stored and nobody else is at it, `trigger`
     /// starts that program under our lease, and the call waits until the program has stored the value
     /// and published it. Nothing is polled: without the publication the wait times out.
     ///
-    /// The lease is renewed while a caller waits. When the value arrives it is released; when the wait
-    /// times out it is left to expire, so that a second trigger is not fired over a slow first one.
-    /// The trigger runs again only if the promise is invalidated, or the lease lost, while waiting.
+    /// The lease is renewed while a caller waits, and for the
+    /// [`trigger_timeout`](crate::Builder::trigger_timeout) at most. When the value arrives it is released; when the
+    /// wait or that time is over it is left to expire, so that a second trigger is not fired over a slow first one.
+    /// The trigger runs again if the promise is invalidated while waiting, or once the lease of a program that did not
+    /// answer has expired. Callers that bring a compute go first then.
     ///
     /// # Errors
     /// See [`Error`]; [`Error::Remote`] if the program reports a failure. When the store is failing
@@ -99,7 +128,8 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
             return Ok(memo);
         }
         let work = || caught(async { trigger().await });
-        self.call(Trigger::new(work)).await
+        let work = Trigger::new(work, self.terms.compute_timeout);
+        self.call(work).await
     }
 
     /// What every call asks first: before a key, a flight or a future of any size is made.
@@ -108,7 +138,13 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
         Some(Memo::new(value, Source::Near))
     }
 
-    /// Runs the call in a task of its own: once begun, it goes on even if every caller leaves.
+    /// Runs the call in a task of its own: once begun, it goes on even if every caller leaves, and a
+    /// [close](Memolock::close_within) lets it end.
+    ///
+    /// The task runs on the caller's runtime if that is a multi-threaded one, so that it does not hold up a
+    /// [home runtime](crate::Builder::runtime) with one thread; else on the home runtime, since a `current_thread`
+    /// runtime runs only while somebody is in its `block_on`. If the runtime shuts down before the end, the task is
+    /// dropped as any call.
     pub fn detach(self) -> Detached<T, C> {
         Detached {
             memolock: self.memolock.clone(),
@@ -141,16 +177,20 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
     }
 
     #[allow(clippy::manual_async_fn)] // See `Memolock::call`.
-    fn call<W: Work<T>>(
-        self,
+    fn call<'s, W: Work<T>>(
+        &'s self,
         work: W,
-    ) -> impl Future<Output = Result<Memo<T>, Error>> + use<'a, T, C, W> {
+    ) -> impl Future<Output = Result<Memo<T>, Error>> + use<'s, 'a, T, C, W> {
         async move {
             let Self {
                 memolock,
                 id,
                 terms,
             } = self;
+            if terms.own_limits {
+                let lease = memolock.shared().hub.policy.lease;
+                limits::check(terms, lease).map_err(Error::Config)?;
+            }
             let called = memolock.call(Lane::Compute, id, work, terms).await;
             // Only reads end without a value, and this lane has none.
             called.into_result()?.ok_or(Error::Closed)
@@ -217,8 +257,8 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Detached<T, C> {
         .await
     }
 
-    /// As [`Entry::or_external`], detached: the lease is kept for as long as the wait time-out, whether
-    /// or not anybody still waits.
+    /// As [`Entry::or_external`], detached: the lease is kept for as long as the wait time-out and the trigger
+    /// time-out, whether or not anybody still waits.
     ///
     /// # Errors
     /// See [`Error`].
@@ -261,8 +301,11 @@ where
     T: Send + Sync + 'static,
     F: Future<Output = Result<Memo<T>, Error>> + Send + 'static,
 {
-    let task = hub.spawn(nesting::detached(call));
+    let task = home::check()
+        .map_err(Error::from)
+        .and_then(|()| hub.detach(nesting::detached(call)));
     async move {
+        let (task, dropped) = task?;
         let nested = Nested::default();
         nested.waits();
         let joined = task.await;
@@ -270,10 +313,10 @@ where
         match joined {
             Ok(result) => result,
             // A call catches the panics of its user's code, and nothing else of ours panics; so the runtime
-            // is shutting down. Were it a panic all the same, it is not hidden.
+            // has shut down. Were it a panic all the same, it is not hidden.
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::Closed),
+                Err(_) => Err(dropped.into()),
             },
         }
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memolock_codec::CodecError;
-use memolock_core::{BackendError, ErrorKind, Key, KeyError, Phase, TagError};
+use memolock_core::{BackendError, ErrorKind, Key, KeyError, Phase, Remaining, TagError};
+
+use crate::RuntimeError;
 
 /// What a compute or a trigger fails with, before memolock shares it.
 ///
@@ -64,6 +66,14 @@ pub enum Error {
         /// The panic's message, where it has one.
         message: String,
     },
+    /// The compute (or trigger) took longer than `compute_timeout`
+    /// ([`Builder::compute_timeout`](crate::Builder::compute_timeout)). It was cancelled, and its lease released.
+    ComputeTimeout {
+        /// The key.
+        key: Key,
+        /// The limit.
+        after: Duration,
+    },
     /// A compute of many ([`Memolock::get_or_compute_many`](crate::Memolock::get_or_compute_many)), this
     /// caller's own or the one that it had joined, gave no value for this id.
     Missing {
@@ -95,6 +105,9 @@ pub enum Error {
         phase: Phase,
         /// The wait time-out.
         after: Duration,
+        /// For how long the lock still stood that the call waited for, if that is odd: more than a day, or for ever. No
+        /// holder of memolock takes such a lock. One of 2019 may, and then nobody computes until it is deleted.
+        lock: Option<Remaining>,
     },
     /// The lease is not ours any more: it expired, or somebody invalidated or put the value.
     LeaseLost {
@@ -103,6 +116,8 @@ pub enum Error {
     },
     /// The client was closed.
     Closed,
+    /// There is no tokio runtime to work on.
+    Runtime(RuntimeError),
     /// The id cannot be used.
     Key(KeyError),
     /// A setting of the builder cannot be used.
@@ -116,7 +131,10 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Backend(error) => error.is_retryable(),
-            Self::Timeout { .. } | Self::LeaseLost { .. } | Self::Remote { .. } => true,
+            Self::Timeout { .. }
+            | Self::ComputeTimeout { .. }
+            | Self::LeaseLost { .. }
+            | Self::Remote { .. } => true,
             _ => false,
         }
     }
@@ -141,6 +159,10 @@ impl fmt::Display for Error {
             Self::Panicked { key, message } => {
                 write!(f, "the compute of {key} panicked: {message}")
             }
+            Self::ComputeTimeout { key, after } => write!(
+                f,
+                "the compute of {key} took longer than {after:?} and was cancelled: give it more time with compute_timeout, or find out why it hangs"
+            ),
             Self::Missing { key } => write!(
                 f,
                 "the compute of many gave no value for {key}: give one for each id, or make its type an Option"
@@ -156,7 +178,18 @@ impl fmt::Display for Error {
                 f,
                 "{error} at {key}: invalidate it, or choose another tag or codec"
             ),
-            Self::Timeout { key, phase, after } => write!(
+            Self::Timeout {
+                key,
+                phase,
+                after,
+                lock: Some(lock),
+            } => {
+                write!(f, "no value for {key} within {after:?} (while {phase}): ")?;
+                f.write_str(&lock.odd_for_a_lock().unwrap_or_default())
+            }
+            Self::Timeout {
+                key, phase, after, ..
+            } => write!(
                 f,
                 "no value for {key} within {after:?} (while {phase}): raise wait_timeout, or see who holds the lock with inspect"
             ),
@@ -165,6 +198,7 @@ impl fmt::Display for Error {
                 "the lease on {key} is lost: it expired, or the value was put or invalidated meanwhile"
             ),
             Self::Closed => f.write_str("the memolock is closed"),
+            Self::Runtime(error) => error.fmt(f),
             Self::Key(error) => error.fmt(f),
             Self::Config(what) => write!(f, "unusable setting: {what}"),
         }
@@ -190,6 +224,12 @@ impl From<BackendError> for Error {
             ErrorKind::Closed => Self::Closed,
             _ => Self::Backend(error),
         }
+    }
+}
+
+impl From<RuntimeError> for Error {
+    fn from(error: RuntimeError) -> Self {
+        Self::Runtime(error)
     }
 }
 

@@ -43,7 +43,7 @@ where
     let found = tokio::select! {
         biased;
         found = ask(commands, flight.key(), ticket.is_some()) => found,
-        () = flight.ended() => return Ok(Glance::Over(Settled::Closed)),
+        end = flight.ended(|| shared.hub.turns_away()) => return Ok(Glance::Over(end)),
         () = until(deadline) => return Err(Phase::Probing),
     };
     let missed = match found {
@@ -58,7 +58,7 @@ where
         Err(error) => Err(error),
     };
     if !pilot.embark() {
-        return Ok(Glance::Over(Settled::Closed));
+        return Ok(Glance::Over(pilot.end()));
     }
     driver::begin(&mut pilot, missed);
     Ok(Glance::Goes(pilot))

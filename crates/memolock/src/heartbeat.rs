@@ -1,4 +1,5 @@
-//! The heartbeat: keeps every lease of a memolock alive while its work lives.
+//! The heartbeat: keeps every lease of a memolock alive while its work lives, and ends what holds its key for too
+//! long. It needs no caller to be polled for that: a compute that blocks its thread is told as any other.
 //!
 //! Renewals travel together. A command for many keys that meets an error which is not known
 //! ([`Unrecognized`](ErrorKind::Unrecognized)) fails for all of them, and one of the keys may be the cause. Then they
@@ -7,113 +8,146 @@
 //! None of this is asked again sooner than the circuit breaker would.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use memolock_core::{BackendError, ErrorKind, Key, Renewal, Token};
+use memolock_core::{BackendError, ErrorKind, Held, Key, LeaseClock, Renewal, Timestamp, Token};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::holding::{Due, Holding, Long, Overdue};
 use crate::hub::{far, until};
 use crate::store::Store;
 use crate::sync::{Mutex, MutexGuard, Notify};
 
-/// Renewals due within this part of a lease travel with the first one.
-const TOGETHER: u32 = 12;
-
-/// However short a lease its holder chooses, it is not renewed without rest.
-const SHORTEST_BEAT: Duration = Duration::from_millis(10);
-
-/// The leases to watch, and the task that renews them.
+/// The work to watch, and the task that does.
 pub(crate) struct Heartbeat {
     /// Whether leases are renewed, or only watched until their fixed time is over.
     renews: bool,
+    /// What the machine's time counts from.
+    origin: Instant,
     /// The least pause after an error that is not known.
     rest: Duration,
-    beats: Mutex<Beats>,
+    watch: Mutex<Watch>,
     earlier: Notify,
 }
 
 #[derive(Default)]
-struct Beats {
-    by_token: BTreeMap<Token, Beat>,
+struct Watch {
+    holdings: BTreeMap<Name, Holding>,
     /// When the task will wake by itself.
-    scheduled: Option<Instant>,
+    scheduled: Option<Timestamp>,
+    /// How much work there was without a lease.
+    unleased: u64,
 }
 
-struct Beat {
-    key: Key,
-    lease: Duration,
-    due: Instant,
-    expires: Instant,
-    /// With how many at most it is renewed in one command.
-    group: usize,
-    lost: CancellationToken,
+/// What a holding is found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Lease(Token),
+    Unleased(u64),
 }
 
-/// A lease under watch. Dropping it ends the watch, not the lease.
+/// Work under watch. Dropping it ends the watch, not the lease.
 pub(crate) struct Kept {
     heartbeat: Arc<Heartbeat>,
-    token: Token,
+    name: Name,
     lost: CancellationToken,
+}
+
+/// Renewals that travel together, and how often each holder had chosen a length by then.
+struct Batch {
+    renewals: Vec<Renewal>,
+    versions: Vec<u32>,
+}
+
+impl Batch {
+    fn new(due: Vec<(Renewal, u32)>) -> Self {
+        let (renewals, versions) = due.into_iter().unzip();
+        Self { renewals, versions }
+    }
+}
+
+/// What is to be told once the lock is free: who is woken may look here.
+#[derive(Default)]
+struct News {
+    lost: Vec<(Key, CancellationToken, &'static str)>,
+    over: Vec<Holding>,
+    long: Vec<Long>,
 }
 
 impl Heartbeat {
-    pub(crate) fn new(renews: bool, rest: Duration) -> Arc<Self> {
+    pub(crate) fn new(renews: bool, origin: Instant, rest: Duration) -> Arc<Self> {
         Arc::new(Self {
             renews,
+            origin,
             rest,
-            beats: Mutex::default(),
+            watch: Mutex::default(),
             earlier: Notify::new(),
         })
     }
 
-    /// Watches the lease that `token` has held since `begun`, until the result is dropped.
+    /// Watches a lease until the result is dropped: renewed to `lease` each time, and for at most `max`.
     pub(crate) fn keep(
         self: &Arc<Self>,
         key: &Key,
-        token: Token,
-        begun: Instant,
-        lease: Duration,
+        held: Held,
+        (lease, max): (Duration, Duration),
+        flight: Weak<dyn Overdue>,
     ) -> Kept {
-        let lost = CancellationToken::new();
-        let mut beat = Beat {
-            key: key.clone(),
-            lease,
-            due: begun,
-            expires: begun,
-            group: usize::MAX,
-            lost: lost.clone(),
+        let clock = LeaseClock::new(held.since, held.began, lease, max);
+        let holding = Holding::leased(key, held.began, clock, flight);
+        self.watch(|_| Name::Lease(held.token), holding)
+    }
+
+    /// Watches work without a lease, in an outage.
+    pub(crate) fn keep_unleased(
+        self: &Arc<Self>,
+        key: &Key,
+        max: Duration,
+        flight: Weak<dyn Overdue>,
+    ) -> Kept {
+        let holding = Holding::unleased(key, self.now(), max, flight);
+        let name = |watch: &mut Watch| {
+            watch.unleased += 1;
+            Name::Unleased(watch.unleased)
         };
-        beat.extend(begun, lease, self.renews);
-        let mut beats = self.lock();
-        if beats.scheduled.is_none_or(|at| beat.due < at) {
+        self.watch(name, holding)
+    }
+
+    fn watch(self: &Arc<Self>, name: impl FnOnce(&mut Watch) -> Name, holding: Holding) -> Kept {
+        let (lost, next) = (holding.lost.clone(), holding.next(self.renews));
+        let mut watch = self.lock();
+        let name = name(&mut watch);
+        if watch.scheduled.is_none_or(|at| next < at) {
             self.earlier.notify_one();
         }
-        beats.by_token.insert(token, beat);
-        drop(beats);
+        watch.holdings.insert(name, holding);
+        drop(watch);
         Kept {
             heartbeat: Arc::clone(self),
-            token,
+            name,
             lost,
         }
     }
 
-    /// The holder itself set the lease to `lease` from `from`: it is kept at that from then on.
-    pub(crate) fn renewed(&self, token: Token, from: Instant, lease: Duration) {
-        if let Some(beat) = self.lock().by_token.get_mut(&token) {
-            beat.extend(from, lease, self.renews);
+    /// The holder itself set the lease to `lease` from `sent`: it is kept at that from then on.
+    pub(crate) fn renewed(&self, token: Token, sent: Instant, lease: Duration) {
+        let sent = self.timestamp(sent);
+        if let Some(holding) = self.lock().holdings.get_mut(&Name::Lease(token)) {
+            holding.restarted(sent, lease);
         }
         self.earlier.notify_one();
     }
 
-    /// How many leases are under watch.
+    /// How many leases are kept.
     pub(crate) fn len(&self) -> usize {
-        self.lock().by_token.len()
+        let watch = self.lock();
+        watch.holdings.values().filter(|h| h.is_held()).count()
     }
 
-    /// Renews what is due, for ever.
+    /// Renews what is due, and ends what is over, for ever.
     pub(crate) async fn run(self: Arc<Self>, store: Arc<Store>) {
         loop {
             let next = self.schedule();
@@ -123,125 +157,151 @@ impl Heartbeat {
                 () = until(next) => {}
                 () = self.earlier.notified() => continue,
             }
-            let now = Instant::now();
-            if self.renews {
-                let due = self.due(now);
-                if due.is_empty() {
-                    continue;
-                }
-                let answers = due.iter().map(|group| store.renew_each(group));
-                for (group, answers) in due.iter().zip(join_all(answers).await) {
-                    self.answered(group, &answers, now);
-                }
-            } else {
-                self.expire(now);
+            let now = self.now();
+            self.look(now);
+            if !self.renews {
+                continue;
+            }
+            let due = self.due(now);
+            let answers = due.iter().map(|batch| store.renew_each(&batch.renewals));
+            for (batch, answers) in due.iter().zip(join_all(answers).await) {
+                self.answered(batch, &answers, now);
             }
         }
     }
 
     fn schedule(&self) -> Option<Instant> {
-        let mut beats = self.lock();
-        beats.scheduled = beats.by_token.values().map(|b| b.due).min();
-        beats.scheduled
+        let mut watch = self.lock();
+        let next = watch.holdings.values().map(|h| h.next(self.renews)).min();
+        watch.scheduled = next;
+        next.map(|at| far(self.origin, at.since_origin()))
+    }
+
+    /// Warns of what goes on for long, and ends what is over.
+    fn look(&self, now: Timestamp) {
+        let mut news = News::default();
+        let mut watch = self.lock();
+        let mut over = Vec::new();
+        for (name, holding) in &mut watch.holdings {
+            match holding.due(now, self.renews) {
+                Due::Nothing => {}
+                Due::Long => news.long.push(holding.warned(now)),
+                Due::Expired => news.lost(holding, "its fixed time is over"),
+                Due::Over => over.push(*name),
+            }
+        }
+        for name in over {
+            if let Some(mut holding) = watch.holdings.remove(&name) {
+                if holding.is_held() {
+                    news.lost(&mut holding, "it was kept for max_lease");
+                }
+                news.over.push(holding);
+            }
+        }
+        drop(watch);
+        news.tell();
     }
 
     /// What is to be renewed, by commands.
-    fn due(&self, now: Instant) -> Vec<Vec<Renewal>> {
-        let beats = self.lock();
-        let due = beats.by_token.iter().filter(|(_, beat)| {
-            // After an error that is not known it is not sent sooner than it is due.
-            let sooner = match beat.group {
-                usize::MAX => beat.lease / TOGETHER,
-                _ => Duration::ZERO,
+    fn due(&self, now: Timestamp) -> Vec<Batch> {
+        let watch = self.lock();
+        let mut groups: BTreeMap<usize, Vec<(Renewal, u32)>> = BTreeMap::new();
+        for (name, holding) in &watch.holdings {
+            let (Name::Lease(token), Some(lease)) = (*name, holding.renewal(now)) else {
+                continue;
             };
-            beat.due <= far(now, sooner)
-        });
-        let mut groups: BTreeMap<usize, Vec<Renewal>> = BTreeMap::new();
-        for (token, beat) in due {
-            groups.entry(beat.group).or_default().push(Renewal {
-                key: beat.key.clone(),
-                token: *token,
-                lease: beat.lease,
-            });
+            let key = holding.key.clone();
+            let renewal = Renewal { key, token, lease };
+            let group = groups.entry(holding.group).or_default();
+            group.push((renewal, holding.version));
         }
-        drop(beats);
+        drop(watch);
         let groups = groups.into_iter();
-        let groups = groups.flat_map(|(most, mut renewals)| match most < renewals.len() {
-            true => renewals.chunks(most).map(<[_]>::to_vec).collect(),
-            false => vec![std::mem::take(&mut renewals)],
+        let groups = groups.flat_map(|(most, mut due)| match most < due.len() {
+            true => due.chunks(most).map(<[_]>::to_vec).collect(),
+            false => vec![std::mem::take(&mut due)],
         });
-        groups.collect()
+        groups.map(Batch::new).collect()
     }
 
     /// Without an answer a lease is tried again soon, until it must have expired; others are none the worse for it.
-    fn answered(&self, due: &[Renewal], answers: &[Result<bool, BackendError>], sent: Instant) {
-        let mut lost = Vec::new();
-        let mut beats = self.lock();
-        for (i, renewal) in due.iter().enumerate() {
+    fn answered(&self, batch: &Batch, answers: &[Result<bool, BackendError>], sent: Timestamp) {
+        let mut news = News::default();
+        let mut watch = self.lock();
+        for (i, (renewal, version)) in batch.renewals.iter().zip(&batch.versions).enumerate() {
             // Gone meanwhile: its work is done, and nothing was lost.
-            let Some(beat) = beats.by_token.get_mut(&renewal.token) else {
+            let name = Name::Lease(renewal.token);
+            let Some(holding) = watch.holdings.get_mut(&name).filter(|h| h.is_held()) else {
                 continue;
             };
-            let now = Instant::now();
+            let now = self.now();
             let answer = answers.get(i).map(Result::as_ref);
             let unknown =
                 matches!(&answer, Some(Err(error)) if error.kind() == ErrorKind::Unrecognized);
             if unknown {
-                beat.group = due.len().isqrt().max(1);
+                holding.apart(batch.renewals.len(), now.after(self.rest));
             }
             match answer.and_then(Result::ok) {
-                Some(true) if beat.lease == renewal.lease => beat.extend(sent, renewal.lease, true),
+                Some(true) if holding.version == *version => {
+                    holding.renewed(sent, renewal.lease);
+                }
                 // The holder chose another length meanwhile. The two may have crossed, and the store
                 // be left with the shorter one.
-                Some(true) => beat.due = now,
-                Some(false) => lost.push((renewal.token, "the store says so")),
-                None if now >= beat.expires => {
-                    lost.push((renewal.token, "it could not be renewed in time"));
+                Some(true) => holding.clock.crossed(now),
+                // It is over, or was lost: the answer to its end says which.
+                Some(false) if holding.ending => holding.rest(now),
+                Some(false) => news.lost(holding, "the store says so"),
+                None => {
+                    if holding.clock.unanswered(now) {
+                        news.lost(holding, "it could not be renewed in time");
+                    }
                 }
-                None if unknown => beat.due = far(now, self.rest.max(beat.lease / TOGETHER)),
-                None => beat.due = far(now, beat.lease / TOGETHER),
             }
         }
-        give_up(beats, lost);
+        drop(watch);
+        news.tell();
     }
 
-    fn expire(&self, now: Instant) {
-        let beats = self.lock();
-        let over = beats.by_token.iter().filter(|(_, b)| b.expires <= now);
-        let over = over.map(|(token, _)| (*token, "its fixed time is over"));
-        let over = over.collect();
-        give_up(beats, over);
+    fn now(&self) -> Timestamp {
+        self.timestamp(Instant::now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Beats> {
+    fn timestamp(&self, at: Instant) -> Timestamp {
+        Timestamp::from_origin(at.saturating_duration_since(self.origin))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watch> {
         // No code that can panic runs under the lock.
-        self.beats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Beat {
-    fn extend(&mut self, from: Instant, lease: Duration, renews: bool) {
-        self.lease = lease;
-        let beat = (lease / 3).max(SHORTEST_BEAT);
-        self.due = far(from, if renews { beat } else { lease });
-        self.expires = far(from, lease);
-        self.group = usize::MAX;
+impl News {
+    fn lost(&mut self, holding: &mut Holding, why: &'static str) {
+        holding.lose();
+        let (key, lost) = (holding.key.clone(), holding.lost.clone());
+        self.lost.push((key, lost, why));
     }
-}
 
-/// Tells of lost leases. Not under the lock: who is woken may look here.
-fn give_up(mut beats: MutexGuard<'_, Beats>, lost: Vec<(Token, &'static str)>) {
-    let lost = lost.into_iter();
-    let lost = lost.filter_map(|(token, why)| Some((beats.by_token.remove(&token)?, why)));
-    let lost: Vec<_> = lost.collect();
-    drop(beats);
-    for (beat, why) in lost {
-        tracing::warn!(key = %beat.key, why, "lease lost");
-        beat.lost.cancel();
+    fn tell(self) {
+        for (key, lost, why) in self.lost {
+            tracing::warn!(%key, why, "lease lost");
+            lost.cancel();
+        }
+        self.over.iter().for_each(Holding::overdue);
+        self.long.iter().for_each(Long::log);
     }
 }
 
 impl Kept {
+    /// The lease is about to be ended by a command. It is renewed until that has its answer, and is not taken for lost
+    /// if the store has it no more.
+    pub(crate) fn ending(&self) {
+        if let Some(holding) = self.heartbeat.lock().holdings.get_mut(&self.name) {
+            holding.ending = true;
+        }
+    }
+
     /// Cancelled when the lease is lost.
     pub(crate) fn lost(&self) -> &CancellationToken {
         &self.lost
@@ -250,6 +310,8 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.heartbeat.lock().by_token.remove(&self.token);
+        // Dropped after the lock: its flight may be the last of it.
+        let holding = self.heartbeat.lock().holdings.remove(&self.name);
+        drop(holding);
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memolock_codec::{Codec, CodecError};
-use memolock_core::{Completion, ErrorKind, Key, Origin, Outcome, Storage};
+use memolock_core::{
+    BackendError, Completion, ErrorKind, Fulfilled, Key, Origin, Outcome, Storage,
+};
 
 use crate::engine::Engine;
 use crate::hub::Hub;
@@ -37,6 +39,12 @@ where
                 return Completion::Unstored;
             }
             match encoded(shared, key, &value) {
+                Ok(value) if value.len() > shared.hub.max_value_bytes => {
+                    counters.unstored.add();
+                    let (bytes, most) = (value.len(), shared.hub.max_value_bytes);
+                    tracing::warn!(%key, bytes, most, "value not stored: it is larger than max_value_bytes");
+                    Completion::Unstored
+                }
                 Ok(value) => Completion::Value { value, ttl },
                 Err(error) => {
                     counters.unstored.add();
@@ -56,7 +64,17 @@ where
             engine.produced(Product::Panicked(message));
             Completion::Panicked
         }
+        Ended::TimedOut(after) => {
+            counters.failures.add();
+            engine.produced(Product::TimedOut(after));
+            Completion::Failed(took_too_long(after))
+        }
     }
+}
+
+/// What others hear of work that was cancelled.
+pub(crate) fn took_too_long(after: Duration) -> String {
+    format!("it took longer than {after:?}")
 }
 
 /// What callers get of the machine's outcome; the value is decoded here, once for all of them.
@@ -93,7 +111,13 @@ where
             if storage == Storage::LeaseLost {
                 engine.note_loss(hub);
             }
-            stored(hub, key, &storage);
+            match &storage {
+                Storage::Failed(_) if engine.transfer().is_under_way() => {
+                    tracing::debug!(%key, "a large value is still being stored: its callers do not wait");
+                    engine.transfer().leave();
+                }
+                storage => stored(hub, key, storage),
+            }
             match (&product, storage) {
                 // Somebody has put or invalidated meanwhile: this is older than that.
                 (_, Storage::LeaseLost) => shared.forget(key.id()),
@@ -156,6 +180,31 @@ fn stored(hub: &Hub, key: &Key, storage: &Storage) {
         // Declined by the compute itself, or counted where encoding failed; or, most likely, stored.
         _ => {}
     }
+}
+
+/// Counts and logs what became of storing a large value whose callers did not wait for it.
+pub(crate) fn stored_behind<T>(
+    hub: &Hub,
+    key: &Key,
+    engine: &mut Engine<T>,
+    reply: Option<Result<Fulfilled, BackendError>>,
+) {
+    let storage = match reply {
+        Some(Ok(Fulfilled::Stored)) => Storage::Stored,
+        // The first sending may have stored it, and its reply was lost.
+        Some(Ok(Fulfilled::Lost)) if engine.transfer().was_repeated() => Storage::Uncertain,
+        Some(Ok(Fulfilled::Lost)) => {
+            engine.note_loss(hub);
+            Storage::LeaseLost
+        }
+        Some(Err(error)) => {
+            hub.counters.unstored.add();
+            tracing::warn!(%key, %error, "value not stored");
+            return;
+        }
+        None => return,
+    };
+    stored(hub, key, &storage);
 }
 
 /// A codec is the user's code: its panic must not make every joined caller run into it in turn.

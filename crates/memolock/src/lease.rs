@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::heartbeat::Heartbeat;
+use crate::home;
 use crate::store::Store;
 
 /// The lease under which a compute runs. Cheap to clone; it may be moved into tasks.
@@ -50,13 +51,15 @@ impl Lease {
 
     /// Sets the lease's remaining time to `lease` from now, and the heartbeat's rhythm to a third of
     /// it. Only a memolock with a fixed lease needs this; with the heartbeat it is for work that may
-    /// block its whole process for longer than a lease.
+    /// block its whole process for longer than a lease, and for work that takes longer than
+    /// [`max_lease`](crate::Builder::max_lease) and is well: that counts anew from here. A `lease` longer than
+    /// `max_lease` stands for its length.
     ///
     /// While the store is failing there is no lease, and this does nothing. Dropping the future leaves
     /// it open whether the lease was renewed.
     ///
     /// # Errors
-    /// [`Error::LeaseLost`] if it is not ours any more; [`Error::Backend`] if the store did not answer,
+    /// [`Error::Runtime`] outside of a tokio runtime; [`Error::LeaseLost`] if it is not ours any more; [`Error::Backend`] if the store did not answer,
     /// in which case the lease may still be ours.
     pub async fn renew(&self, lease: Duration) -> Result<(), Error> {
         let Inner {
@@ -77,6 +80,7 @@ impl Lease {
         if lost.is_cancelled() {
             return Err(Error::LeaseLost { key: key.clone() });
         }
+        home::check()?;
         let sent = Instant::now();
         if store.renew(&[renewal]).await?.first() == Some(&true) {
             heartbeat.renewed(*token, sent, lease);

@@ -1,13 +1,14 @@
 //! How a flight ended, in a form that every joined caller can share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use memolock_codec::CodecError;
 use memolock_core::{BackendError, Key};
 
 use crate::error::SharedError;
 use crate::many::Missing;
-use crate::{Error, Memo, Source};
+use crate::{Error, Memo, RuntimeError, Source};
 
 /// The end of a flight. Cloning copies pointers, never values.
 #[derive(Debug)]
@@ -24,10 +25,14 @@ pub(crate) enum Settled<T> {
         message: Arc<str>,
     },
     Panicked(Arc<str>),
+    /// The compute was cancelled after this time.
+    TimedOut(Duration),
     Remote(Arc<str>),
     Backend(BackendError),
     Codec(CodecError),
     Closed,
+    /// The home runtime has shut down.
+    HomeGone,
 }
 
 impl<T> Clone for Settled<T> {
@@ -43,10 +48,12 @@ impl<T> Clone for Settled<T> {
                 message: Arc::clone(message),
             },
             Self::Panicked(message) => Self::Panicked(Arc::clone(message)),
+            Self::TimedOut(after) => Self::TimedOut(*after),
             Self::Remote(message) => Self::Remote(Arc::clone(message)),
             Self::Backend(error) => Self::Backend(error.clone()),
             Self::Codec(error) => Self::Codec(error.clone()),
             Self::Closed => Self::Closed,
+            Self::HomeGone => Self::HomeGone,
         }
     }
 }
@@ -77,6 +84,7 @@ impl<T> Settled<T> {
                 key: key(),
                 message: message.to_string(),
             },
+            Self::TimedOut(after) => Error::ComputeTimeout { key: key(), after },
             Self::Remote(message) => Error::Remote {
                 key: key(),
                 message: message.to_string(),
@@ -84,6 +92,7 @@ impl<T> Settled<T> {
             Self::Backend(error) => error.into(),
             Self::Codec(error) => Error::Codec { key: key(), error },
             Self::Closed => Error::Closed,
+            Self::HomeGone => RuntimeError::HomeGone.into(),
         })
     }
 }
@@ -99,6 +108,8 @@ pub(crate) enum Product<T> {
         message: Arc<str>,
     },
     Panicked(Arc<str>),
+    /// It was cancelled after this time.
+    TimedOut(Duration),
 }
 
 impl<T> Product<T> {
@@ -112,6 +123,7 @@ impl<T> Product<T> {
             },
             Self::Failed { error, message } => Settled::Failed { error, message },
             Self::Panicked(message) => Settled::Panicked(message),
+            Self::TimedOut(after) => Settled::TimedOut(after),
         }
     }
 }

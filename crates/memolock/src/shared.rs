@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use memolock_core::Key;
+use memolock_core::{Key, LeaseLimits, Mode};
 
+use crate::cleanup;
 use crate::codec_check::CodecCheck;
-use crate::driver;
+use crate::engine::Wants;
 use crate::flight::{Flight, Left};
 use crate::hub::Hub;
 use crate::near::{Claim, Near, Ticket};
@@ -44,6 +45,19 @@ pub(crate) enum Lane {
 pub(crate) struct Terms {
     pub(crate) ttl: Duration,
     pub(crate) wait_timeout: Duration,
+    /// How long its work may take.
+    pub(crate) compute_timeout: Option<Duration>,
+    pub(crate) limits: LeaseLimits,
+    /// Whether the call has set limits itself: they are checked when it begins.
+    pub(crate) own_limits: bool,
+}
+
+impl Terms {
+    /// What a caller of that kind wants of a flight.
+    pub(crate) fn wants(&self, mode: Mode) -> Wants {
+        let limits = self.limits;
+        Wants { mode, limits }
+    }
 }
 
 impl<T, C> Shared<T, C> {
@@ -141,7 +155,7 @@ impl<T, C> Shared<T, C> {
     {
         if let Left::Orphaned(engine) = left {
             self.table(lane).remove(flight);
-            driver::clean_up(&self.hub, flight.key(), engine);
+            cleanup::clean_up(&self.hub, flight.key(), engine);
         }
     }
 }

@@ -1,19 +1,19 @@
 //! The store as flights see it: the backend behind its circuit breaker. No trait, and so no second
 //! allocation for each command.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use memolock_core::{
-    Acquired, Attempt, Backend, BackendError, BackendStats, ErrorKind, Fulfilled, Fulfilment,
-    Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Token,
-    Tracking,
+    Acquired, Backend, BackendError, BackendStats, ErrorKind, Fulfilled, Inspection, Key, Keyspace,
+    Notice, Operation, PutMode, Renewal, Subscription, Timed, Token, Tracking,
 };
 
 use crate::breaker::{Breaker, CircuitBreaker};
 use crate::stats::Counter;
+
+mod many;
 
 /// The backend, and whether it is worth asking.
 pub(crate) struct Store {
@@ -21,16 +21,19 @@ pub(crate) struct Store {
     breaker: Breaker,
     /// Within which time the backend ends every command, if it says so.
     bound: Option<Duration>,
+    /// A value with more bytes is large.
+    large: usize,
     /// Commands that were not sent.
     spared: Counter,
 }
 
 impl Store {
-    pub(crate) fn new(backend: Arc<dyn Backend>, breaker: CircuitBreaker) -> Self {
+    pub(crate) fn new(backend: Arc<dyn Backend>, breaker: CircuitBreaker, large: usize) -> Self {
         Self {
             bound: backend.capabilities().bound,
             backend,
             breaker: Breaker::new(breaker),
+            large,
             spared: Counter::default(),
         }
     }
@@ -42,6 +45,11 @@ impl Store {
 
     pub(crate) fn stats(&self) -> BackendStats {
         self.backend().stats()
+    }
+
+    /// Whether a value is large: it may take longer than any command should.
+    pub(crate) fn is_large(&self, value: &Bytes) -> bool {
+        value.len() > self.large
     }
 
     /// Whether a command ends within this time by itself.
@@ -201,6 +209,31 @@ impl Store {
         self.send_behind(Operation::Fulfil, key, call).await
     }
 
+    /// [`fulfil`](Self::fulfil) of a large value, sent whether or not the store answers.
+    pub(crate) async fn fulfil_large(
+        &self,
+        key: &Key,
+        token: Token,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Fulfilled, BackendError> {
+        if self.breaker.holds_back(self.backend(), key) {
+            self.spared.add();
+            return Err(Self::refusal(Operation::Fulfil, key).unsent(true));
+        }
+        let call = self.backend().fulfil(key, token, value, ttl);
+        self.send_large(key, call).await
+    }
+
+    /// Whether a command for `key` would be sent now. If not, it counts as one that was not.
+    pub(crate) fn admits(&self, key: &Key) -> bool {
+        let admits = self.breaker.admits(self.backend(), key);
+        if !admits {
+            self.spared.add();
+        }
+        admits
+    }
+
     /// [`release`](Self::release) behind the callers' backs, sent whether or not the store answers: a store
     /// that hangs takes it in after the try for the lease that may still be waiting there. Else that lease
     /// would stand for its whole time, and nobody be at it.
@@ -231,8 +264,15 @@ impl Store {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
+        let large = self.is_large(&value);
         let call = self.backend().put(key, value, ttl, mode);
-        self.guard(Operation::Put, key, call).await
+        if !large {
+            return self.guard(Operation::Put, key, call).await;
+        }
+        if !self.admits(key) {
+            return Err(Self::refusal(Operation::Put, key));
+        }
+        self.send_large(key, call).await
     }
 
     pub(crate) async fn invalidate(&self, key: &Key) -> Result<(), BackendError> {
@@ -250,85 +290,9 @@ impl Store {
         self.guard(Operation::Subscribe, key, call).await
     }
 
-    pub(crate) async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<Bytes>, BackendError>> {
-        let worth = self.worth(keys, |key| key);
-        let call = self.backend().get_many(&worth.sent);
-        self.guard_many(Operation::Get, &worth, |key| key, call)
-            .await
-    }
-
-    pub(crate) async fn acquire_many(
-        &self,
-        tries: &[Attempt],
-    ) -> Vec<Result<Acquired, BackendError>> {
-        let worth = self.worth(tries, |t| &t.key);
-        let call = self.backend().acquire_many(&worth.sent);
-        self.guard_many(Operation::Acquire, &worth, |t| &t.key, call)
-            .await
-    }
-
-    pub(crate) async fn fulfil_many(
-        &self,
-        values: &[Fulfilment],
-    ) -> Vec<Result<Fulfilled, BackendError>> {
-        let worth = self.worth(values, |v| &v.key);
-        let call = self.backend().fulfil_many(&worth.sent);
-        self.guard_many(Operation::Fulfil, &worth, |v| &v.key, call)
-            .await
-    }
-
-    /// What of this is worth sending: all of it, but where the breaker is open.
-    fn worth<'a, Q: Clone>(&self, asked: &'a [Q], key: impl Fn(&Q) -> &Key) -> Worth<'a, Q> {
-        let spared = |one: &Q| !self.breaker.admits(self.backend(), key(one));
-        let spared: Vec<bool> = asked.iter().map(spared).collect();
-        let sent = match spared.contains(&true) {
-            false => Cow::Borrowed(asked),
-            true => {
-                let sent = asked.iter().zip(&spared).filter(|(_, spared)| !**spared);
-                Cow::Owned(sent.map(|(one, _)| one.clone()).collect())
-            }
-        };
-        Worth {
-            asked,
-            spared,
-            sent,
-        }
-    }
-
-    /// [`guard`](Self::guard) for many keys at once. `call` is for those that are sent.
-    async fn guard_many<Q: Clone, R>(
-        &self,
-        operation: Operation,
-        worth: &Worth<'_, Q>,
-        key: impl Fn(&Q) -> &Key,
-        call: impl Future<Output = Vec<Result<R, BackendError>>>,
-    ) -> Vec<Result<R, BackendError>> {
-        let answers = match worth.sent.is_empty() {
-            true => Vec::new(),
-            false => call.await,
-        };
-        if answers.len() != worth.sent.len() {
-            let why = format!("{} answers for {} keys", answers.len(), worth.sent.len());
-            let error =
-                |one| BackendError::new(ErrorKind::Protocol, operation, why.clone()).on(key(one));
-            return worth.asked.iter().map(|one| Err(error(one))).collect();
-        }
-        let ended = worth.sent.iter().zip(&answers);
-        let ended = ended.map(|(one, answer)| (key(one), answer.as_ref().err()));
-        self.breaker.note_all(self.backend(), ended);
-        if !worth.spared.contains(&true) {
-            return answers;
-        }
-        self.spared.add();
-        let mut answers = answers.into_iter();
-        let answer = |(one, spared): (&Q, &bool)| {
-            match spared {
-                true => None,
-                false => answers.next(),
-            }
-            .unwrap_or_else(|| Err(Breaker::refusal(operation, key(one))))
-        };
-        worth.asked.iter().zip(&worth.spared).map(answer).collect()
+    /// What a command gets that is not sent.
+    pub(crate) fn refusal(operation: Operation, key: &Key) -> BackendError {
+        Breaker::refusal(operation, key)
     }
 
     /// Sends a command, unless the breaker is open.
@@ -338,9 +302,8 @@ impl Store {
         key: &Key,
         call: impl Future<Output = Result<R, BackendError>>,
     ) -> Result<R, BackendError> {
-        if !self.breaker.admits(self.backend(), key) {
-            self.spared.add();
-            return Err(Breaker::refusal(operation, key));
+        if !self.admits(key) {
+            return Err(Self::refusal(operation, key));
         }
         self.send(key, call).await
     }
@@ -369,14 +332,19 @@ impl Store {
         self.breaker.note(self.backend(), key, reply.as_ref().err());
         reply
     }
-}
 
-/// What is asked of many keys, as the breaker has it.
-struct Worth<'a, Q: Clone> {
-    asked: &'a [Q],
-    /// Of each, whether it is not sent.
-    spared: Vec<bool>,
-    sent: Cow<'a, [Q]>,
+    /// The same with a large value. An error says something of the value, and not of the store: it does not count.
+    async fn send_large<R>(
+        &self,
+        key: &Key,
+        call: impl Future<Output = Result<R, BackendError>>,
+    ) -> Result<R, BackendError> {
+        let reply = call.await;
+        if reply.is_ok() {
+            self.breaker.note(self.backend(), key, None);
+        }
+        reply
+    }
 }
 
 fn miscounted(answers: usize, keys: usize) -> BackendError {

@@ -7,6 +7,7 @@ use hashbrown::DefaultHashBuilder;
 use hashbrown::hash_table::{HashTable, OccupiedEntry};
 use memolock_core::{Key, KeyError};
 
+use crate::detached;
 use crate::flight::Flight;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -28,7 +29,16 @@ struct Shard<T> {
     retired: Vec<Weak<Flight<T>>>,
     /// At which length the list is cleared of flights that have ended.
     prune_at: usize,
-    closed: bool,
+    gate: Gate,
+}
+
+/// Who may enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// Detached work alone.
+    Draining,
+    Closed,
 }
 
 /// How a caller came aboard.
@@ -48,7 +58,7 @@ impl<T> Table<T> {
                 flights: HashTable::new(),
                 retired: Vec::new(),
                 prune_at: RETIRED_AT_LEAST,
-                closed: false,
+                gate: Gate::Open,
             })
         };
         Self {
@@ -61,19 +71,21 @@ impl<T> Table<T> {
     pub(crate) fn board(
         &self,
         id: &str,
+        computes: bool,
         key: impl FnOnce() -> Result<Key, KeyError>,
     ) -> Result<Boarding<T>, KeyError> {
         let hash = self.hash(id);
         let mut shard = self.shard(hash);
-        if shard.closed {
+        if shard.gate != Gate::Open && shard.gate.refuses() {
             return Ok(Boarding::Closed);
         }
         if let Ok(found) = shard.flights.find_entry(hash, |f| f.key().id() == id) {
-            if let Some(nth) = found.get().join() {
+            if let Some(nth) = found.get().join(computes) {
                 return Ok(Boarding::Join(Arc::clone(found.get()), nth));
             }
-            // Abandoned, and its driver has not come to remove it yet.
-            found.remove();
+            // Abandoned, and its driver has not come to remove it yet; or overdue, and its driver is at it.
+            let (flight, _) = found.remove();
+            shard.retire(&flight);
         }
         let flight = Arc::new(Flight::new(key()?));
         let hasher = &self.hasher;
@@ -97,13 +109,22 @@ impl<T> Table<T> {
         let mut shard = self.shard(hash);
         if let Ok(found) = shard.flights.find_entry(hash, |f| f.key().id() == id) {
             let (flight, _) = found.remove();
-            // Now and then, so that many retirements cost no more than their number.
-            if shard.retired.len() >= shard.prune_at {
-                shard.retired.retain(|f| f.strong_count() > 0);
-                shard.prune_at = (2 * shard.retired.len()).max(RETIRED_AT_LEAST);
-            }
-            shard.retired.push(Arc::downgrade(&flight));
+            shard.retire(&flight);
         }
+    }
+
+    /// Refuses later callers unless they are detached work, and says what flights there are, in the order of ids.
+    pub(crate) fn drain(&self) -> Vec<Arc<Flight<T>>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            if shard.gate == Gate::Open {
+                shard.gate = Gate::Draining;
+            }
+            all.extend(shard.flights.iter().map(Arc::clone));
+            all.extend(shard.retired.iter().filter_map(Weak::upgrade));
+        }
+        in_order(all)
     }
 
     /// Refuses later callers and takes out every flight, in the order of ids: two runs of a simulation
@@ -112,12 +133,11 @@ impl<T> Table<T> {
         let mut all = Vec::new();
         for shard in &self.shards {
             let mut shard = lock(shard);
-            shard.closed = true;
+            shard.gate = Gate::Closed;
             all.extend(shard.flights.drain());
             all.extend(shard.retired.drain(..).filter_map(|f| f.upgrade()));
         }
-        all.sort_by(|a, b| a.key().id().cmp(b.key().id()));
-        all
+        in_order(all)
     }
 
     /// How many flights later callers could join.
@@ -134,6 +154,33 @@ impl<T> Table<T> {
         #[allow(clippy::cast_possible_truncation)] // Any bits will do.
         lock(&self.shards[(hash >> 32) as usize % SHARDS])
     }
+}
+
+impl<T> Shard<T> {
+    fn retire(&mut self, flight: &Arc<Flight<T>>) {
+        // Now and then, so that many retirements cost no more than their number.
+        if self.retired.len() >= self.prune_at {
+            self.retired.retain(|f| f.strong_count() > 0);
+            self.prune_at = (2 * self.retired.len()).max(RETIRED_AT_LEAST);
+        }
+        self.retired.push(Arc::downgrade(flight));
+    }
+}
+
+impl Gate {
+    #[cold]
+    fn refuses(self) -> bool {
+        match self {
+            Self::Open => false,
+            Self::Draining => !detached::is_current(),
+            Self::Closed => true,
+        }
+    }
+}
+
+fn in_order<T>(mut flights: Vec<Arc<Flight<T>>>) -> Vec<Arc<Flight<T>>> {
+    flights.sort_by(|a, b| a.key().id().cmp(b.key().id()));
+    flights
 }
 
 fn lock<T>(shard: &Mutex<Shard<T>>) -> MutexGuard<'_, Shard<T>> {

@@ -3,11 +3,14 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use memolock_core::Mode;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{BoxError, SharedError};
+use crate::hub::far;
 use crate::nesting::{Place, within};
 use crate::{Computed, Lease};
 
@@ -19,6 +22,8 @@ pub(crate) enum Ended<V> {
         message: Arc<str>,
     },
     Panicked(Arc<str>),
+    /// It was cancelled after this time.
+    TimedOut(Duration),
 }
 
 /// What a flight runs for its caller. A flight asks only for what its mode calls for.
@@ -38,21 +43,30 @@ pub(crate) trait Work<T> {
 pub(crate) struct Read;
 
 /// A closure that computes. It is called at most once: a call that computed has its answer.
-pub(crate) struct Compute<F>(Option<F>);
+pub(crate) struct Compute<F> {
+    compute: Option<F>,
+    limit: Option<Duration>,
+}
 
 /// A closure that makes another program compute. It is called again if the lease is lost before the
 /// value comes.
-pub(crate) struct Trigger<F>(F);
+pub(crate) struct Trigger<F> {
+    trigger: F,
+    limit: Option<Duration>,
+}
 
 impl<F> Compute<F> {
-    pub(crate) fn new(compute: F) -> Self {
-        Self(Some(compute))
+    /// It may take as long as `limit`.
+    pub(crate) fn new(compute: F, limit: Option<Duration>) -> Self {
+        let compute = Some(compute);
+        Self { compute, limit }
     }
 }
 
 impl<F> Trigger<F> {
-    pub(crate) fn new(trigger: F) -> Self {
-        Self(trigger)
+    /// Each run may take as long as `limit`.
+    pub(crate) fn new(trigger: F, limit: Option<Duration>) -> Self {
+        Self { trigger, limit }
     }
 }
 
@@ -78,10 +92,10 @@ where
     const MODE: Mode = Mode::Compute;
 
     async fn compute(&mut self, lease: Lease, place: Option<Arc<Place>>) -> Ended<Computed<T>> {
-        let Some(compute) = self.0.take() else {
+        let Some(compute) = self.compute.take() else {
             return misfit();
         };
-        within(place, compute(lease)).await
+        bounded(self.limit, within(place, compute(lease))).await
     }
 
     async fn trigger(&mut self) -> Ended<()> {
@@ -101,7 +115,7 @@ where
     }
 
     async fn trigger(&mut self) -> Ended<()> {
-        within(None, (self.0)()).await
+        bounded(self.limit, within(None, (self.trigger)())).await
     }
 }
 
@@ -124,6 +138,25 @@ fn failed<V>(error: BoxError) -> Ended<V> {
         message: one_line(&error.to_string()),
         error: error.into(),
     }
+}
+
+/// Cancels work that takes longer than it may. What it leaves behind when it is dropped is the caller's own, and its
+/// panic then is a panic of the work.
+pub(crate) async fn bounded<V>(
+    limit: Option<Duration>,
+    work: impl Future<Output = Ended<V>>,
+) -> Ended<V> {
+    let Some(limit) = limit else {
+        return work.await;
+    };
+    let timed = async move {
+        match timeout_at(far(Instant::now(), limit), work).await {
+            Ok(ended) => ended,
+            Err(_) => Ended::TimedOut(limit),
+        }
+    };
+    let caught = AssertUnwindSafe(timed).catch_unwind().await;
+    caught.unwrap_or_else(|panic| Ended::Panicked(panic_message(&*panic)))
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> Arc<str> {

@@ -64,6 +64,8 @@ impl Rig {
             policy.takeover_jitter = data::duration(from)?;
             policy.retry_jitter = data::duration(from)?;
             policy.outage_pause = data::duration(from)?;
+            policy.limits.trigger_timeout = data::duration(from)?;
+            policy.limits.max_lease = data::duration(from)?;
         }
         Ok(Self {
             machine: Machine::new(policy, mode(from)?),
@@ -117,7 +119,9 @@ impl Rig {
             assert_eq!(machine.held(), None, "{}", at());
         }
         match machine.deadline() {
-            Some(Deadline::Takeover(_)) => assert_eq!(output, Output::Listen, "{}", at()),
+            Some(Deadline::Takeover(_) | Deadline::Trigger(_)) => {
+                assert_eq!(output, Output::Listen, "{}", at());
+            }
             Some(_) => assert_eq!(output, Output::Pause, "{}", at()),
             None => assert_ne!(output, Output::Pause, "{}", at()),
         }
@@ -227,7 +231,10 @@ fn nth(which: u8, from: &mut Unstructured<'_>) -> Result<Input> {
         7 => Input::Fulfilled(Err(data::error(from)?)),
         8 if good => Input::Released(Ok(from.arbitrary()?)),
         8 => Input::Released(Err(data::error(from)?)),
-        9 => Input::LeaseLost,
+        9 if good => Input::LeaseLost,
+        9 => Input::PassedOver {
+            known: from.arbitrary()?,
+        },
         10 => Input::Elapsed,
         11 => Input::Adopted {
             mode: mode(from)?,

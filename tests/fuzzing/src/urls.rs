@@ -60,9 +60,15 @@ fn careless(from: &mut Unstructured<'_>) -> Result<()> {
     let url = format!("{scheme}://{user}:{password}@{rest}");
     let (_, shown) = read(&url);
     assert!(!shown.contains(SECRET), "{url:?}: {shown:?}");
-    let url = format!("redis+unix:///tmp/r.sock?user={user}&pass={password}&db=1");
-    let (_, shown) = read(&url);
-    assert!(!shown.contains(SECRET), "{url:?}: {shown:?}");
+    for place in [
+        "redis+unix:///tmp/r.sock",
+        "redis://h",
+        "redis-sentinel://h/s",
+    ] {
+        let url = format!("{place}?user={user}&pass={password}&db=1");
+        let (_, shown) = read(&url);
+        assert!(!shown.contains(SECRET), "{url:?}: {shown:?}");
+    }
     Ok(())
 }
 
@@ -87,6 +93,10 @@ fn written(from: &mut Unstructured<'_>) -> Result<()> {
     };
     assert_eq!(*address.endpoint(), endpoint);
     credentials(&address, &user, &password, database);
+    let url =
+        format!("{scheme}://{place}:{port}/?pass={shown_password}&db={database}&user={shown_user}");
+    let query = read(&url).0.unwrap_or_else(|| panic!("{url} was refused"));
+    assert!(query == address, "{url}");
 
     let path = format!("/{}", data::text(from)?);
     if !path.trim_matches('/').is_empty() {
@@ -102,6 +112,8 @@ fn written(from: &mut Unstructured<'_>) -> Result<()> {
 }
 
 fn credentials(address: &Address, user: &str, password: &str, database: u32) {
+    // A client that is given no password does not log in: whoever names a user gives one.
+    assert!(address.user().is_none() || address.password().is_some());
     assert_eq!(address.user().unwrap_or_default(), user);
     assert_eq!(address.password().unwrap_or_default(), password);
     assert_eq!(address.database(), database);

@@ -1,7 +1,8 @@
 //! The backend of a simulated process: what an adapter is to a real one.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use memolock::core::{
     Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription,
     Switchboard, Timed, Token, Tracking, TrackingBoard, async_trait,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::history::{ProcessId, What};
 use crate::store::{Answer, Op};
@@ -25,6 +26,10 @@ pub struct SimBackend {
     trackers: Arc<TrackingBoard>,
     /// How long a command may take.
     bound: Duration,
+    /// After how long notices are repeated.
+    repeat: Option<Duration>,
+    /// Keys whose notice is to be repeated, each with the last time it was stored, by number.
+    pending: Arc<Mutex<BTreeMap<Key, u64>>>,
 }
 
 impl SimBackend {
@@ -40,6 +45,8 @@ impl SimBackend {
             board,
             trackers,
             bound,
+            repeat: None,
+            pending: Arc::default(),
         };
         (process, backend)
     }
@@ -49,6 +56,32 @@ impl SimBackend {
             Answer::Acquired(acquired) => Ok(acquired),
             _ => Err(senseless(Operation::Acquire, key)),
         }
+    }
+
+    /// Repeats notices after this time.
+    #[must_use]
+    pub fn repeating(mut self, after: Duration) -> Self {
+        self.repeat = Some(after);
+        self
+    }
+
+    /// A value is being stored: its notice is repeated after a while, once for several stores. It is dropped if the
+    /// connection is not there then.
+    fn stores(&self, key: &Key) {
+        let Some(after) = self.repeat else {
+            return;
+        };
+        let (world, process, nth) = (Arc::clone(&self.world), self.process, self.world.number());
+        let (pending, key) = (Arc::clone(&self.pending), key.clone());
+        locked(&pending).insert(key.clone(), nth);
+        tokio::spawn(async move {
+            sleep(after).await;
+            let is_last = locked(&pending).get(&key) == Some(&nth);
+            if is_last {
+                locked(&pending).remove(&key);
+                world.raw(process, Op::Repeat(key)).await;
+            }
+        });
     }
 
     async fn ask(&self, operation: Operation, op: Op) -> Result<Answer, BackendError> {
@@ -115,6 +148,10 @@ impl SimBackend {
             }
         }
     }
+}
+
+fn locked(pending: &Mutex<BTreeMap<Key, u64>>) -> MutexGuard<'_, BTreeMap<Key, u64>> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An answer that the memolock has not been told.
@@ -209,6 +246,7 @@ impl Backend for SimBackend {
     }
 
     async fn fulfil_many(&self, values: &[Fulfilment]) -> Vec<Result<Fulfilled, BackendError>> {
+        values.iter().for_each(|v| self.stores(&v.key));
         let ops = values.iter();
         let ops = ops.map(|v| Op::Fulfil(v.key.clone(), v.token, v.value.clone(), v.ttl));
         let answers = self.ask_many(Operation::Fulfil, ops).await;
@@ -258,6 +296,7 @@ impl Backend for SimBackend {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Fulfilled, BackendError> {
+        self.stores(key);
         let op = Op::Fulfil(key.clone(), token, value, ttl);
         match self.ask(Operation::Fulfil, op).await? {
             Answer::Fulfilled(fulfilled) => Ok(fulfilled),
@@ -295,6 +334,7 @@ impl Backend for SimBackend {
         ttl: Duration,
         mode: PutMode,
     ) -> Result<(), BackendError> {
+        self.stores(key);
         let op = Op::Put(key.clone(), value, ttl, mode);
         self.ask(Operation::Put, op).await.map(drop)
     }
@@ -328,6 +368,7 @@ impl Backend for SimBackend {
     }
 
     async fn close(&self) {
+        locked(&self.pending).clear();
         self.board.close();
         self.trackers.close();
     }

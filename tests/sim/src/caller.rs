@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use memolock::codec::Text;
 use memolock::core::{Backend, FailurePolicy, Key, Keyspace, Layout, OutagePolicy, PutMode, Tag};
 use memolock::{Computed, Error, Lease, Memo, Memolock, NearCache, Source, UndecodablePolicy};
 use tokio::time::sleep;
 
 use crate::backend::SimBackend;
+use crate::codec::{SimText, marked};
 use crate::history::{CallId, ComputeId, End, ProcessId, What};
 use crate::plan::{Call, Does, Ends, Leaves, Plan};
 use crate::store::Millis;
@@ -20,11 +20,14 @@ use crate::world::World;
 /// What a call does that is one of many.
 pub(crate) const MANY: &str = "makes with others, if it must,";
 
+/// What a detached call does.
+pub(crate) const APART: &str = "computes apart if it must";
+
 /// The tag of everything in a simulation.
 const TAG: &str = "sim";
 
 /// The memolock of a process.
-pub type Memos = Memolock<String, Text>;
+pub type Memos = Memolock<String, SimText>;
 
 /// What callers of one process share.
 #[derive(Debug, Clone)]
@@ -32,6 +35,8 @@ pub struct Process {
     /// The real thing.
     pub memos: Memos,
     pub(crate) id: ProcessId,
+    /// Of the type of its values, where the fleet has several.
+    pub(crate) version: Option<u32>,
     pub(crate) world: Arc<World>,
     pub(crate) lore: Arc<Lore>,
 }
@@ -113,7 +118,11 @@ impl Process {
             Does::Many { .. } | Does::Along { .. } => End::Nothing,
             Does::Put => {
                 let number = self.lore.number();
-                done(self.memos.put(&id, &value(plan.key, 'p', number)).await)
+                done(
+                    self.memos
+                        .put(&id, &self.value(plan.key, 'p', number))
+                        .await,
+                )
             }
             Does::Invalidate => done(self.memos.invalidate(&id).await),
             Does::Close => {
@@ -122,6 +131,11 @@ impl Process {
                 End::Closed
             }
         }
+    }
+
+    /// A value of this process's version.
+    pub(crate) fn value(&self, key: usize, maker: char, number: ComputeId) -> String {
+        marked(value(key, maker, number), self.version)
     }
 
     /// A look does not say where its value is from; a near cache answers at the first poll.
@@ -177,7 +191,7 @@ impl Process {
         under_way.ended = true;
         let well = matches!(ends, Ends::Well | Ends::NotKept);
         self.world.note(What::ComputeEnded { compute, well });
-        let made = value(key, 'v', compute);
+        let made = self.value(key, 'v', compute);
         match ends {
             Ends::Well => Ok(Computed::new(made)),
             Ends::NotKept => Ok(Computed::new(made).no_store()),
@@ -241,11 +255,18 @@ pub async fn process(
     backend: SimBackend,
 ) -> Result<Process, Error> {
     let mut random = fastrand::Rng::with_seed(plan.seed ^ (id as u64 + 1));
+    let version = plan.version(id);
+    let backend = match plan.repeats.get(id) {
+        Some(Some(after)) => backend.repeating(Duration::from_millis(*after)),
+        _ => backend,
+    };
     let memos = Memolock::builder(TAG, backend)
-        .codec(Text)
+        .codec(SimText(version))
         .ttl(Duration::from_millis(plan.ttl))
         .wait_timeout(Duration::from_millis(plan.wait))
         .lease(Duration::from_millis(plan.lease))
+        .max_lease(Duration::from_millis(plan.max_lease))
+        .trigger_timeout(Duration::from_millis(plan.trigger_timeout))
         .on_remote_failure(match plan.shares {
             true => FailurePolicy::Share,
             false => FailurePolicy::Retry,
@@ -259,7 +280,12 @@ pub async fn process(
             false => UndecodablePolicy::Recompute,
         })
         .local_computes(plan.local)
+        .large_bytes(plan.large)
         .entropy(Seeded(random.fork()));
+    let memos = match plan.compute_timeout {
+        Some(limit) => memos.compute_timeout(Duration::from_millis(limit)),
+        None => memos,
+    };
     let memos = match plan.fixed {
         true => memos.fixed_lease(),
         false => memos,
@@ -272,6 +298,7 @@ pub async fn process(
     Ok(Process {
         memos,
         id,
+        version,
         world: Arc::clone(world),
         lore: Arc::clone(lore),
     })
@@ -321,7 +348,9 @@ fn refused(error: &Error) -> End {
         Error::Closed => End::Closed,
         Error::Remote { .. } => End::Remote,
         Error::Codec { .. } => End::Undecodable,
-        Error::Compute(_) | Error::Missing { .. } => End::Failed(error.to_string()),
+        Error::Compute(_) | Error::ComputeTimeout { .. } | Error::Missing { .. } => {
+            End::Failed(error.to_string())
+        }
         other => End::Store(other.to_string()),
     }
 }
@@ -329,7 +358,7 @@ fn refused(error: &Error) -> End {
 fn name(does: &Does) -> &'static str {
     match does {
         Does::Compute { .. } => "computes if it must",
-        Does::Detached { .. } => "computes apart if it must",
+        Does::Detached { .. } => APART,
         Does::External { .. } => "has another program make",
         Does::Many { .. } | Does::Along { .. } => MANY,
         Does::Get => "looks at",

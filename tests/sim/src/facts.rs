@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use memolock::core::Key;
 
+use crate::codec::plain;
 use crate::fault::Fault;
 use crate::history::{CallId, ComputeId, End, History, ProcessId, What};
 use crate::store::{Answer, Channel, Millis, Op};
@@ -76,6 +77,8 @@ pub(crate) struct HeardFact<'a> {
 pub(crate) struct Facts<'a> {
     pub(crate) calls: BTreeMap<CallId, CallFact>,
     pub(crate) computes: BTreeMap<ComputeId, ComputeFact>,
+    /// Computes that were dropped before their end, and when.
+    pub(crate) left: BTreeMap<ComputeId, Moment>,
     pub(crate) effects: Vec<EffectFact<'a>>,
     /// In the order in which they were asked.
     pub(crate) asks: BTreeMap<u64, AskFact<'a>>,
@@ -95,8 +98,8 @@ pub(crate) struct Facts<'a> {
     /// When it became empty: the others took over with what they had.
     pub(crate) emptied: Vec<Moment>,
     pub(crate) calm: Option<Moment>,
-    /// Whoever triggered, and where.
-    pub(crate) triggers: usize,
+    /// Who triggered what, and when.
+    pub(crate) triggered: Vec<(Moment, ProcessId, usize)>,
 }
 
 impl<'a> Facts<'a> {
@@ -146,8 +149,11 @@ impl<'a> Facts<'a> {
                 self.computes.insert(*compute, fact);
             }
             What::ComputeEnded { compute, well } => self.compute_over(*compute, when, *well),
-            What::ComputeLeft { compute } => self.compute_over(*compute, when, false),
-            What::Triggered { .. } => self.triggers += 1,
+            What::Triggered { process, key, .. } => self.triggered.push((when, *process, *key)),
+            What::ComputeLeft { compute } => {
+                self.left.insert(*compute, when);
+                self.compute_over(*compute, when, false);
+            }
             What::Effect {
                 process,
                 op,
@@ -252,6 +258,6 @@ pub(crate) fn maker(value: &str) -> Option<(usize, char, ComputeId)> {
     let at = rest.find(|c: char| !c.is_ascii_digit())?;
     let (key, made) = rest.split_at(at);
     let maker = made.chars().next()?;
-    let number = made[maker.len_utf8()..].parse().ok()?;
+    let number = plain(&made[maker.len_utf8()..]).parse().ok()?;
     Some((key.parse().ok()?, maker, number))
 }

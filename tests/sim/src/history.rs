@@ -289,6 +289,7 @@ impl fmt::Display for Shown<'_> {
             }
             Op::Put(key, value, _, mode) => write!(f, "put {} {value:?} {mode:?}", id(key)),
             Op::Invalidate(key) => write!(f, "invalidate {}", id(key)),
+            Op::Repeat(key) => write!(f, "publish {} once more", id(key)),
             Op::Lock(key, token, lease) => {
                 write!(f, "SET NX {} {} for {lease:?}", id(key), short(*token))
             }

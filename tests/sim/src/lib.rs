@@ -7,6 +7,7 @@
 
 pub mod backend;
 pub mod caller;
+pub mod codec;
 mod facts;
 pub mod fault;
 mod gate;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use memolock::{Computed, Lease};
 use tokio::time::sleep;
 
-use crate::caller::{MANY, Process, UnderWay, end, id, leave_after, value};
+use crate::caller::{MANY, Process, UnderWay, end, id, leave_after};
 use crate::history::{CallId, End, What};
 use crate::plan::{Call, Ends, Leaves};
 use crate::store::Millis;
@@ -90,7 +90,7 @@ impl Process {
                 compute,
                 ended: false,
             });
-            made.push((id(*key), value(*key, 'v', compute)));
+            made.push((id(*key), self.value(*key, 'v', compute)));
         }
         sleep(Duration::from_millis(work.lasts)).await;
         self.world.running(self.id).await;

@@ -1,11 +1,14 @@
 //! What a seed stands for: how many there are, what they do, and what breaks when.
 
 mod additions;
+mod outsiders;
 
 use crate::fault::Fault;
 use crate::history::ProcessId;
 use crate::store::{Channel, Millis};
 use crate::world::Which;
+
+pub use outsiders::{Damage, Stranger, Vandal};
 
 /// How bad it gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +44,22 @@ pub struct Plan {
     pub refuses: bool,
     /// Leases are not renewed.
     pub fixed: bool,
+    /// How long a lease is kept at most.
+    pub max_lease: Millis,
+    /// How long callers wait for another program.
+    pub trigger_timeout: Millis,
+    /// How long a compute may take, if that is limited.
+    pub compute_timeout: Option<Millis>,
     /// How many computes may run without a lease.
     pub local: usize,
+    /// Values with more bytes are large.
+    pub large: usize,
     /// Which processes have a near cache.
     pub near: Vec<bool>,
+    /// After how long processes repeat their notices, if they do.
+    pub repeats: Vec<Option<Millis>>,
+    /// The version of each process's values; none if the fleet has one version.
+    pub versions: Vec<u32>,
     pub calls: Vec<Call>,
     pub strangers: Vec<Stranger>,
     pub vandals: Vec<Vandal>,
@@ -122,45 +137,6 @@ pub enum Leaves {
     AfterPolls(u32),
 }
 
-/// A peer that knows the contract of 2019 alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Stranger {
-    pub key: usize,
-    pub at: Millis,
-    pub lasts: Millis,
-    /// As the C# one: the lock is deleted after a success.
-    pub unlocks: bool,
-    /// It is gone before it is done.
-    pub crashes: bool,
-}
-
-/// Somebody who does what nobody should to a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Vandal {
-    pub key: usize,
-    pub at: Millis,
-    pub does: Damage,
-    /// When it is mended, if that is needed.
-    pub lasts: Millis,
-}
-
-/// What damage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Damage {
-    /// A lock that is nobody's and never expires.
-    Jam,
-    /// Bytes in place of the value that nobody can decode.
-    Scribble,
-    /// The same, and nobody cleans up.
-    Litter,
-    /// A list in place of the value.
-    Spoil,
-    /// Garbage on a channel.
-    Shout(Channel),
-}
-
 impl Plan {
     /// The schedule of a seed.
     #[must_use]
@@ -186,8 +162,14 @@ impl Plan {
             insists: random.u8(0..6) == 0,
             refuses: false,
             fixed: weather != Weather::Calm && random.u8(0..8) == 0,
+            max_lease: NEVER,
+            trigger_timeout: NEVER,
+            compute_timeout: None,
             local: pick(&mut random, &[1, 64]),
+            large: usize::MAX,
             near: Vec::new(),
+            repeats: Vec::new(),
+            versions: Vec::new(),
             calls: Vec::new(),
             strangers: Vec::new(),
             vandals: Vec::new(),
@@ -200,10 +182,14 @@ impl Plan {
         plan.draw_calls(&mut random);
         plan.draw_near();
         plan.draw_many();
+        plan.draw_limits();
+        plan.draw_repeats();
+        plan.draw_large();
         if weather == Weather::Storm {
             plan.draw_refusals();
             plan.draw_faults(&mut random);
         }
+        plan.draw_closes();
         let last = plan.calls.iter().map(|call| call.at).max();
         plan.calm = plan.calm.max(last.unwrap_or(0));
         plan.settled = plan.calm + plan.lease + SETTLING;
@@ -355,12 +341,27 @@ impl Plan {
         self.faults.push((self.calm, Fault::Calm));
     }
 
+    /// The version of a process's values, where the fleet has several.
+    #[must_use]
+    pub fn version(&self, process: ProcessId) -> Option<u32> {
+        self.versions.get(process).copied()
+    }
+
+    /// Whether values of one process are none to another.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        self.versions.windows(2).any(|pair| pair[0] != pair[1])
+    }
+
     /// Whether anything but callers and computes may go wrong.
     #[must_use]
     pub fn is_stormy(&self) -> bool {
         self.weather == Weather::Storm
     }
 }
+
+/// Later than anything ends.
+pub(crate) const NEVER: Millis = 3_600_000;
 
 /// How long connections, pauses between attempts and clean-up may take, once nothing breaks any more.
 const SETTLING: Millis = 1_000;

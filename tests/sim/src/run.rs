@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use memolock::{Error, Memolock, codec::Text};
+use memolock::Error;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::backend::SimBackend;
-use crate::caller::{Lore, Process, process};
+use crate::caller::{Lore, Memos, Process, process};
 use crate::history::History;
 use crate::many::ManyWork;
 use crate::plan::{Does, Plan};
@@ -147,7 +147,7 @@ async fn remains(world: &World, fleet: &[Process]) -> Remains {
     remains
 }
 
-fn look(memos: &Memolock<String, Text>, who: &str, when: &str, leaks: &mut Vec<String>) {
+fn look(memos: &Memos, who: &str, when: &str, leaks: &mut Vec<String>) {
     let left = memos.in_flight();
     if (left.flights, left.leases, left.tasks) != (0, 0, 0) {
         leaks.push(format!("R9: {who} has {left:?} {when}"));

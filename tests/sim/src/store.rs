@@ -25,6 +25,8 @@ pub enum Op {
     Release(Key, Token, Option<Notice>),
     Put(Key, Bytes, Duration, PutMode),
     Invalidate(Key),
+    /// Publishes once more what is stored.
+    Repeat(Key),
     /// An ancestor's `SET lock NX PX`.
     Lock(Key, Token, Duration),
     /// An ancestor's `DEL lock`, whoever holds it.
@@ -83,6 +85,8 @@ impl Lock {
 #[derive(Debug, Clone, Default)]
 struct Row {
     value: Option<(Bytes, Millis)>,
+    /// The value before it: what a repeated notice must not say.
+    before: Option<Bytes>,
     /// The value is a list.
     spoilt: bool,
     lock: Option<Lock>,
@@ -169,8 +173,14 @@ impl Store {
                 }
                 telling(Answer::Done, key, &Message::Value(value.clone()))
             }
+            Op::Repeat(key) => match self.repeated(key, now) {
+                Some(value) => telling(Answer::Done, key, &Message::Value(value)),
+                None => silent(Answer::Done),
+            },
             Op::Invalidate(key) => {
-                self.rows.remove(key);
+                let before = self.value(key, now).cloned();
+                *self.row(key) = Row::default();
+                self.row(key).before = before;
                 telling(Answer::Done, key, &Message::Notice(Notice::Invalidated))
             }
             Op::Lock(key, token, lease) => {
@@ -211,6 +221,12 @@ impl Store {
             value: value.clone(),
             remaining: Remaining::Expires(Duration::from_millis(left)),
         })
+    }
+
+    /// What a repeated notice says: what is stored now.
+    fn repeated(&self, key: &Key, now: Millis) -> Option<Bytes> {
+        let stored = self.value(key, now).filter(|_| !self.is_spoilt(key));
+        stored.cloned()
     }
 
     fn acquire(
@@ -273,6 +289,7 @@ impl Store {
 impl Row {
     /// A `SET`, which does not mind what was there.
     fn set(&mut self, value: &Bytes, until: Millis) {
+        self.before = self.value.take().map(|(before, _)| before);
         self.value = Some((value.clone(), until));
         self.spoilt = false;
     }
@@ -290,6 +307,7 @@ impl Op {
             | Self::Release(key, ..)
             | Self::Put(key, ..)
             | Self::Invalidate(key)
+            | Self::Repeat(key)
             | Self::Lock(key, ..)
             | Self::Unlock(key)
             | Self::Jam(key)

@@ -5,12 +5,12 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use memolock_tests::model::{HEAD, Report, SCENARIOS};
+use memolock_tests::model::{HEAD, Report, scenarios};
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w));
-    let scenarios: Vec<_> = SCENARIOS.iter().filter(|s| is_wanted(s.name)).collect();
+    let scenarios: Vec<_> = scenarios().filter(|s| is_wanted(s.name)).collect();
     if scenarios.is_empty() {
         eprintln!("no scenario has such a name");
         return ExitCode::from(2);

@@ -96,6 +96,10 @@ pub enum Trouble {
     Put,
     /// The value expires.
     Expire,
+    /// The stored value is published once more.
+    Repeat,
+    /// Somebody puts the very value that is stored.
+    Same,
     /// The store begins anew.
     Restart,
 }
@@ -184,6 +188,14 @@ impl World {
         all(
             allow(Fault::Expire) && self.store.value.is_some(),
             Trouble::Expire,
+        );
+        all(
+            allow(Fault::Repeat) && self.store.value.is_some(),
+            Trouble::Repeat,
+        );
+        all(
+            allow(Fault::Same) && self.store.value.is_some(),
+            Trouble::Same,
         );
         for (p, process) in self.processes.iter().enumerate() {
             if process.runs() && !process.rests() {
@@ -291,7 +303,12 @@ impl fmt::Display for Action {
             Self::Reconnect(p) => write!(f, "the gap of p{p} ends"),
             Self::RunOut(p) => write!(f, "the time of p{p}'s caller runs out"),
             Self::Fault(trouble, p) => match trouble {
-                Trouble::Invalidate | Trouble::Put | Trouble::Expire | Trouble::Restart => {
+                Trouble::Invalidate
+                | Trouble::Put
+                | Trouble::Expire
+                | Trouble::Repeat
+                | Trouble::Same
+                | Trouble::Restart => {
                     write!(f, "FAULT {trouble:?}")
                 }
                 _ => write!(f, "FAULT {trouble:?} of p{p}"),

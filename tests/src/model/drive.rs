@@ -1,12 +1,14 @@
 //! What a driver does with its machine: one output becomes one input, and when the callers are gone or
 //! answered, what remains is cleaned up.
 
-use memolock::core::{Input, Outcome, Output, Token};
+use bytes::Bytes;
+use memolock::core::{Acquired, Event, Input, LeaseClock, Message, Outcome, Output, Token};
 
 use super::process::{Beat, Draws, Letter, Work, name, owner};
 use super::scenario::LEASE;
 use super::search::Broken;
-use super::world::{Program, World, beat};
+use super::store::Made;
+use super::world::{Program, World};
 
 impl World {
     /// Feeds one input and goes on to whatever is to be waited for next.
@@ -15,6 +17,8 @@ impl World {
         let process = &mut self.processes[p];
         process.note(now, &input);
         let from = process.machine.state_name();
+        let held = process.machine.held();
+        let times_out = from == "attending" && matches!(input, Input::Elapsed);
         let draws = &mut process.notes.draws;
         process
             .machine
@@ -29,22 +33,33 @@ impl World {
         {
             process.notes.excused = true;
         }
+        if times_out && process.machine.held().is_none() {
+            process.notes.let_go = held.map(|held| held.token);
+        }
         self.keep(p);
         self.pursue(p)
     }
 
     /// Brings the heartbeat into line, as the engine does.
     fn keep(&mut self, p: usize) {
+        let now = self.now;
         let process = &mut self.processes[p];
         let held = process.machine.held();
+        let holds = process.notes.holds.map(|(token, _)| token);
+        if held.map(|held| held.token) != holds {
+            process.notes.holds = held.map(|held| (held.token, now));
+        }
+        let max = process.machine.limits().max_lease;
         let kept = process.beat.map(|beat| (beat.token, beat.since));
         if held.map(|held| (held.token, held.since)) != kept {
-            process.beat = held.map(|held| Beat {
-                token: held.token,
-                since: held.since,
-                due: held.since.after(beat(LEASE)),
-                expires: held.since.after(LEASE),
-                lost: false,
+            process.beat = held.map(|held| {
+                let clock = LeaseClock::new(held.since, held.began, LEASE, max);
+                Beat {
+                    token: held.token,
+                    since: held.since,
+                    lost: now >= clock.ends(),
+                    clock,
+                }
             });
         }
     }
@@ -110,11 +125,42 @@ impl World {
             _ => {}
         }
         let process = &mut self.processes[p];
+        let over = process.passed.clone();
         process.wire.push_back(Letter {
             command,
             awaited: true,
+            over,
         });
         Ok(())
+    }
+
+    /// Whether a value is of the process's own version. What was put from outside is of all of them.
+    pub(super) fn passes(&self, p: usize, value: &Bytes) -> bool {
+        Made::of(value).is_none_or(|made| {
+            let maker = self.processes.get(usize::from(made.by));
+            !made.is_foreign()
+                && maker.is_none_or(|maker| maker.version == self.processes[p].version)
+        })
+    }
+
+    /// What a driver makes of an input that may bring a value of another version. None: it has asked once more.
+    pub(super) fn sift(&mut self, p: usize, input: Input) -> Result<Option<Input>, Broken> {
+        let value = match &input {
+            Input::Probed(Ok(Some(value)))
+            | Input::Acquired(Ok(Acquired::Value(value)))
+            | Input::Heard(Event::Message(Message::Value(value))) => value.clone(),
+            _ => return Ok(Some(input)),
+        };
+        if self.passes(p, &value) {
+            return Ok(Some(input));
+        }
+        let known = self.processes[p].passed.replace(value.clone()) == Some(value);
+        match input {
+            Input::Probed(_) => Ok(Some(Input::Probed(Ok(None)))),
+            Input::Heard(_) => Ok(Some(Input::PassedOver { known })),
+            // Over that one, with the same token.
+            _ => self.pursue(p).map(|()| None),
+        }
     }
 }
 

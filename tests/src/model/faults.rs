@@ -66,6 +66,14 @@ impl World {
                 self.publish(&Message::Value(value));
             }
             Trouble::Expire => self.store.value = None,
+            Trouble::Repeat | Trouble::Same => {
+                if trouble == Trouble::Same {
+                    self.store.unlock();
+                }
+                if let Some(value) = self.store.value.clone() {
+                    self.publish(&Message::Value(value));
+                }
+            }
             Trouble::Restart => self.restart(),
         }
         Ok(())
@@ -160,6 +168,8 @@ impl Trouble {
             Self::Invalidate => Fault::Invalidate,
             Self::Put => Fault::Put,
             Self::Expire => Fault::Expire,
+            Self::Repeat => Fault::Repeat,
+            Self::Same => Fault::Same,
             Self::Restart => Fault::Restart,
         }
     }

@@ -1,11 +1,12 @@
 //! An exhaustive model: small fleets over one key, every interleaving of their steps, and the promises
-//! R1 to R5, R7 and R9 checked in every state.
+//! R1 to R5, R7, R9 and R16 checked in every state.
 //!
 //! What is checked is the machine itself, `memolock_core::Machine`, not a copy of it. Around it the model has
 //!
 //! * a store of one key, as the scripts have it (`store`). A command is a step to it and a step back, in
 //!   order for each process, and may be lost on either way;
-//! * what drivers, engines and heartbeats do (`drive`, `steps`): commands, subscriptions, renewals,
+//! * what drivers, engines and heartbeats do (`drive`, `steps`; when leases are renewed says the real clock,
+//!   `memolock_core::LeaseClock`): commands, subscriptions, renewals,
 //!   handing over, clean-up. Anything that can happen at a moment may happen first;
 //! * time that goes on to the next moment at which something is due: of itself when all sleep, and a
 //!   bounded number of times while work lasts or something is paused (`world`);
@@ -22,9 +23,10 @@
 //! | R5 | in the end no lease of a live process is left; nobody uses a token that is not theirs |
 //! | R7 | what a caller is told of the storage is so; nobody waits for a lease of its own |
 //! | R9 | in the end no lease is renewed; clean-up ends |
+//! | R16 | no lock stands for longer than its holder may keep it |
 //!
 //! Excused are leases that are left to expire by design: of crashed processes, of programs that may still
-//! be at it, and where the store refused a release.
+//! be at it or did not answer in time, and where the store refused a release.
 
 mod action;
 mod drive;
@@ -42,6 +44,6 @@ mod world;
 pub use action::{Action, Answer, Ending, Trouble, Wire};
 pub use report::{HEAD, Report};
 pub use scenario::{Fault, Scenario};
-pub use scenarios::SCENARIOS;
+pub use scenarios::scenarios;
 pub use search::{Broken, Found, Model, search};
 pub use world::World;

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use memolock::core::{
-    Entropy, Event, Input, Machine, Message, Mode, Outcome, Output, Policy, Timestamp, Token,
+    Entropy, Event, Input, LeaseClock, Machine, Message, Mode, Outcome, Output, Policy, Timestamp,
+    Token,
 };
 
 /// One flight in one process. What the driver, the engine and the heartbeat do is in `drive`.
@@ -23,6 +25,10 @@ pub(super) struct Process {
     pub(super) work: Option<Work>,
     pub(super) beat: Option<Beat>,
     pub(super) product: Option<End>,
+    /// Of the type of its values: those of another version are passed over.
+    pub(super) version: u8,
+    /// The last value that was passed over.
+    pub(super) passed: Option<Bytes>,
     pub(super) notes: Notes,
 }
 
@@ -42,6 +48,8 @@ pub(super) struct Letter {
     pub(super) command: Output,
     /// Somebody waits for the answer.
     pub(super) awaited: bool,
+    /// The value that a lease is tried for over.
+    pub(super) over: Option<Bytes>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -72,8 +80,8 @@ pub(super) enum Work {
 pub(super) struct Beat {
     pub(super) token: Token,
     pub(super) since: Timestamp,
-    pub(super) due: Timestamp,
-    pub(super) expires: Timestamp,
+    /// The real one.
+    pub(super) clock: LeaseClock,
     pub(super) lost: bool,
 }
 
@@ -107,10 +115,14 @@ pub(super) struct Notes {
     pub(super) late: std::time::Duration,
     /// The lease may be left to expire.
     pub(super) excused: bool,
+    /// The lock of a program that did not answer in time, which is left to expire.
+    pub(super) let_go: Option<Token>,
+    /// The lease that is held, and since when it is known to be.
+    pub(super) holds: Option<(Token, Timestamp)>,
 }
 
 impl Process {
-    pub(super) fn new(policy: Policy, callers: &[Mode]) -> Self {
+    pub(super) fn new(policy: Policy, callers: &[Mode], version: u8) -> Self {
         let mode = callers.first().copied().unwrap_or(Mode::Compute);
         Self {
             machine: Machine::new(policy, mode),
@@ -123,6 +135,8 @@ impl Process {
             work: None,
             beat: None,
             product: None,
+            version,
+            passed: None,
             notes: Notes::default(),
         }
     }
@@ -167,9 +181,11 @@ impl Process {
             return;
         }
         self.ear = None;
+        self.passed = None;
         self.notes = Notes {
             stored: self.notes.stored,
             excused: self.notes.excused,
+            let_go: self.notes.let_go,
             ..Notes::default()
         };
     }
@@ -181,7 +197,8 @@ impl Process {
             Input::Acquired(Ok(Acquired::Held(Remaining::Expires(left)))) => {
                 self.notes.rival = Some(now.after(*left));
             }
-            Input::Heard(Event::Message(Message::Value(_) | Message::Notice(_))) => {
+            Input::Heard(Event::Message(Message::Value(_) | Message::Notice(_)))
+            | Input::PassedOver { known: false } => {
                 self.notes.rival = None;
             }
             _ => {}

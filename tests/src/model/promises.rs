@@ -1,6 +1,8 @@
-//! The promises R1 to R7, as properties of the model's states and steps.
+//! The promises R1 to R7 and R16, as properties of the model's states and steps.
 
-use memolock::core::{Deadline, ErrorKind, Origin, Outcome, Output, Storage, Token};
+use std::time::Duration;
+
+use memolock::core::{Deadline, ErrorKind, Mode, Origin, Outcome, Output, Storage, Token};
 
 use super::process::{End, Life, Process, Work, name, owner};
 use super::scenario::{Fault, LEASE, Scenario};
@@ -22,6 +24,9 @@ impl World {
                 self.judge_lease(p, token)?;
             }
         }
+        for p in 0..self.processes.len() {
+            self.judge_length(p, scenario)?;
+        }
         if !self.is_urgent() {
             for p in 0..self.processes.len() {
                 self.judge_sleep(p, scenario)?;
@@ -40,6 +45,18 @@ impl World {
         }
         let what = format!("p{p} computes under {}, which it gave away", name(token));
         broken("R1", what)
+    }
+
+    /// R16: no lock stands for longer than its holder may keep it.
+    fn judge_length(&self, p: usize, scenario: &Scenario) -> Result<(), Broken> {
+        let process = &self.processes[p];
+        let (Some(lock), Some((token, since))) = (self.store.lock, process.notes.holds) else {
+            return Ok(());
+        };
+        match lock.token == token && lock.expires > since.after(scenario.max_lease) {
+            true => broken("R16", format!("{} stands for too long", name(token))),
+            false => Ok(()),
+        }
     }
 
     /// R1, R3: what a compute may be begun under, and how often.
@@ -149,6 +166,12 @@ impl World {
         if !maker.is_some_and(|maker| maker.notes.stored) {
             return broken("R4", format!("p{p} was answered by what was never stored"));
         }
+        if maker.is_some_and(|maker| maker.version != self.processes[p].version) {
+            return broken(
+                "R4",
+                format!("p{p} was answered by a value of another version"),
+            );
+        }
         match made.epoch < self.processes[p].notes.begun {
             true => broken(
                 "R4",
@@ -183,7 +206,12 @@ impl World {
         if process.machine.output() != Output::Listen {
             return Ok(());
         }
-        if self.store.value.is_some() {
+        if self
+            .store
+            .value
+            .as_ref()
+            .is_some_and(|value| self.passes(p, value))
+        {
             return broken("R2", format!("p{p} sleeps although there is a value"));
         }
         // The heartbeat finds out, and before that nothing is known.
@@ -194,13 +222,21 @@ impl World {
             return broken("R2", format!("p{p} sleeps, and nothing will wake it"));
         };
         let free = match self.store.lock {
+            Some(lock) if process.notes.let_go == Some(lock.token) => lock.expires,
             Some(lock) if owner(lock.token) == Some(p) => {
                 return broken("R7", format!("p{p} waits for a lease of its own"));
             }
             Some(lock) => lock.expires,
             None => self.now,
         };
-        match wake > free.after(process.notes.late) {
+        // Whoever can compute comes first.
+        let triggers = scenario.processes[p].contains(&Mode::External);
+        let behind = if triggers {
+            policy.takeover_jitter
+        } else {
+            Duration::ZERO
+        };
+        match wake > free.after(process.notes.late).after(behind) {
             true => broken("R2", format!("p{p} sleeps for longer than the lock stands")),
             false => Ok(()),
         }
@@ -225,13 +261,23 @@ impl World {
         }
         if let Some(lock) = self.store.lock {
             let holder = owner(lock.token).and_then(|p| self.processes.get(p));
-            let excused = holder.is_some_and(|h| h.notes.excused || h.life == Life::Crashed);
+            // One that was let go is given back when the value comes after all.
+            let let_go = |h: &Process| {
+                let served = matches!(h.outcome(), Some(Outcome::Value { .. }));
+                h.notes.let_go == Some(lock.token) && !served
+            };
+            let excused = |h: &Process| h.notes.excused || h.life == Life::Crashed || let_go(h);
+            let excused = holder.is_some_and(excused);
             if !excused {
                 return broken("R5", format!("{} is left behind", name(lock.token)));
             }
         }
         let stored = self.processes.iter().filter(|p| p.notes.stored).count();
         let again = usize::from(self.left.happened(scenario.faults, &AGAIN));
+        // To each version the other's value is none.
+        if !scenario.versions.is_empty() {
+            return Ok(());
+        }
         match stored > 1 + again {
             true => broken("R1", format!("{stored} values were stored")),
             false => Ok(()),

@@ -38,6 +38,9 @@ impl Model for Scenario {
         for process in &world.processes {
             marks.insert(process.machine.state_name());
             marks.extend(process.outcome().map(outcome));
+            if process.machine.triggers_again() {
+                marks.insert("triggering again");
+            }
         }
     }
 }

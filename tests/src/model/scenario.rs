@@ -31,6 +31,10 @@ pub enum Fault {
     Restart,
     /// A process does nothing for a time, its heartbeat included.
     Pause,
+    /// The stored value is published once more.
+    Repeat,
+    /// Somebody puts the very value that is stored: equal bytes, and the lock is gone.
+    Same,
     /// A caller leaves: another one who joined takes over, or the flight is cleaned up.
     Cancel,
     /// A moment passes although commands, replies or messages are under way.
@@ -78,8 +82,16 @@ pub struct Scenario {
     pub processes: &'static [&'static [Mode]],
     /// What may go wrong.
     pub faults: &'static [Fault],
+    /// The version of the values of each process; 0 where it is not given.
+    pub versions: &'static [u8],
+    /// Whether a value that none of them reads is stored at first.
+    pub foreign: bool,
     /// How many moments (beats of a heartbeat, expiries) work may take in all. Three beats are a lease.
     pub moments: u8,
+    /// How long callers wait for a program outside.
+    pub trigger_timeout: Duration,
+    /// How long a lease is kept.
+    pub max_lease: Duration,
     /// What waiters make of failures.
     pub failures: FailurePolicy,
     /// What is done when the store fails.
@@ -100,6 +112,8 @@ impl Scenario {
         policy.retry_jitter = Duration::from_millis(1);
         policy.outage_pause = Duration::from_millis(2);
         policy.unrecognized_pause = Duration::from_millis(3);
+        policy.limits.trigger_timeout = self.trigger_timeout;
+        policy.limits.max_lease = self.max_lease;
         policy.failures = self.failures;
         policy.outage = self.outage;
         policy

@@ -1,5 +1,9 @@
 //! The scenarios that are searched, each as small as shows its fault.
 
+mod limits;
+
+use std::time::Duration;
+
 use memolock::core::{FailurePolicy, Mode, OutagePolicy};
 
 use super::scenario::{Fault, Scenario};
@@ -7,6 +11,15 @@ use super::scenario::{Fault, Scenario};
 const COMPUTE: &[Mode] = &[Mode::Compute];
 const EXTERNAL: &[Mode] = &[Mode::External];
 const TWO: &[&[Mode]] = &[COMPUTE, COMPUTE];
+/// One process that waits for a program outside, beside those that it has started before.
+const ALONE: &[&[Mode]] = &[EXTERNAL];
+
+/// Later than any run takes.
+const NEVER: Duration = Duration::from_secs(60);
+/// Between the first beat and the second.
+const BETWEEN_BEATS: Duration = Duration::from_millis(6);
+/// A lease and a little, so that its first renewal is shortened.
+const LITTLE_MORE: Duration = Duration::from_millis(14);
 
 /// Where commands are neither lost nor refused.
 const STORE_FAILS: &[&str] = &["degraded", "error"];
@@ -16,7 +29,11 @@ const PLAIN: Scenario = Scenario {
     name: "nothing",
     processes: TWO,
     faults: &[],
+    versions: &[],
+    foreign: false,
     moments: 4,
+    trigger_timeout: NEVER,
+    max_lease: NEVER,
     failures: FailurePolicy::Retry,
     outage: OutagePolicy::Compute,
     marks: &[
@@ -50,8 +67,8 @@ const EXTERN: Scenario = Scenario {
     ..PLAIN
 };
 
-/// All of them.
-pub const SCENARIOS: &[Scenario] = &[
+/// Of computes, external promises and failures.
+const BASIC: &[Scenario] = &[
     PLAIN,
     Scenario {
         name: "3 processes",
@@ -158,6 +175,50 @@ pub const SCENARIOS: &[Scenario] = &[
         marks: &["lease lost"],
         never: STORE_FAILS,
         least: 60_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "repeated notice, invalidation",
+        faults: &[Fault::Repeat, Fault::Repeat, Fault::Invalidate],
+        marks: &["lease lost", "awaited"],
+        never: STORE_FAILS,
+        least: 30_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "two versions",
+        versions: &[0, 1],
+        never: &["lease lost", "degraded", "error"],
+        marks: &["waiting", "stored"],
+        least: 14_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "another version is stored, repeated notice, refusal",
+        foreign: true,
+        faults: &[Fault::Repeat, Fault::Refuse],
+        marks: &["waiting", "stored", "degraded"],
+        never: &["lease lost"],
+        least: 38_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "another version is stored, the same value put again",
+        foreign: true,
+        faults: &[Fault::Same],
+        marks: &["waiting", "stored", "lease lost"],
+        never: STORE_FAILS,
+        least: 13_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "external, another version is stored, repeated notice",
+        processes: &[EXTERNAL, EXTERNAL],
+        foreign: true,
+        faults: &[Fault::Repeat],
+        marks: &["attending", "verifying"],
+        never: &["degraded"],
+        least: 47_000,
         ..PLAIN
     },
     Scenario {
@@ -270,85 +331,9 @@ pub const SCENARIOS: &[Scenario] = &[
         least: 84_000,
         ..EXTERN
     },
-    Scenario {
-        name: "external, gap",
-        faults: &[Fault::Gap],
-        marks: &["attending", "verifying"],
-        never: &["error"],
-        least: 128_000,
-        ..EXTERN
-    },
-    Scenario {
-        name: "external, ended subscription",
-        faults: &[Fault::Silence],
-        marks: &["attending", "error"],
-        never: &[],
-        least: 29_000,
-        ..EXTERN
-    },
-    Scenario {
-        name: "external, pause",
-        faults: &[Fault::Pause],
-        moments: 1,
-        marks: &["verifying"],
-        never: &[],
-        least: 31_000,
-        ..EXTERN
-    },
-    Scenario {
-        name: "external, invalidation",
-        faults: &[Fault::Invalidate],
-        moments: 1,
-        marks: &["verifying", "triggering"],
-        never: &[],
-        least: 240_000,
-        ..EXTERN
-    },
-    Scenario {
-        name: "external, restart",
-        faults: &[Fault::Restart],
-        moments: 0,
-        marks: &["verifying"],
-        never: &[],
-        least: 100_000,
-        ..EXTERN
-    },
-    Scenario {
-        name: "external, cancelled callers",
-        processes: &[&[Mode::External, Mode::External], EXTERNAL],
-        faults: &[Fault::Cancel, Fault::Cancel],
-        moments: 2,
-        marks: &["attending", "abandoned"],
-        never: &[],
-        least: 119_000,
-        ..EXTERN
-    },
-    Scenario {
-        name: "external and computing",
-        processes: &[EXTERNAL, COMPUTE],
-        marks: &["attending", "stored"],
-        never: &[],
-        least: 7_000,
-        ..EXTERN
-    },
-    Scenario {
-        name: "computing after external",
-        processes: &[&[Mode::External, Mode::Compute], COMPUTE],
-        faults: &[Fault::Cancel],
-        moments: 2,
-        marks: &["attending", "stored"],
-        never: &[],
-        least: 28_000,
-        ..EXTERN
-    },
-    Scenario {
-        name: "external after computing",
-        processes: &[&[Mode::Compute, Mode::External], COMPUTE],
-        faults: &[Fault::Cancel],
-        moments: 2,
-        marks: &["attending", "stored"],
-        never: &[],
-        least: 15_000,
-        ..EXTERN
-    },
 ];
+
+/// All of them.
+pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    BASIC.iter().chain(limits::SCENARIOS)
+}

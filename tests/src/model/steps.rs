@@ -7,11 +7,11 @@ use memolock::core::{
 };
 
 use super::action::{Action, Answer, Ending};
-use super::process::{Ear, End, Life, Reply, Work};
-use super::scenario::{Fault, LEASE};
+use super::process::{Ear, End, Letter, Life, Reply, Work};
+use super::scenario::Fault;
 use super::search::Broken;
 use super::store::Made;
-use super::world::{World, beat};
+use super::world::World;
 
 /// Values outlive every run.
 const TTL: Duration = Duration::from_secs(60);
@@ -31,9 +31,11 @@ impl World {
             Action::Reply(p) => self.reply(p)?,
             Action::Hear(p) => {
                 let ear = self.processes[p].ear.as_mut();
-                if let Some(event) = ear.and_then(|ear| ear.mail.pop_front()) {
-                    self.believe(p, &event);
-                    self.feed(p, Input::Heard(event))?;
+                if let Some(event) = ear.and_then(|ear| ear.mail.pop_front())
+                    && let Some(input) = self.sift(p, Input::Heard(event))?
+                {
+                    self.believe(p, &input);
+                    self.feed(p, input)?;
                 }
             }
             Action::Elapse(p) => self.feed(p, Input::Elapsed)?,
@@ -42,7 +44,10 @@ impl World {
             Action::End(p, ending) => self.end(p, ending)?,
             Action::Program(i, answer) => self.answer(i, answer),
             Action::Advance => self.advance(),
-            Action::Resume(p) => self.processes[p].life = Life::Running,
+            Action::Resume(p) => {
+                self.processes[p].life = Life::Running;
+                self.end_leases();
+            }
             Action::Reconnect(p) => {
                 if let Some(ear) = &mut self.processes[p].ear {
                     ear.deaf = false;
@@ -57,9 +62,10 @@ impl World {
     }
 
     /// Who holds a lease for a program and hears of an end takes it for the end of its own.
-    fn believe(&mut self, p: usize, event: &Event) {
-        let ends = matches!(event, Event::Message(message) if *message != Message::Notice(Notice::Released));
-        if ends && self.processes[p].machine.held().is_some() {
+    fn believe(&mut self, p: usize, input: &Input) {
+        let ends = matches!(input, Input::Heard(Event::Message(message)) if *message != Message::Notice(Notice::Released));
+        let process = &self.processes[p];
+        if ends && (process.machine.held().is_some() || process.notes.let_go.is_some()) {
             let own = self
                 .programs
                 .iter_mut()
@@ -72,7 +78,7 @@ impl World {
         let Some(letter) = self.processes[p].wire.pop_front() else {
             return Ok(());
         };
-        let input = self.carry_out(p, &letter.command, letter.awaited)?;
+        let input = self.carry_out(p, &letter)?;
         if letter.awaited && self.processes[p].life != Life::Crashed {
             let at = self.now;
             self.processes[p].reply = Some(Reply { input, at });
@@ -81,14 +87,15 @@ impl World {
     }
 
     /// What the store does.
-    fn carry_out(&mut self, p: usize, command: &Output, awaited: bool) -> Result<Input, Broken> {
+    fn carry_out(&mut self, p: usize, letter: &Letter) -> Result<Input, Broken> {
         let now = self.now;
-        Ok(match command {
+        Ok(match &letter.command {
             Output::Acquire { token, lease } => {
-                Input::Acquired(Ok(self.store.acquire(now, *token, *lease)))
+                let over = letter.over.as_ref();
+                Input::Acquired(Ok(self.store.acquire(now, *token, *lease, over)))
             }
             Output::Subscribe => {
-                if awaited && self.processes[p].life != Life::Crashed {
+                if letter.awaited && self.processes[p].life != Life::Crashed {
                     self.processes[p].ear = Some(Ear::default());
                 }
                 Input::Subscribed(Ok(()))
@@ -124,7 +131,10 @@ impl World {
             Input::Subscribed(Err(_)) => process.ear = None,
             _ => {}
         }
-        self.feed(p, input)
+        match self.sift(p, input)? {
+            Some(input) => self.feed(p, input),
+            None => Ok(()),
+        }
     }
 
     /// The heartbeat renews, and is told what came of it, or not.
@@ -133,12 +143,12 @@ impl World {
         let Some(beating) = &mut self.processes[p].beat else {
             return;
         };
-        match (self.store.renew(now, beating.token, LEASE), told) {
+        let Some(lease) = beating.clock.renewal(now) else {
+            return;
+        };
+        match (self.store.renew(now, beating.token, lease), told) {
             (_, false) => self.unanswered(p),
-            (true, true) => {
-                beating.due = now.after(beat(LEASE));
-                beating.expires = now.after(LEASE);
-            }
+            (true, true) => beating.clock.renewed(now, lease),
             (false, true) => beating.lost = true,
         }
     }
@@ -147,8 +157,7 @@ impl World {
     pub(super) fn unanswered(&mut self, p: usize) {
         let now = self.now;
         if let Some(beating) = &mut self.processes[p].beat {
-            beating.due = now.after(LEASE / 12);
-            beating.lost = now >= beating.expires;
+            beating.lost = beating.clock.unanswered(now);
         }
     }
 
@@ -217,5 +226,16 @@ impl World {
         let next: Option<Timestamp> = self.next_moment();
         self.now = next.unwrap_or(self.now);
         self.store.expire(self.now);
+        self.end_leases();
+    }
+
+    /// The heartbeats keep no lease for longer than they may.
+    fn end_leases(&mut self) {
+        let now = self.now;
+        for process in self.processes.iter_mut().filter(|process| process.runs()) {
+            if let Some(beat) = &mut process.beat {
+                beat.lost |= now >= beat.clock.ends();
+            }
+        }
     }
 }

@@ -9,6 +9,9 @@ use memolock::core::{Acquired, Fulfilled, PutMode, Remaining, Timestamp, Token};
 /// Who stands in a value as its maker when it was put from outside.
 const OUTSIDE: u8 = 0xff;
 
+/// Who stands in a value of a version that nobody in the model reads.
+const FOREIGN: u8 = 0xfe;
+
 /// The value and the lock of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Store {
@@ -38,6 +41,17 @@ impl Made {
         Self { by: OUTSIDE, epoch }
     }
 
+    pub(super) fn foreign() -> Self {
+        Self {
+            by: FOREIGN,
+            epoch: 0,
+        }
+    }
+
+    pub(super) fn is_foreign(self) -> bool {
+        self.by == FOREIGN
+    }
+
     pub(super) fn is_outside(self) -> bool {
         self.by == OUTSIDE
     }
@@ -56,8 +70,15 @@ impl Made {
 }
 
 impl Store {
-    pub(super) fn acquire(&mut self, now: Timestamp, token: Token, lease: Duration) -> Acquired {
-        if let Some(value) = &self.value {
+    /// `over`: a value that counts as none.
+    pub(super) fn acquire(
+        &mut self,
+        now: Timestamp,
+        token: Token,
+        lease: Duration,
+        over: Option<&Bytes>,
+    ) -> Acquired {
+        if let Some(value) = self.value.as_ref().filter(|value| Some(*value) != over) {
             return Acquired::Value(value.clone());
         }
         match self.lock {

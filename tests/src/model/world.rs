@@ -1,12 +1,10 @@
 //! The world of the model: processes, one store, time, and what may still go wrong.
 
-use std::time::Duration;
-
 use memolock::core::{Deadline, Event, Message, Mode, Output, Timestamp, Token};
 
 use super::process::{Life, Process, owner};
 use super::scenario::{Fault, Faults, Scenario};
-use super::store::Store;
+use super::store::{Made, Store};
 
 /// One state of everything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,11 +33,18 @@ pub(super) struct Program {
 impl World {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let policy = scenario.policy();
-        let process = |callers: &&[Mode]| Process::new(policy.clone(), callers);
+        let process = |(p, callers): (usize, &&[Mode])| {
+            let version = scenario.versions.get(p).copied().unwrap_or(0);
+            Process::new(policy.clone(), callers, version)
+        };
+        let store = Store {
+            value: scenario.foreign.then(|| Made::foreign().bytes()),
+            ..Store::default()
+        };
         Self {
             now: Timestamp::ZERO,
-            store: Store::default(),
-            processes: scenario.processes.iter().map(process).collect(),
+            store,
+            processes: scenario.processes.iter().enumerate().map(process).collect(),
             programs: Vec::new(),
             left: Faults::of(scenario.faults),
             moments: scenario.moments,
@@ -102,7 +107,7 @@ impl World {
         let mut moments: Vec<_> = lock.into_iter().collect();
         for process in self.processes.iter().filter(|process| process.runs()) {
             let beat = process.beat.filter(|beat| !beat.lost);
-            moments.extend(beat.map(|beat| beat.due));
+            moments.extend(beat.map(|beat| beat.clock.due()));
             if process.work.is_none() {
                 moments.extend(process.machine.deadline().map(Deadline::at));
             }
@@ -148,7 +153,7 @@ impl World {
         process.runs()
             && process
                 .beat
-                .is_some_and(|beat| !beat.lost && beat.due <= self.now)
+                .is_some_and(|beat| !beat.lost && beat.clock.due() <= self.now)
     }
 
     /// Whether a caller waits for a program that will not answer: its deadline is all that is left.
@@ -157,9 +162,4 @@ impl World {
         let waits = process.listens() && process.machine.held().is_some();
         waits && !process.callers.is_empty() && self.programs.is_empty()
     }
-}
-
-/// How long a lease has until its next renewal.
-pub(super) fn beat(lease: Duration) -> Duration {
-    lease / 3
 }

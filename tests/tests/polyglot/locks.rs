@@ -10,6 +10,9 @@ use tokio::time::timeout;
 in_every_language!(
     a_lock_that_they_leave_outlives_their_value,
     a_lock_that_they_leave_is_waited_out,
+    a_holder_of_theirs_that_renews,
+    their_renewals,
+    their_values_can_stay_for_ever,
     a_slow_holder_of_theirs,
     they_are_not_fenced,
 );
@@ -53,30 +56,79 @@ async fn a_lock_that_they_leave_is_waited_out(case: Case) {
     assert_eq!(case.holder("kristoff").await, None, "ours is released");
 }
 
-/// Who renews is waited for. Who does not is overtaken, and is not fenced when it is done at last.
-async fn a_slow_holder_of_theirs(case: Case) {
+/// A holder of theirs that renews is waited for.
+async fn a_holder_of_theirs_that_renews(case: Case) {
     let (mut peer, ours) = (case.peer(LOCK).await, case.ours().await);
     // Before it is taken: the lock does not expire earlier than this.
     let expiry = case.now().await + LOCK.as_secs_f64();
     peer.hold("kristoff").await;
-    if case.style == Style::Renew {
-        let mut monitor = case.server.monitor().await.unwrap();
-        let call = ours.get("kristoff", "ours");
-        // Not before we have seen the lock as it is: one that is renewed by then is asked for a minute later.
-        listened_and_looked(
-            &mut monitor,
-            &case.notif("kristoff"),
-            &case.lock("kristoff"),
-        )
-        .await;
-        assert_eq!(peer.renew(60).await, Event::Renewed);
-        asked_again(&mut monitor, &case.lock("kristoff"), expiry).await;
-        peer.fulfil("theirs").await;
-        let memo = end_of(call).await.unwrap();
-        assert_eq!((memo.as_str(), memo.source()), ("theirs", Source::Awaited));
-        assert_eq!(ours.likes.stats().computes, 0);
+    let mut monitor = case.server.monitor().await.unwrap();
+    let call = ours.get("kristoff", "ours");
+    // Not before we have seen the lock as it is: one that is renewed by then is asked for a minute later.
+    listened_and_looked(
+        &mut monitor,
+        &case.notif("kristoff"),
+        &case.lock("kristoff"),
+    )
+    .await;
+    assert_eq!(peer.renew(60.0).await, Event::Renewed);
+    asked_again(&mut monitor, &case.lock("kristoff"), expiry).await;
+    peer.fulfil("theirs").await;
+    let memo = end_of(call).await.unwrap();
+    assert_eq!((memo.as_str(), memo.source()), ("theirs", Source::Awaited));
+    assert_eq!(ours.likes.stats().computes, 0);
+}
+
+/// Go renews by nanoseconds in place of seconds: its lock stands for centuries, also when it is gone. C# renews by whole
+/// seconds, and anything else is an error of the server.
+async fn their_renewals(case: Case) {
+    let (mut peer, ours) = (case.peer(LOCK).await, case.ours().await);
+    peer.hold("kristoff").await;
+    if case.style == Style::Csharp {
+        let refused = peer.renew(1.5).await;
+        assert!(matches!(refused, Event::Refused { .. }), "{refused:?}");
+        assert_eq!(peer.renew(7200.0).await, Event::Renewed);
+        let left = case.cli(&["TTL", &case.lock("kristoff")]).await;
+        assert!((7000..=7200).contains(&left.as_int().unwrap()), "{left}");
         return;
     }
+    assert_eq!(peer.renew(1.5).await, Event::Renewed);
+    assert_eq!(peer.renew(20.0).await, Event::Renewed);
+    peer.crash().await;
+    let compute = |_| async { Ok::<_, String>("ours".to_owned()) };
+    let entry = ours.likes.entry("kristoff").wait_timeout(SECOND / 5);
+    let error = entry.or_compute(compute).await.unwrap_err().to_string();
+    assert!(error.contains("expires only in 5555555 hours"), "{error}");
+    let found = ours.likes.inspect("kristoff").await.unwrap();
+    assert!(error.ends_with(&found.oddities[0]), "{:?}", found.oddities);
+    ours.likes.invalidate("kristoff").await.unwrap();
+    let memo = end_of(ours.get("kristoff", "ours")).await.unwrap();
+    assert_eq!((memo.as_str(), memo.source()), ("ours", Source::Computed));
+}
+
+/// Both can store without an expiry, and then the value stays.
+async fn their_values_can_stay_for_ever(case: Case) {
+    let mut peer = case.peer_with(60 * SECOND, Duration::ZERO).await;
+    let ours = case.ours().await;
+    peer.hold("kristoff").await;
+    peer.fulfil("theirs").await;
+    let left = case.cli(&["TTL", &format!("{}:kristoff", case.tag)]).await;
+    assert_eq!(left.as_int(), Some(-1));
+    let found = ours.likes.inspect("kristoff").await.unwrap();
+    assert!(
+        found
+            .oddities
+            .iter()
+            .any(|odd| odd.contains("never expires"))
+    );
+    let memo = end_of(ours.get("kristoff", "ours")).await.unwrap();
+    assert_eq!((memo.as_str(), memo.source()), ("theirs", Source::Hit));
+}
+
+/// A holder of theirs that does not renew is overtaken, and is not fenced when it is done at last.
+async fn a_slow_holder_of_theirs(case: Case) {
+    let (mut peer, ours) = (case.peer(LOCK).await, case.ours().await);
+    peer.hold("kristoff").await;
     // Its lock expires, and we compute as well.
     let (end, call) = ours.hold("kristoff").await;
     peer.fulfil("late").await;
@@ -97,9 +149,7 @@ async fn they_are_not_fenced(case: Case) {
     peer.hold("kristoff").await;
     ours.likes.invalidate("kristoff").await.unwrap();
     assert_eq!(case.holder("kristoff").await, None);
-    if case.style == Style::Renew {
-        assert_eq!(peer.renew(60).await, Event::Lost);
-    }
+    assert_eq!(peer.renew(60.0).await, Event::Lost);
     peer.fulfil("stale").await;
     let memo = end_of(ours.get("kristoff", "ours")).await.unwrap();
     assert_eq!((memo.as_str(), memo.source()), ("stale", Source::Hit));

@@ -27,6 +27,8 @@ mod crashes;
 mod external;
 mod herd;
 mod locks;
+mod payloads;
+mod racing;
 mod silence;
 mod waiting;
 

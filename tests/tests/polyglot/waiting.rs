@@ -2,7 +2,7 @@
 
 use memolock::core::Layout;
 use memolock::{Error, Source};
-use memolock_tests::{Case, Event, HANG, SECOND, end_of};
+use memolock_tests::{Case, HANG, SECOND, end_of};
 
 use crate::TEXT;
 
@@ -148,7 +148,7 @@ async fn their_time_out_leaves_our_lease_alone(case: Case) {
     let (end, call) = ours.hold("kristoff").await;
     let holder = case.holder("kristoff").await;
     peer.wait("kristoff", SECOND / 10).await;
-    peer.says(&Event::Timeout).await;
+    let mut peer = case.gives_up(peer).await;
     assert_eq!(case.holder("kristoff").await, holder);
     // It waits again, and is told.
     peer.wait("kristoff", HANG).await;

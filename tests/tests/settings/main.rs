@@ -2,10 +2,11 @@
 //! maximum: the setting works, or the call that makes the backend or the memolock says what is wrong with it, in
 //! one line that names the setting. No task ends by a panic.
 //!
-//! * `rows` holds one row for each setting;
+//! * `rows` holds one row for each setting, `limits` those of how long leases and computes may last;
 //! * `trials` makes a memolock with a setting and runs calls over it;
 //! * `sources` reads the settings out of the crates' sources: one without a row fails a test here.
 
+mod limits;
 mod rows;
 mod sources;
 mod trials;

@@ -33,14 +33,14 @@ pub(crate) struct Row {
     pub(crate) trial: Box<dyn Fn(Places, usize) -> Ended + Send>,
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Rows of what is no function that gives back `Self`.
 pub(crate) const BESIDE: [&str; 2] = ["Lease::renew", "Algorithm::Zstd"];
 
-fn durations<Fut>(
+pub(crate) fn durations<Fut>(
     setting: &str,
     normal: Duration,
     expected: [Expected; 4],
@@ -88,16 +88,17 @@ fn small(n: u64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-const REFUSED_BELOW: [Expected; 4] = [Refused, Refused, Works, Works];
+pub(crate) const REFUSED_BELOW: [Expected; 4] = [Refused, Refused, Works, Works];
 const REFUSED_AT_BOTH: [Expected; 4] = [Refused, Refused, Works, Refused];
 const NO_ZERO: [Expected; 4] = [Refused, Works, Works, Works];
-const ALL_WORK: [Expected; 4] = [Works; 4];
+pub(crate) const ALL_WORK: [Expected; 4] = [Works; 4];
 
 /// Every setting there is.
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     rows.extend(of_builder());
     rows.extend(of_calls());
+    rows.extend(crate::limits::rows());
     rows.extend(of_parts());
     rows.extend(of_redis_rs());
     rows.extend(of_fred());
@@ -142,6 +143,13 @@ fn of_builder() -> Vec<Row> {
             64,
             [Refused, Works, Works, Refused],
             |places, n| places.outage(move |b| b.local_computes(size(n))),
+        ),
+        // At 1 a value of one byte is stored.
+        numbers(
+            "Builder::max_value_bytes",
+            64 << 20,
+            NO_ZERO,
+            |places, n| places.one_byte(move |b| b.max_value_bytes(size(n))),
         ),
     ]
 }

@@ -71,6 +71,22 @@ impl Places {
         equal(*value, 42)
     }
 
+    /// A memolock with a setting stores a value of one byte.
+    pub(crate) async fn one_byte(
+        self,
+        set: impl Fn(Builder<u64>) -> Builder<u64>,
+    ) -> Result<(), String> {
+        let server = ample_redis(self.0.redis.url());
+        let server = server.connect().await.map_err(|e| e.to_string())?;
+        let memolock = set(Memolock::<u64>::builder(unique_tag("settings"), server));
+        let memolock = memolock.build().await.map_err(|e| e.to_string())?;
+        let value = memolock.get_or_compute("a", |_| async { Ok::<_, String>(7) });
+        equal(*value.await.map_err(|e| e.to_string())?, 7)?;
+        let stored = memolock.get("a").await.map_err(|e| e.to_string())?;
+        memolock.close().await;
+        equal(stored.map_or(0, |value| *value), 7)
+    }
+
     /// One memolock, for trials of an entry.
     pub(crate) async fn built(&self) -> Memolock<u64> {
         let server = ample_redis(self.0.redis.url());

@@ -1,5 +1,7 @@
 //! The planted faults: each is what one file says, and what it says instead.
 
+mod endings;
+
 /// A fault to plant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fault {
@@ -36,17 +38,23 @@ const FLIGHT: &str = "crates/memolock/src/flight.rs";
 const SHARED: &str = "crates/memolock/src/shared.rs";
 const BREAKER: &str = "crates/memolock/src/breaker.rs";
 const STORE_FRONT: &str = "crates/memolock/src/store.rs";
+const TRANSFER: &str = "crates/memolock/src/transfer.rs";
 const GATHERER: &str = "crates/memolock/src/many/gatherer.rs";
 const BATCH: &str = "crates/memolock/src/many/batch.rs";
 const VOYAGE: &str = "crates/memolock/src/many/voyage.rs";
-const HEARTBEAT: &str = "crates/memolock/src/heartbeat.rs";
+const HOLDING: &str = "crates/memolock/src/holding.rs";
+const EXTERNAL: &str = "crates/memolock-core/src/machine/external.rs";
+const LEASE_CLOCK: &str = "crates/memolock-core/src/lease_clock.rs";
+const WORK: &str = "crates/memolock/src/work.rs";
 const SIEVE: &str = "crates/memolock/src/sieve.rs";
+const HUB: &str = "crates/memolock/src/hub.rs";
+const CLOSING: &str = "crates/memolock/src/closing.rs";
 const NEAR: &str = "crates/memolock/src/near/cache.rs";
 const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-pub(crate) const FAULTS: [Fault; 44] = [
+const FAULTS: [Fault; 48] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -92,9 +100,9 @@ pub(crate) const FAULTS: [Fault; 44] = [
     ),
     fault(
         "one key costs the others their leases",
-        HEARTBEAT,
-        "beat.group = due.len().isqrt().max(1);",
-        "",
+        HOLDING,
+        "self.group = from.isqrt().max(1);",
+        "let _ = from;",
     ),
     fault(
         "triggered without listening",
@@ -159,8 +167,8 @@ pub(crate) const FAULTS: [Fault; 44] = [
     fault(
         "a close does not end its flights",
         DRIVER,
-        "() = flight.ended() =>",
-        "() = std::future::pending::<()>() =>",
+        "_ = flight.ended(|| phase != Phase::Finishing && hub.turns_away()) => continue,",
+        "() = std::future::pending::<()>() => continue,",
     ),
     fault(
         "nobody is told of a vacant seat",
@@ -202,9 +210,9 @@ pub(crate) const FAULTS: [Fault; 44] = [
     ),
     fault(
         "leases are not renewed",
-        HEARTBEAT,
-        "self.due = far(from, if renews { beat } else { lease });",
-        "let _ = (renews, beat);\n        self.due = far(from, lease);",
+        LEASE_CLOCK,
+        "true => sent.after(self.lease / 3),",
+        "true => self.expires,",
     ),
     fault(
         "script: release without the token",
@@ -245,7 +253,7 @@ pub(crate) const FAULTS: [Fault; 44] = [
     fault(
         "many: who takes over does not look at the lease",
         VOYAGE,
-        "pilot.adopt(Mode::Compute);",
+        "pilot.adopt(terms.wants(Mode::Compute));",
         "let _ = &mut pilot;",
     ),
     fault(
@@ -266,7 +274,7 @@ pub(crate) const FAULTS: [Fault; 44] = [
     fault(
         "script: invalidate leaves the lock",
         STORE,
-        "self.rows.remove(key);",
+        "*self.row(key) = Row::default();",
         "self.row(key).value = None;",
     ),
     fault(
@@ -312,6 +320,30 @@ pub(crate) const FAULTS: [Fault; 44] = [
         "Some(Change::Gap) => {}",
     ),
     fault(
+        "close: detached work is sent away too",
+        HUB,
+        "self.drains.load(Acquire) && !detached::is_current()",
+        "self.drains.load(Acquire)",
+    ),
+    fault(
+        "close: it does not wait for detached work",
+        CLOSING,
+        "if patience.is_zero() || shared.hub.detached.is_empty() {",
+        "if true {",
+    ),
+    fault(
+        "close: leaders are not told",
+        CLOSING,
+        "flight.tell_leader();",
+        "let _ = flight;",
+    ),
+    fault(
+        "close: who may not lead keeps the wake-up",
+        FLIGHT,
+        "if free {",
+        "if false {",
+    ),
+    fault(
         "script: notices on notif",
         STORE,
         "(Channel::Fail, notice.encode())",
@@ -319,14 +351,19 @@ pub(crate) const FAULTS: [Fault; 44] = [
     ),
 ];
 
+/// All of them, in the order of the table.
+pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
+    FAULTS.iter().chain(&endings::FAULTS)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::FAULTS;
+    use super::all;
 
     #[test]
     fn every_fault_has_its_place_once() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        for fault in FAULTS {
+        for fault in all() {
             let text = std::fs::read_to_string(format!("{root}/{}", fault.file)).unwrap();
             let places = text.matches(fault.find).count();
             assert_eq!(places, 1, "`{}` in {}", fault.name, fault.file);

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::run::{capture, cargo, program};
 use crate::simulate::SIMULATE;
-use faults::{FAULTS, Fault};
+use faults::Fault;
 
 /// The same seeds for every fault: from the first one to the last.
 const SEARCH: [&str; 9] = [
@@ -35,7 +35,7 @@ struct Finder {
 /// `args` are parts of faults' names; none mean all of them.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let wanted = |fault: &&Fault| args.is_empty() || args.iter().any(|a| fault.name.contains(a));
-    let faults: Vec<_> = FAULTS.iter().filter(wanted).collect();
+    let faults: Vec<_> = faults::all().filter(wanted).collect();
     if faults.is_empty() {
         bail!("no fault has such a name");
     }

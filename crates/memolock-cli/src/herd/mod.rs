@@ -31,7 +31,7 @@ pub(crate) async fn herd(common: &Common, args: &HerdArgs) -> Outcome {
     // Opened here also for a fleet: what is wrong with it is then said once.
     let mut backends = Vec::new();
     for target in &plan.targets {
-        backends.push(target.open().await?);
+        backends.push(target.open(plan.timeout).await?);
     }
     let names: Vec<_> = backends.iter().map(|b| b.capabilities().name).collect();
     let progress = Progress::begin(u64::from(plan.tasks) * u64::from(args.repeat));
@@ -89,6 +89,7 @@ fn plan(common: &Common, args: &HerdArgs) -> Result<Plan, Failure> {
             .wait
             .unwrap_or(args.compute.saturating_add(Duration::from_secs(30))),
         lease: args.lease,
+        timeout: common.timeout,
         progress: progress::is_wanted(),
     })
 }

@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub(super) compute: Duration,
     pub(super) wait: Duration,
     pub(super) lease: Duration,
+    /// For commands to the store.
+    pub(super) timeout: Duration,
     /// Whether anybody looks at the progress.
     pub(super) progress: bool,
 }
@@ -72,6 +74,7 @@ mod tests {
             compute: Duration::ZERO,
             wait: Duration::ZERO,
             lease: Duration::ZERO,
+            timeout: Duration::ZERO,
             progress: false,
         }
     }

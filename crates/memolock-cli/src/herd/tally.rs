@@ -209,6 +209,7 @@ mod tests {
             compute: Duration::ZERO,
             wait: Duration::ZERO,
             lease: Duration::ZERO,
+            timeout: Duration::ZERO,
             progress: false,
         }
     }

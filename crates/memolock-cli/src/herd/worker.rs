@@ -71,7 +71,7 @@ async fn obey(orders: &mut mpsc::UnboundedReceiver<Order>) -> Result<(), Failure
 }
 
 async fn join(plan: Plan, process: u32) -> Result<Attacker, Failure> {
-    let backend = plan.target_of(process).open().await?;
+    let backend = plan.target_of(process).open(plan.timeout).await?;
     Attacker::new(plan, process, backend).await
 }
 

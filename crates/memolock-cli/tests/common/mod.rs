@@ -31,6 +31,28 @@ pub(crate) fn memolock(args: &[&str]) -> Command {
     command
 }
 
+/// The same, with its stdin as descriptor 3 too: the command of a `run` has no stdin of its own, and may read that.
+#[cfg(unix)]
+pub(crate) fn with_descriptor_3(command: &Command) -> Command {
+    let inner = command.as_std();
+    let mut outer = Command::new("sh");
+    outer
+        .args(["-c", "exec \"$0\" \"$@\" 3<&0"])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
 /// A server that nobody else uses.
 pub(crate) async fn server() -> TestServer {
     TestServer::start_local().await.expect("a server")
@@ -116,20 +138,35 @@ pub(crate) async fn sees(monitor: &mut Monitor, name: &str) {
     timeout(PATIENCE, seen).await.expect(name);
 }
 
-/// A `run` whose command has begun, and goes on until its stdin ends.
+/// A `run` whose command has begun, and goes on until its descriptor 3 ends: our stdin.
+#[cfg(unix)]
 pub(crate) struct Holder {
     pub(crate) child: Child,
     stderr: Lines<BufReader<ChildStderr>>,
 }
 
+#[cfg(unix)]
 impl Holder {
     /// Of the key `likes:x`.
     pub(crate) async fn start(server: &TestServer, lease: &str) -> Self {
-        let script = "echo begun >&2; exec cat";
-        let key = ["run", "--tag", "likes", "--id", "x", "--lease", lease];
-        let args = [&key[..], &["--", "sh", "-c", script]].concat();
-        let mut command = on(server, &args);
-        let mut child = command.stdin(Stdio::piped()).spawn().expect("the binary");
+        Self::begin(server.url(), &["--lease", lease]).await
+    }
+
+    /// Of the same key, with these options.
+    pub(crate) async fn begin(url: &str, options: &[&str]) -> Self {
+        Self::running(url, options, "echo begun >&2; exec cat <&3").await
+    }
+
+    /// Runs a script that says so when it has begun.
+    pub(crate) async fn running(url: &str, options: &[&str], script: &str) -> Self {
+        let key = ["run", "--url", url, "--tag", "likes", "--id", "x"];
+        let args = [&key[..], options, &["--", "sh", "-c", script]].concat();
+        Self::spawn(&mut with_descriptor_3(&memolock(&args))).await
+    }
+
+    /// Whatever runs such a script.
+    pub(crate) async fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the binary");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         let mut holder = Self { child, stderr };
         assert_eq!(holder.line().await.as_deref(), Some("begun"));

@@ -19,6 +19,7 @@ pub struct Fault {
     detail: String,
     /// Boxed: few faults have one.
     redirect: Option<Box<Redirect>>,
+    unsent: bool,
 }
 
 impl Fault {
@@ -40,6 +41,7 @@ impl Fault {
             kind,
             detail,
             redirect: None,
+            unsent: false,
         }
     }
 
@@ -47,6 +49,12 @@ impl Fault {
     #[must_use]
     pub fn closed() -> Self {
         Self::new(ErrorKind::Closed, "")
+    }
+
+    /// The runtime that drove the connections has shut down.
+    #[must_use]
+    pub fn no_runtime() -> Self {
+        Self::new(ErrorKind::NoRuntime, "")
     }
 
     /// The connection is gone, and with it the answer.
@@ -71,6 +79,13 @@ impl Fault {
     #[must_use]
     pub fn redirecting(mut self, redirect: Redirect) -> Self {
         self.redirect = Some(Box::new(redirect));
+        self
+    }
+
+    /// The same of a command of which nothing was sent.
+    #[must_use]
+    pub fn before_sending(mut self) -> Self {
+        self.unsent = true;
         self
     }
 
@@ -127,6 +142,7 @@ impl Fault {
     fn with_detail(self, detail: impl Into<String>) -> Self {
         Self {
             redirect: self.redirect,
+            unsent: self.unsent,
             ..Self::new(self.kind, detail)
         }
     }
@@ -158,7 +174,9 @@ impl Fault {
     #[must_use]
     pub fn outward(self, operation: Operation) -> BackendError {
         let redirected = self.redirect.is_some();
-        BackendError::new(self.kind, operation, self.detail).redirected(redirected)
+        BackendError::new(self.kind, operation, self.detail)
+            .redirected(redirected)
+            .unsent(self.unsent)
     }
 
     /// As callers see it, with the key.
@@ -193,6 +211,13 @@ mod tests {
         assert_eq!(fault.redirect(), Some(&Redirect::Down));
         assert!(fault.outward(Operation::Get).is_redirected());
         assert!(!Fault::lost().outward(Operation::Get).is_redirected());
+    }
+
+    #[test]
+    fn what_was_not_sent_is_told_whatever_is_said_of_the_place() {
+        let fault = Fault::lost().before_sending().at_place("h:1", None);
+        assert!(fault.outward(Operation::Fulfil).is_unsent());
+        assert!(!Fault::lost().outward(Operation::Fulfil).is_unsent());
     }
 
     #[test]

@@ -20,6 +20,8 @@
 //! external: granted -> Subscribing -> Rechecking -> Triggering -> Attending --value--> Releasing -> Settled
 //!                                                                  ^ '-resumed, lease lost-> Verifying
 //!                                                                  '____________________________'
+//!           Attending --no value within the trigger time-out--> Rechecking, and on as a waiter: the lock of
+//!           ours is neither renewed nor released, and whoever has the lease after it triggers, or computes
 //! ```
 //!
 //! A driver may be dropped at any moment. The machine does not notice: whoever takes it over asks for
@@ -38,12 +40,14 @@ mod succession;
 mod tests;
 mod tries;
 
+use std::time::Duration;
+
 use crate::{BackendError, Timestamp, Token};
 
 pub use input::{Completion, Input};
 pub use output::{Deadline, Held, Origin, Outcome, Output, Phase, Storage};
-pub use policy::{FailurePolicy, Mode, OutagePolicy, Policy};
-use state::{Cleaning, Cleanup, Lease, State};
+pub use policy::{FailurePolicy, LeaseLimits, Mode, OutagePolicy, Policy};
+use state::{Cleaning, Cleanup, Lease, State, Unanswered};
 
 /// Where random bits come from: the operating system in production, a seed in simulation.
 pub trait Entropy {
@@ -59,6 +63,8 @@ pub struct Machine {
     policy: Policy,
     mode: Mode,
     state: State,
+    /// The last program that was started in this flight, if it did not answer in time.
+    unanswered: Option<Unanswered>,
 }
 
 impl Machine {
@@ -70,7 +76,26 @@ impl Machine {
             policy,
             mode,
             state,
+            unanswered: None,
         }
+    }
+
+    /// Another caller is about to take over, and these are its limits.
+    pub fn set_limits(&mut self, limits: LeaseLimits) {
+        self.policy.limits = limits;
+    }
+
+    /// How long a lease may be kept for the caller that drives.
+    #[must_use]
+    pub fn limits(&self) -> LeaseLimits {
+        self.policy.limits
+    }
+
+    /// Whether the trigger that is to run is not the first: the program before did not answer in time. A caller
+    /// that can compute goes first then.
+    #[must_use]
+    pub fn triggers_again(&self) -> bool {
+        self.unanswered.is_some() && matches!(self.state, State::Triggering { .. })
     }
 
     /// What to do now.
@@ -79,9 +104,9 @@ impl Machine {
         match &self.state {
             State::Probing { .. } => Output::Probe,
             State::Acquiring { attempt, .. } | State::Rechecking { attempt, .. } => {
-                self.acquire(attempt.token)
+                self.acquire(attempt.token, self.policy.lease)
             }
-            State::Verifying { held, .. } => self.acquire(held.token),
+            State::Verifying { held, .. } => self.acquire(held.token, self.rest_of(*held)),
             State::Pausing { .. } => Output::Pause,
             State::Subscribing { .. } => Output::Subscribe,
             State::Waiting { .. } | State::Attending { .. } => Output::Listen,
@@ -104,8 +129,7 @@ impl Machine {
         }
     }
 
-    fn acquire(&self, token: Token) -> Output {
-        let lease = self.policy.lease;
+    fn acquire(&self, token: Token, lease: Duration) -> Output {
         Output::Acquire { token, lease }
     }
 
@@ -125,6 +149,7 @@ impl Machine {
             State::Waiting { takeover, .. } => takeover.map(Deadline::Takeover),
             State::Pausing { until, .. } => Some(Deadline::Retry(until)),
             State::Cleaning(Cleaning { pause, .. }) => pause.map(Deadline::Retry),
+            State::Attending { until, .. } => Some(Deadline::Trigger(until)),
             _ => None,
         }
     }
@@ -139,7 +164,7 @@ impl Machine {
                 ours: Some(held), ..
             }
             | State::Triggering { held }
-            | State::Attending { held }
+            | State::Attending { held, .. }
             | State::Verifying { held, .. }
             | State::Fulfilling { held, .. } => Some(*held),
             _ => None,
@@ -209,7 +234,8 @@ impl Machine {
         // A placeholder that no path leaves behind: `step` returns the next state in every case.
         let placeholder = State::Probing { sent: 0 };
         let state = std::mem::replace(&mut self.state, placeholder);
-        self.state = self.step(state, now, input, entropy);
+        let next = self.step(state, now, input, entropy);
+        self.state = self.late(next, now);
     }
 }
 

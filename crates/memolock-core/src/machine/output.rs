@@ -61,6 +61,8 @@ pub struct Held {
     pub token: Token,
     /// When it was asked for: it cannot have begun earlier.
     pub since: Timestamp,
+    /// When it was first asked for, if it was taken again under the same token: from then on `max_lease` counts.
+    pub began: Timestamp,
 }
 
 /// When the machine wants to be woken.
@@ -72,6 +74,9 @@ pub enum Deadline {
     Takeover(Timestamp),
     /// While pausing: when to try again because the store failed.
     Retry(Timestamp),
+    /// While listening under a lease of our own: when the program that the trigger has started has had its
+    /// time. The lease is left to expire then.
+    Trigger(Timestamp),
 }
 
 impl Deadline {
@@ -79,7 +84,7 @@ impl Deadline {
     #[must_use]
     pub const fn at(self) -> Timestamp {
         match self {
-            Self::Takeover(at) | Self::Retry(at) => at,
+            Self::Takeover(at) | Self::Retry(at) | Self::Trigger(at) => at,
         }
     }
 }

@@ -39,6 +39,27 @@ pub enum OutagePolicy {
     Serve,
 }
 
+/// How long a lease may be kept for a caller: what one call may set for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct LeaseLimits {
+    /// How long callers wait for the program that one trigger has started. Default 30 s. After that the lease
+    /// is no longer renewed, and once it has expired the next caller triggers, or computes.
+    pub trigger_timeout: Duration,
+    /// The longest time for which a lease is renewed, counted from its grant. Default 5 min: work that hangs
+    /// must not hold its key for ever. At least [`Policy::lease`].
+    pub max_lease: Duration,
+}
+
+impl Default for LeaseLimits {
+    fn default() -> Self {
+        Self {
+            trigger_timeout: Duration::from_secs(30),
+            max_lease: Duration::from_secs(300),
+        }
+    }
+}
+
 /// The machine's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -47,7 +68,8 @@ pub struct Policy {
     /// renews it while the work lives.
     pub lease: Duration,
     /// The most by which a waiter is late after a rival's lease has expired. Default 20 ms: spreads
-    /// the processes that wake together, and is far below a lease.
+    /// the processes that wake together, and is far below a lease. A waiter with a trigger is later by as much
+    /// again, so that a waiter that can compute comes first.
     pub takeover_jitter: Duration,
     /// The most by which a waiter is late after a release or a failure. Default 3 ms: enough that one
     /// process is first and the others find its lock.
@@ -64,6 +86,8 @@ pub struct Policy {
     /// How often one command is sent when its reply is lost. Default 2, so that a connection that
     /// breaks and comes back is not an outage. At least 1.
     pub attempts: u8,
+    /// How long a lease may be kept. Those of the caller that drives count.
+    pub limits: LeaseLimits,
     /// What waiters do when a holder elsewhere fails.
     pub failures: FailurePolicy,
     /// What happens when the store is failing.
@@ -79,6 +103,7 @@ impl Default for Policy {
             outage_pause: Duration::from_millis(250),
             unrecognized_pause: Duration::from_millis(500),
             attempts: 2,
+            limits: LeaseLimits::default(),
             failures: FailurePolicy::default(),
             outage: OutagePolicy::default(),
         }

@@ -39,11 +39,15 @@ pub(super) enum State {
     Computing(Lease),
     /// The caller's trigger runs under our lease.
     Triggering { held: Held },
-    /// The lease is ours, the trigger has run, another program is to store the value.
-    Attending { held: Held },
+    /// The lease is ours, the trigger has run, another program is to store the value by `until`.
+    Attending { held: Held, until: Timestamp },
     /// The same, after a gap or the loss of the lease: look whether the value came meanwhile, and hold
     /// the lease again if nobody else does, with the same token and without a second trigger.
-    Verifying { held: Held, sent: u8 },
+    Verifying {
+        held: Held,
+        until: Timestamp,
+        sent: u8,
+    },
     /// The value is being stored.
     Fulfilling {
         sent: u8,
@@ -84,6 +88,14 @@ impl Rival {
     pub(super) fn is_alive(self, now: Timestamp) -> bool {
         self.0.is_some_and(|until| now < until)
     }
+}
+
+/// A program that did not answer in time, and the lock that it was started under: left to expire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Unanswered {
+    pub(super) token: Token,
+    /// When the lock has expired, as far as is known.
+    pub(super) until: Timestamp,
 }
 
 /// What a compute runs under.

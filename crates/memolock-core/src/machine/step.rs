@@ -1,7 +1,7 @@
 //! The transitions: a state and an input give the next state.
 
 use super::ends::{computed, computed_outcome, releasing, stored, value_outcome};
-use super::external::{attended, subscribing, verifying};
+use super::external::subscribing;
 use super::state::{Cleanup, Lease, Rival, State};
 use super::succession::{adopted, vacated};
 use super::tries::{Tried, acquiring, patient, rechecking};
@@ -110,6 +110,14 @@ impl Machine {
             },
             (
                 State::Waiting {
+                    takeover,
+                    rival,
+                    doubt,
+                },
+                Input::PassedOver { known },
+            ) => self.passed_over(takeover, rival, doubt, known, now, entropy),
+            (
+                State::Waiting {
                     takeover: Some(at),
                     rival,
                     doubt,
@@ -124,19 +132,26 @@ impl Machine {
             }
             (State::Waiting { doubt, .. }, Input::Silenced(error)) => self.outage(error, doubt),
             (State::Computing(lease), Input::Computed(completion)) => computed(lease, completion),
-            (State::Triggering { held }, Input::Triggered(Ok(()))) => State::Attending { held },
+            (State::Triggering { held }, Input::Triggered(Ok(()))) => self.attending(held, now),
             (State::Triggering { held }, Input::Triggered(Err(message))) => {
                 releasing(held.token, Some(Notice::failed(&message)), Outcome::Failed)
             }
-            (State::Attending { held }, Input::Heard(event)) => attended(held, event, now, entropy),
-            // It may only have run out, and the program is still at it: take it again if it is free.
-            (State::Attending { held }, Input::LeaseLost) => verifying(held, now),
+            (State::Attending { held, until }, Input::Heard(event)) => {
+                self.attended((held, until), event, now, entropy)
+            }
+            (State::Attending { held, until }, Input::Elapsed) if now >= until => {
+                self.let_go(held, now, entropy)
+            }
+            // Also after a value of another version, which may have been put over the lease.
+            (State::Attending { held, until }, Input::LeaseLost | Input::PassedOver { .. }) => {
+                self.lease_lost((held, until), now, entropy)
+            }
             // The lock is left to expire, so that a second program is not started over the first.
             (State::Attending { .. }, Input::Silenced(error)) => {
                 State::Settled(Outcome::Backend(error))
             }
-            (State::Verifying { held, sent }, Input::Acquired(reply)) => {
-                self.verified(held, sent, reply, now, entropy)
+            (State::Verifying { held, until, sent }, Input::Acquired(reply)) => {
+                self.verified((held, until), sent, reply, now, entropy)
             }
             (
                 State::Fulfilling {

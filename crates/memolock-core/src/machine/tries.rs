@@ -19,6 +19,7 @@ impl Machine {
             Ok(Acquired::Granted) => Tried::Granted(Held {
                 token: t.token,
                 since: t.since,
+                began: t.since,
             }),
             Ok(Acquired::Held(remaining)) => Tried::Held(remaining),
             // The lost reply may have been a grant, with a stranger's SET after it.
@@ -38,13 +39,20 @@ impl Machine {
 
     /// What a waiter makes of a message.
     pub(super) fn told(
-        &self,
+        &mut self,
         takeover: Option<Timestamp>,
         doubt: Option<Token>,
         message: Message,
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> State {
+        let message = match (message, self.lapsing(now)) {
+            // Of the program that did not answer in time: while its lock stands, nobody else is at it.
+            (Message::Notice(Notice::Failed(message)), Some(token)) => {
+                return self.failed_late(token, message);
+            }
+            (message, _) => message,
+        };
         match (message, self.policy.failures) {
             (Message::Value(value), _) => found(value, doubt),
             (Message::Notice(Notice::Failed(message)), FailurePolicy::Share) => {
@@ -52,6 +60,7 @@ impl Machine {
             }
             // The rival has given up: who is next is open.
             (Message::Notice(_), _) => {
+                self.learned(Some(now));
                 let soon = now.after(spread(self.policy.retry_jitter, entropy));
                 State::Waiting {
                     takeover: Some(takeover.map_or(soon, |at| at.min(soon))),
@@ -62,14 +71,41 @@ impl Machine {
         }
     }
 
-    /// Waits for a rival, a little longer than its lease.
-    pub(super) fn waiting(
+    /// What a waiter makes of a value that its driver passes over: it asks the store again, after the delay of a notice.
+    /// The lease may be free. A `known` value says nothing of the rival, which may still be at work under its lease: the
+    /// notice may have been repeated.
+    pub(super) fn passed_over(
         &self,
+        takeover: Option<Timestamp>,
+        rival: Rival,
+        doubt: Option<Token>,
+        known: bool,
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> State {
+        let soon = now.after(spread(self.policy.retry_jitter, entropy));
+        State::Waiting {
+            takeover: Some(takeover.map_or(soon, |at| at.min(soon))),
+            rival: if known { rival } else { Rival::default() },
+            doubt,
+        }
+    }
+
+    /// Waits for a rival, a little longer than its lease. Who can compute comes before who can only trigger:
+    /// a program may be dead.
+    pub(super) fn waiting(
+        &mut self,
         rival: Rival,
         doubt: Option<Token>,
         entropy: &mut dyn Entropy,
     ) -> State {
-        let late = |at: Timestamp| at.after(spread(self.policy.takeover_jitter, entropy));
+        self.learned(rival.0);
+        let jitter = self.policy.takeover_jitter;
+        let behind = match self.mode {
+            Mode::External => jitter,
+            Mode::Compute | Mode::Read => Duration::ZERO,
+        };
+        let late = |at: Timestamp| at.after(behind).after(spread(jitter, entropy));
         State::Waiting {
             takeover: rival.0.map(late),
             rival,

@@ -23,7 +23,17 @@ pub struct Address {
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Login {
     user: Option<String>,
+    /// Some wherever there is a user.
     password: Option<String>,
+}
+
+impl Login {
+    /// A user without a password has an empty one. Clients that are given no password do not log in, and the server
+    /// takes them for its default user, who may have more rights.
+    fn new(user: Option<String>, password: Option<String>) -> Self {
+        let password = password.or_else(|| user.as_ref().map(|_| String::new()));
+        Self { user, password }
+    }
 }
 
 /// Where a server is.
@@ -126,7 +136,7 @@ impl Address {
     /// The same with another user and password, for those that are not in the URL.
     #[must_use]
     pub fn with_login(mut self, user: Option<String>, password: Option<String>) -> Self {
-        self.who = Login { user, password };
+        self.who = Login::new(user, password);
         self
     }
 
@@ -136,7 +146,8 @@ impl Address {
         self.who.user.as_deref()
     }
 
-    /// The password, if one was given.
+    /// The password, if one was given. That of a user without one is empty: the client logs in with it, and the server
+    /// decides.
     #[must_use]
     pub fn password(&self) -> Option<&str> {
         self.who.password.as_deref()
@@ -262,6 +273,19 @@ mod tests {
             "redis+unix:///",
             "redis+unix://hunter2",
             "redis+unix:///s?db=hunter2",
+            "redis://:hunter2@host/1?db=2",
+            "redis://:hunter2@host?db=1&db=2",
+            "redis://:hunter2@host?db=hunter2",
+            "redis://ann:hunter2@host?pass=hunter2",
+            "redis://ann@host?pass=hunter2",
+            "redis://host?pass=hunter2&pass=x",
+            "redis://host?pass=%ff",
+            "redis://%ff:hunter2@host",
+            "redis://host?username=ann&password=hunter2",
+            "redis://host?database=1&pass=hunter2",
+            "redis-cluster://:hunter2@host?db=1",
+            "redis-sentinel://:hunter2@h/s/1?db=2",
+            "redis+unix://ann:hunter2@/s",
         ] {
             let fault = fault(url);
             assert_eq!(fault.kind(), ErrorKind::Config, "{url}");

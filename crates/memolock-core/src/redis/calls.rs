@@ -25,6 +25,10 @@ pub const REPEATED_PER_CALL: usize = 100;
 /// Bytes of values that one call of [`repeat`] publishes, unless one value alone is larger.
 const REPEATED_BYTES: usize = 1 << 20;
 
+/// A fulfil with more bytes than this is large: it has a connection of its own, so that the commands of others do not
+/// wait behind it. It is the least that a server's `proto-max-bulk-len` can be.
+pub const LARGE_BYTES: usize = 1 << 20;
+
 /// One of the [`scripts`], by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
@@ -105,6 +109,19 @@ impl Call {
             keys: keys.into(),
             args: args.into(),
         }
+    }
+
+    /// The bytes of its arguments.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.args.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether it stores more than [`LARGE_BYTES`] under a token. The token fences it, so it may overtake other
+    /// commands on its key.
+    #[must_use]
+    pub fn is_large_fulfil(&self) -> bool {
+        matches!(self.script, Script::Fulfil | Script::FulfilMany) && self.bytes() > LARGE_BYTES
     }
 
     /// The same in a database of that number: what is published goes on the channels of that database. `keys`

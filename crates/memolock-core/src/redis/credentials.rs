@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Address, Fault};
 use crate::ErrorKind;
 
-/// A user and a password, as a provider gives them.
+/// A user and a password, as a provider gives them. Both may hold every character.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     user: Option<String>,
@@ -16,7 +16,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A user of an ACL and its password.
+    /// A user of an ACL and its password. With an empty password the server lets in a user that has `nopass`, and no other;
+    /// it never takes the connection for that of the default user.
     #[must_use]
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
         let user = Some(user.into()).filter(|user: &String| !user.is_empty());
@@ -124,6 +125,19 @@ mod tests {
         let bare = || ready(Ok::<_, Never>(Credentials::password("new")));
         let address = identified(&CredentialsProvider::new(bare)).unwrap();
         assert_eq!((address.user(), address.password()), (None, Some("new")));
+    }
+
+    #[test]
+    fn a_user_without_a_password_is_not_nobody() {
+        let bare = || ready(Ok::<_, Never>(Credentials::new("bob", "")));
+        let address = identified(&CredentialsProvider::new(bare)).unwrap();
+        assert_eq!(
+            (address.user(), address.password()),
+            (Some("bob"), Some(""))
+        );
+        let nobody = || ready(Ok::<_, Never>(Credentials::password("")));
+        let address = identified(&CredentialsProvider::new(nobody)).unwrap();
+        assert_eq!((address.user(), address.password()), (None, None));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! | `OutOfMemory` | the server, until it has room | `OOM` |
 //! | `Denied` | the user | `NOAUTH`, `WRONGPASS`, `NOPERM`, `DENIED` |
 //! | `WrongType` | the key | `WRONGTYPE` |
-//! | `Unsupported` | the command, or the layout of its keys | `unknown command`, `unsupported command`, `CROSSSLOT`, `MOVED`, `ASK`, `NOPROTO` |
+//! | `Unsupported` | the command, or the layout of its keys | `unknown command`, `unsupported command`, `invalid bulk length`, `CROSSSLOT`, `MOVED`, `ASK`, `NOPROTO` |
 //! | `Config` | the connection's settings | `DB index is out of range` |
 //! | `Protocol` | the command or the script | `wrong number of arguments`, `value is not an integer`, `syntax error`, `NOSCRIPT`, an error of a script |
 
@@ -60,6 +60,8 @@ const WORDS: &[(&str, ErrorKind)] = &[
     ("invalid expire time", ErrorKind::Protocol),
     ("string exceeds maximum", ErrorKind::Protocol),
     ("syntax error", ErrorKind::Protocol),
+    // A value with more bytes than the server takes.
+    ("invalid bulk length", ErrorKind::Unsupported),
     ("protocol error", ErrorKind::Protocol),
     ("no such key", ErrorKind::Protocol),
     // Of `CLIENT`, `CLUSTER` and the like.
@@ -87,7 +89,7 @@ mod tests {
             "wrong number of arguments for 'get' command",
             "value is not an integer or out of range",
             "invalid expire time in 'set' command",
-            "Protocol error: invalid bulk length",
+            "Protocol error: invalid multibulk length",
             "user_script:3: attempt to index a nil value script: ab, on @user_script:3.",
             "Error compiling script (new function): user_script:1: '=' expected near 'x'",
             "unknown subcommand 'SHARDNUMSUB'. Try PUBSUB HELP.",

@@ -26,10 +26,13 @@ impl Fault {
         Self::new(ErrorKind::Unsupported, NO_SCRIPTS)
     }
 
-    /// The server does not speak the protocol that pushes need.
+    /// The server does not speak the protocol that pushes need; what it said of it.
     #[must_use]
-    pub fn no_resp3() -> Self {
-        Self::new(ErrorKind::Unsupported, RESP3_NEEDED)
+    pub fn no_resp3(said: &str) -> Self {
+        Self::new(
+            ErrorKind::Unsupported,
+            format!("{RESP3_NEEDED}; it said: {said}"),
+        )
     }
 
     /// The server knows no sharded Pub/Sub.
@@ -51,7 +54,7 @@ impl Fault {
         let (code, rest) = line.split_once(' ').unwrap_or((line, ""));
         let kind = match code {
             "ERR" => return worded(rest, line),
-            "NOPROTO" => return Self::no_resp3(),
+            "NOPROTO" => return Self::no_resp3(line),
             "MOVED" | "ASK" | "CROSSSLOT" => {
                 return Self::new(ErrorKind::Unsupported, CLUSTER_NODE);
             }
@@ -95,7 +98,7 @@ fn is_code(word: &str) -> bool {
 fn worded(words: &str, line: &str) -> Fault {
     let says = |known: &str| words.contains(known);
     if says("unknown command") && says("HELLO") {
-        return Fault::no_resp3();
+        return Fault::no_resp3(line);
     }
     if is_script_command(words) {
         return Fault::no_scripts();
@@ -110,7 +113,11 @@ fn worded(words: &str, line: &str) -> Fault {
         true => wrapped(words),
         false => None,
     };
-    Fault::new(wrapped.unwrap_or(kind), line)
+    let advice = match says("invalid bulk length") {
+        true => ": it takes no value of so many bytes, see proto-max-bulk-len",
+        false => "",
+    };
+    Fault::new(wrapped.unwrap_or(kind), format!("{line}{advice}"))
 }
 
 fn wrapped(words: &str) -> Option<ErrorKind> {
@@ -210,12 +217,14 @@ mod tests {
                 Refused,
             ),
             ("ERR max number of clients reached", Refused),
+            ("ERR Protocol error: invalid bulk length", Unsupported),
             ("NOAUTH Authentication required.", Denied),
             (
                 "WRONGPASS invalid username-password pair or user is disabled.",
                 Denied,
             ),
             ("ERR invalid password", Denied),
+            ("DENIED Redis is running in protected mode", Denied),
             ("NOPERM this user has no permissions", Denied),
             (
                 "ERR The user executing the script can't run this command or subcommand",

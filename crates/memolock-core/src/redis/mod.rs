@@ -27,7 +27,7 @@ pub mod tls;
 #[doc(no_inline)]
 pub use crate::connection::{Backoff, Fault, Options};
 pub use address::{Address, Endpoint, Topology};
-pub use calls::{Call, Script};
+pub use calls::{Call, LARGE_BYTES, Script};
 pub use client_name::ClientName;
 pub use credentials::{Credentials, CredentialsProvider};
 pub use reply::Reply;

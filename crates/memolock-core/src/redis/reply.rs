@@ -10,9 +10,6 @@ use crate::{
     Timed, ValueInfo, scripts,
 };
 
-/// A lock that stays longer than this was not taken for a compute.
-const ABSURD_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// An answer in a form that no client owns: adapters turn theirs into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -198,17 +195,7 @@ pub fn inspection(reply: Reply) -> Result<Inspection, Fault> {
                 "the lock is a {lock_type} and not a string: nobody can take it until it is deleted"
             ));
         }
-        match lock_ttl {
-            Remaining::Forever => found.oddities.push(
-                "the lock never expires: nobody computes until it is released or deleted"
-                    .to_owned(),
-            ),
-            Remaining::Expires(ttl) if ttl > ABSURD_LEASE => found.oddities.push(format!(
-                "the lock expires only in {} hours: if its holder is gone, delete it",
-                ttl.as_secs() / 3600
-            )),
-            Remaining::Expires(_) => {}
-        }
+        found.oddities.extend(lock_ttl.odd_for_a_lock());
         found.lock = Some(LockInfo {
             holder,
             remaining: lock_ttl,

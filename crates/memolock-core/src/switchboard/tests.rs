@@ -124,6 +124,20 @@ fn a_listener_is_deaf_until_the_store_has_confirmed() {
 }
 
 #[test]
+fn answers_to_others_show_that_the_store_is_at_work() {
+    let board = board();
+    let _first = board.listen(&key("a"));
+    let _second = board.listen(&key("b"));
+    assert_eq!((asks(&board).as_str(), board.answered()), ("+a +b", 0));
+    board.confirm(&key("a"));
+    assert_eq!(board.answered(), 1);
+    board.refuse(&key("b"), &refusal());
+    assert_eq!(board.answered(), 2, "a refusal is an answer");
+    board.gap();
+    assert_eq!(board.answered(), 2, "the loss of a connection is none");
+}
+
+#[test]
 fn a_second_listener_is_fenced_by_a_confirmation_of_its_own() {
     let board = board();
     let mut first = live(&board, "k");

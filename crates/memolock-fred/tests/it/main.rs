@@ -12,6 +12,8 @@ mod credentials;
 #[path = "../../../memolock-redis-rs/tests/it/databases.rs"]
 mod databases;
 mod fences;
+#[path = "../../../memolock-redis-rs/tests/it/greeting.rs"]
+mod greeting;
 #[path = "../../../memolock-redis-rs/tests/it/lifecycle.rs"]
 mod lifecycle;
 #[path = "../../../memolock-redis-rs/tests/it/names.rs"]

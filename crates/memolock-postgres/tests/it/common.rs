@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use memolock_core::{Event, Key, Keyspace, Layout, Subscription, Tag, Token};
 use memolock_postgres::{PgBackend, PgBackendBuilder};
-use memolock_testkit::PgServer;
+use memolock_testkit::{PgBouncer, PgServer};
 use tokio_postgres::{Client, NoTls};
 
 /// Only a hang would miss it.
@@ -21,8 +21,7 @@ pub(crate) struct Place {
 impl Place {
     /// `None` where there is no PostgreSQL, which is said.
     pub(crate) async fn new() -> Option<Self> {
-        if !PgServer::is_there() && std::env::var_os("MEMOLOCK_TEST_POSTGRES_REQUIRED").is_none() {
-            eprintln!("not run: there is no PostgreSQL (apt-get install postgresql)");
+        if !is_there() {
             return None;
         }
         let server = PgServer::start_own().await.unwrap();
@@ -66,6 +65,24 @@ impl Place {
         let in_time = tokio::time::timeout(DEADLINE, asked).await;
         assert!(in_time.is_ok(), "{last} and never {expected}: {sql}");
     }
+}
+
+/// Whether a test has what it needs. Where it has not, it says so and passes, unless it must run.
+pub(crate) fn is_there() -> bool {
+    PgServer::is_there() || absent("PostgreSQL", "postgresql")
+}
+
+/// The same of a pooler.
+pub(crate) fn has_pooler() -> bool {
+    is_there() && (PgBouncer::is_there() || absent("pgbouncer", "pgbouncer"))
+}
+
+fn absent(what: &str, package: &str) -> bool {
+    let must = std::env::var_os("MEMOLOCK_TEST_POSTGRES_REQUIRED").is_some();
+    if !must {
+        eprintln!("not run: there is no {what} (apt-get install {package})");
+    }
+    must
 }
 
 pub(crate) async fn stranger(url: &str) -> Client {

@@ -3,7 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod crowd;
+mod large;
 mod outages;
 mod paused;
+mod pki;
+mod pooler;
 mod roles;
+mod secure;
 mod tables;
+mod tls;

@@ -26,6 +26,7 @@ use super::spread;
 use super::union::Union;
 use crate::paused::RealTime;
 use crate::repeats::{Repeats, Storing};
+use crate::transfers::LONGEST_HIT;
 
 /// A cluster as a [`Backend`]. Cheap to clone; with the last clone the nodes and the task end.
 pub struct Cluster<O: Opener>(Arc<Owned<O>>);
@@ -44,8 +45,9 @@ pub(super) struct Owned<O: Opener> {
 
 impl<O: Opener> Drop for Owned<O> {
     fn drop(&mut self) {
-        self.keeper.abort();
+        // First: a keeper that ends without it says that its runtime is gone.
         self.shared.close();
+        self.keeper.abort();
     }
 }
 
@@ -118,10 +120,12 @@ impl<O: Opener> Cluster<O> {
 #[async_trait]
 impl<O: Opener> Backend for Cluster<O> {
     fn capabilities(&self) -> Capabilities {
-        // For the map, for a node's answer, and for those to which that leads.
+        // For the map, for a node's answer, and for those to which that leads; and for large values that pass before it.
+        let bound = self.shared().bound.saturating_mul(8);
+        let bound = bound.saturating_add(LONGEST_HIT);
         Capabilities::new(O::NAME)
             .layout(Layout::HashTagged)
-            .bound(self.shared().bound.saturating_mul(8))
+            .bound(bound)
     }
 
     async fn check(&self, space: &Keyspace) -> Result<(), BackendError> {
@@ -350,11 +354,12 @@ impl<O: Opener> Backend for Cluster<O> {
     }
 
     async fn close(&self) {
-        self.0.keeper.abort();
         if let Some(repeats) = self.repeats() {
             repeats.close();
         }
         let posts = self.shared().close();
+        self.0.keeper.abort();
+        self.shared().home.close();
         let ended = posts
             .iter()
             .map(|post: &Arc<Post<O::Node>>| post.node.ended());

@@ -69,14 +69,15 @@ impl<O: Opener> Ear<O> {
         Ok(ear)
     }
 
-    /// Its events.
+    /// Its events. One caller may begin to wait and another, on another runtime, go on: timers are the home's.
     pub(crate) fn events(self) -> impl Stream<Item = Event> + Send {
-        stream::unfold(self, |mut ear| async move {
+        let home = self.shared.home.clone();
+        let events = stream::unfold(self, |mut ear| async move {
             let event = ear.next().await?;
             Some((event, ear))
-        })
+        });
         // Whoever asks again after the end is told so again.
-        .fuse()
+        home.stream(events).fuse()
     }
 
     async fn next(&mut self) -> Option<Event> {

@@ -58,6 +58,13 @@ pub(crate) struct Keeper<O: Opener> {
 
 type Posts<O> = Vec<Arc<Post<<O as Opener>::Node>>>;
 
+/// A close says so before; otherwise the runtime has dropped it. What was mapped is told by the nodes themselves.
+impl<O: Opener> Drop for Keeper<O> {
+    fn drop(&mut self) {
+        self.shared.unmapped(Fault::no_runtime());
+    }
+}
+
 impl<O: Opener> Keeper<O> {
     pub(crate) fn new(shared: Arc<Shared<O>>) -> Self {
         Self {

@@ -1,16 +1,18 @@
 //! One command's way: to who serves its slot, and on from there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use memolock_core::ErrorKind;
 use memolock_core::redis::cluster::{Attempt, Redirect, Step};
-use memolock_core::redis::{Fault, Reply};
+use memolock_core::redis::{Fault, LARGE_BYTES, Reply};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::atlas::{Owner, Post};
 use super::node::{Node, Opener, Request};
 use super::shared::{Shared, State};
 use crate::paused::late;
+use crate::transfers::allowance;
 
 impl<O: Opener> Shared<O> {
     /// Sends it to who serves the slot and follows redirections, all within the bound of a command. What was sent and
@@ -40,7 +42,7 @@ impl<O: Opener> Shared<O> {
         request: Request<'_>,
         mut told: Option<(Arc<Post<O::Node>>, Fault)>,
     ) -> Result<Reply, Fault> {
-        let deadline = Instant::now() + self.bound;
+        let deadline = Instant::now() + self.bound + extra(request);
         let mut attempt = Attempt::new();
         loop {
             let (post, asking) = match told.take() {
@@ -126,6 +128,14 @@ impl<O: Opener> Shared<O> {
                 Err(fault.while_down())
             }
         }
+    }
+}
+
+/// What a large value has beyond the bound of a command.
+fn extra(request: Request<'_>) -> Duration {
+    match request {
+        Request::Call(call) if call.bytes() > LARGE_BYTES => allowance(call.bytes()),
+        _ => Duration::ZERO,
     }
 }
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 use memolock_core::Key;
 use memolock_core::redis::cluster::{Place, SlotMap, key_slot};
 use memolock_core::redis::{Address, Endpoint, Fault};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::atlas::{Atlas, Owner, Post};
 use super::node::{Node, Opener};
+use crate::home::Home;
 
 /// What is told to everybody who waits for news of the map.
 #[derive(Debug, Clone)]
@@ -39,6 +41,7 @@ pub(crate) struct Shared<O: Opener> {
     pub(crate) address: Address,
     /// Of a command, all of its ways included.
     pub(crate) bound: Duration,
+    pub(crate) home: Home,
     atlas: RwLock<Atlas<O::Node>>,
     news: watch::Sender<News>,
     /// The map is in doubt.
@@ -48,8 +51,10 @@ pub(crate) struct Shared<O: Opener> {
 }
 
 impl<O: Opener> Shared<O> {
+    /// Within a tokio runtime, which is its home.
     pub(crate) fn new(opener: O, address: &Address, bound: Duration) -> Self {
         Self {
+            home: Home::new(Handle::current()),
             opener,
             address: address.clone(),
             bound,
@@ -178,6 +183,8 @@ impl<O: Opener> Shared<O> {
 
     fn open(&self, place: &Place) -> Result<O::Node, Fault> {
         let address = self.address.at_host(place.host(), place.port());
+        // A caller may be the first who is sent there; the node lives where the cluster does.
+        let _entered = self.home.runtime().enter();
         self.opener.open(&address)
     }
 

@@ -4,5 +4,6 @@
 
 mod commands;
 mod listening;
+mod runtimes;
 mod tracking;
 mod world;

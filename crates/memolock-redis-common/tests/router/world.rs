@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) asked: Vec<(u16, String, bool)>,
     boards: HashMap<u16, (Arc<Switchboard>, Arc<TrackingBoard>)>,
     pub(crate) closed: Vec<u16>,
+    /// The runtime in which each node was opened.
+    pub(crate) opened: Vec<(u16, tokio::runtime::Id)>,
 }
 
 impl World {
@@ -47,6 +49,7 @@ impl World {
             asked: Vec::new(),
             boards: HashMap::new(),
             closed: Vec::new(),
+            opened: Vec::new(),
         })))
     }
 
@@ -121,6 +124,8 @@ impl Opener for World {
             return Err(Fault::new(ErrorKind::Config, "no port"));
         };
         assert_eq!(address.password(), Some("hunter2"), "as whom to log in");
+        let runtime = tokio::runtime::Handle::current().id();
+        self.state().opened.push((*port, runtime));
         Ok(Member {
             world: self.clone(),
             port: *port,

@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -49,25 +50,20 @@ async fn bounded(backend: &RedisBackend) -> BackendError {
     got.unwrap().unwrap_err()
 }
 
-/// Polls once, so that the call has its place in the order.
-async fn begun<F: Future + Unpin>(call: &mut F) {
-    poll_fn(|cx| {
-        let _ = std::pin::Pin::new(&mut *call).poll(cx);
-        Poll::Ready(())
-    })
-    .await;
+/// Polls once, so that the call has its place in the order. Whether it has ended.
+async fn begun<F: Future + Unpin>(call: &mut F) -> bool {
+    poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *call).poll(cx).is_ready())).await
 }
 
 #[tokio::test]
-async fn a_pool_with_no_free_connection_is_a_refusal_and_not_a_hang() {
+async fn a_pool_with_no_free_connection_is_a_time_out_and_not_a_hang() {
     let server = server().await;
     let pool = pool(server.url(), 1);
     let builder = RedisBackend::builder(server.url()).pool(pool.clone());
     let backend = builder.command_timeout(SECOND / 5).connect().await.unwrap();
     let theirs = pool.get().await.unwrap();
     let error = bounded(&backend).await;
-    assert_eq!(error.kind(), ErrorKind::Refused);
-    assert!(!error.is_ambiguous() && error.is_retryable());
+    assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(error.to_string().contains("in use"), "{error}");
     drop(theirs);
     assert_eq!(backend.get(&key("a")).await.unwrap(), None);
@@ -85,7 +81,9 @@ async fn a_call_that_was_given_up_takes_effect_before_the_next_on_its_key() {
             let mut acquire = pin!(backend.acquire(&key, token, 60 * SECOND));
             // Dropped at another place each time: before the connection, or with the command on its way.
             for _ in 0..round % 5 {
-                begun(&mut acquire).await;
+                if begun(&mut acquire).await {
+                    break;
+                }
                 tokio::task::yield_now().await;
             }
         }
@@ -99,9 +97,11 @@ async fn a_call_that_was_given_up_takes_effect_before_the_next_on_its_key() {
 async fn a_call_on_a_connection_at_hand_does_not_overtake_one_that_waits_for_a_new_one() {
     let server = server().await;
     let gate = Arc::new(Semaphore::new(1));
-    let gated = Arc::clone(&gate);
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let (gated, arrives) = (Arc::clone(&gate), Arc::clone(&arrived));
     let hook = Hook::async_fn(move |_, _| {
         let gated = Arc::clone(&gated);
+        arrives.fetch_add(1, Relaxed);
         Box::pin(async move {
             gated.acquire().await.unwrap().forget();
             Ok(())
@@ -119,12 +119,19 @@ async fn a_call_on_a_connection_at_hand_does_not_overtake_one_that_waits_for_a_n
     let key = key("a");
     let put = |value: &'static str| backend.put(&key, value.into(), 60 * SECOND, PutMode::Override);
     let mut first = put("first");
-    begun(&mut first).await;
+    assert!(!begun(&mut first).await);
+    let made = arrived.load(Relaxed);
+    let waits = async {
+        while arrived.load(Relaxed) == made {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(HANG, waits).await.unwrap();
     drop(at_hand);
     let mut second = put("second");
     // Long enough to get through if nothing held it.
     for _ in 0..50 {
-        begun(&mut second).await;
+        assert!(!begun(&mut second).await, "it has overtaken the first");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     gate.add_permits(10);
@@ -144,7 +151,9 @@ async fn given_up_calls_take_no_connection_with_them() {
         let (a, b) = (key("a"), key("b"));
         let mut get = pin!(backend.get(&a));
         for _ in 0..round % 6 {
-            begun(&mut get).await;
+            if begun(&mut get).await {
+                break;
+            }
             tokio::task::yield_now().await;
         }
         // Its answer is its own, not that of the call before.

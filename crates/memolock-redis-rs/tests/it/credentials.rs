@@ -69,10 +69,10 @@ async fn a_rotated_password_is_used_by_the_next_connection() {
     works(&backend).await;
     let asked = vault.asked();
 
-    let _: () = admin
-        .run(&["CONFIG", "SET", "requirepass", "hunter3"])
-        .await;
-    vault.set(Ok(Credentials::password("hunter3")));
+    // With what ends a word or a command where it is not counted.
+    let next = "hunter 3\" '\r\nFLUSHALL\r\n\0\u{e9}";
+    let _: () = admin.run(&["CONFIG", "SET", "requirepass", next]).await;
+    vault.set(Ok(Credentials::password(next)));
     works(&backend).await;
     assert_eq!(
         vault.asked(),
@@ -83,6 +83,30 @@ async fn a_rotated_password_is_used_by_the_next_connection() {
     works(&backend).await;
     assert!(vault.asked() > asked);
     assert!(!format!("{backend:?}").contains("hunter"));
+}
+
+/// Not the default user, who may do more.
+#[tokio::test]
+async fn a_user_without_a_password_is_that_user() {
+    let server = Server::start();
+    let mut admin = server.admin().await;
+    let user = "ACL SETUSER ann on nopass ~likes:a &* +@all";
+    let user: Vec<&str> = user.split(' ').collect();
+    let _: () = admin.run(&user).await;
+    for given in [Credentials::new("ann", ""), Credentials::new("ann", "any")] {
+        let backend = Vault::new(given).connect(server.url()).await.unwrap();
+        works(&backend).await;
+        let other = backend.get(&key("b")).await.unwrap_err();
+        assert_eq!(other.kind(), ErrorKind::Denied, "{other}");
+        // The next connections are no other's.
+        let _: i64 = admin.run(&["CLIENT", "KILL", "USER", "ann"]).await;
+        works(&backend).await;
+        let other = backend.get(&key("b")).await.unwrap_err();
+        assert_eq!(other.kind(), ErrorKind::Denied, "{other}");
+    }
+    let bob = Vault::new(Credentials::new("bob", ""));
+    let error = bob.connect(server.url()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod connecting;
 mod connector;
 mod credentials;
 mod databases;
+mod greeting;
 mod lifecycle;
 mod names;
 mod operations;

@@ -11,6 +11,8 @@ mod local;
 #[cfg(feature = "docker")]
 mod member;
 #[cfg(unix)]
+mod pgbouncer;
+#[cfg(unix)]
 mod postgres;
 mod search;
 mod settings;
@@ -29,7 +31,9 @@ use local::Local;
 #[cfg(feature = "tls")]
 pub(crate) use local::{free_pair, free_port};
 #[cfg(unix)]
-pub use postgres::PgServer;
+pub use pgbouncer::PgBouncer;
+#[cfg(unix)]
+pub use postgres::{PgOptions, PgServer};
 pub(crate) use search::{Search, Source};
 pub(crate) use settings::Settings;
 pub use settings::{DEFAULT_IMAGE, PUBLIC_IMAGE};

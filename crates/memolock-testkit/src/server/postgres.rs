@@ -33,6 +33,29 @@ pub struct PgServer {
     own: Option<Own>,
 }
 
+/// What a server of a test's own has besides the ordinary.
+#[derive(Debug, Clone, Default)]
+pub struct PgOptions {
+    settings: Vec<String>,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl PgOptions {
+    /// A setting, as in `postgresql.conf`: `ssl=on`.
+    #[must_use]
+    pub fn setting(mut self, setting: &str) -> Self {
+        self.settings.push(setting.to_owned());
+        self
+    }
+
+    /// A file among its data, such as `pg_hba.conf` or `server.key`.
+    #[must_use]
+    pub fn file(mut self, name: &str, contents: impl Into<Vec<u8>>) -> Self {
+        self.files.push((name.to_owned(), contents.into()));
+        self
+    }
+}
+
 /// A cluster in a directory of its own, and its process.
 #[derive(Debug)]
 struct Own {
@@ -41,13 +64,14 @@ struct Own {
     /// The server refuses to run as root: who it is then.
     user: Option<User>,
     port: u16,
+    settings: Vec<String>,
     process: Option<(Child, Option<Watcher>)>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct User {
-    uid: u32,
-    gid: u32,
+pub(super) struct User {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
 }
 
 impl PgServer {
@@ -67,8 +91,16 @@ impl PgServer {
     /// # Errors
     /// [`ServerError::NoPostgres`], which says what to install.
     pub async fn start_own() -> Result<Self, ServerError> {
+        Self::start_with(&PgOptions::default()).await
+    }
+
+    /// The same with other options.
+    ///
+    /// # Errors
+    /// As [`start_own`](Self::start_own).
+    pub async fn start_with(options: &PgOptions) -> Result<Self, ServerError> {
         let why = |why| ServerError::NoPostgres { why };
-        let mut own = Own::make().map_err(why)?;
+        let mut own = Own::make(options).map_err(why)?;
         own.run().await.map_err(why)?;
         let url = format!("postgres://postgres@127.0.0.1:{}/postgres", own.port);
         let own = Some(own);
@@ -85,6 +117,32 @@ impl PgServer {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Replaces `pg_hba.conf` and has the server read it: who may connect, how.
+    ///
+    /// # Errors
+    /// [`ServerError::Shared`]; [`ServerError::NoPostgres`] if the file cannot be written.
+    pub fn set_hba(&self, lines: &str) -> Result<(), ServerError> {
+        let Some(own) = &self.own else {
+            return Err(ServerError::Shared {
+                verb: "told whom to let in",
+            });
+        };
+        own.write("pg_hba.conf", lines.as_bytes())
+            .map_err(|why| ServerError::NoPostgres { why })?;
+        if let Some((child, _)) = &own.process {
+            let pid = rustix::process::Pid::from_child(child);
+            // Fails only if it is gone.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::HUP);
+        }
+        Ok(())
+    }
+
+    /// The directory of its Unix socket, if it is a server of its own.
+    #[must_use]
+    pub fn socket_dir(&self) -> Option<&Path> {
+        self.own.as_ref().map(|own| own.dir.path())
     }
 
     /// Host and port, for a [`Proxy`](crate::Proxy).
@@ -134,7 +192,7 @@ impl PgServer {
 
 impl Own {
     /// Makes a cluster's files.
-    fn make() -> Result<Self, String> {
+    fn make(options: &PgOptions) -> Result<Self, String> {
         let programs = programs().ok_or("PATH: no initdb and postgres")?;
         let dir =
             tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
@@ -148,6 +206,7 @@ impl Own {
             dir,
             user,
             port: free_port()?,
+            settings: options.settings.clone(),
             process: None,
         };
         let mut initdb = own.command("initdb");
@@ -158,10 +217,27 @@ impl Own {
         let made = initdb
             .output()
             .map_err(|error| format!("initdb: {error}"))?;
-        match made.status.success() {
-            true => Ok(own),
-            false => Err(super::last_words(&String::from_utf8_lossy(&made.stderr))),
+        if !made.status.success() {
+            return Err(super::last_words(&String::from_utf8_lossy(&made.stderr)));
         }
+        for (name, contents) in &options.files {
+            own.write(name, contents)?;
+        }
+        Ok(own)
+    }
+
+    /// Writes a file among its data, which nobody else may read.
+    fn write(&self, name: &str, contents: &[u8]) -> Result<(), String> {
+        use std::os::unix::fs::{PermissionsExt as _, chown};
+        let path = self.data().join(name);
+        let written = std::fs::write(&path, contents).and_then(|()| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+            match self.user {
+                Some(user) => chown(&path, Some(user.uid), Some(user.gid)),
+                None => Ok(()),
+            }
+        });
+        written.map_err(|error| format!("cannot write {name}: {error}"))
     }
 
     /// Starts the server and waits until it answers.
@@ -175,7 +251,8 @@ impl Own {
             "unix_socket_directories={}",
             self.dir.path().display()
         ));
-        for setting in SETTINGS {
+        let own = self.settings.iter().map(String::as_str);
+        for setting in SETTINGS.into_iter().chain(own) {
             command.args(["-c", setting]);
         }
         command
@@ -277,7 +354,7 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// Who shall run the server: nobody else, unless we are root.
-fn user() -> Result<Option<User>, String> {
+pub(super) fn user() -> Result<Option<User>, String> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }

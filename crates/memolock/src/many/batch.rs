@@ -51,6 +51,9 @@ pub(crate) fn share<T>(
         Ended::Panicked(message) => replies.answer(std::iter::repeat_with(|| {
             Ended::Panicked(Arc::clone(&message))
         })),
+        Ended::TimedOut(after) => {
+            replies.answer(std::iter::repeat_with(|| Ended::TimedOut(after)));
+        }
     }
 }
 

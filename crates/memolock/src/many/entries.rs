@@ -13,8 +13,10 @@ use super::batch::{Part, Values};
 use super::gatherer::Gatherer;
 use super::look::{Looked, look, read};
 use super::voyage::{board, run, travel};
-use crate::called::Called;
+use crate::called::{Called, Late};
+use crate::home;
 use crate::hub::far;
+use crate::limits;
 use crate::nesting::Nested;
 use crate::shared::Terms;
 use crate::work::{Ended, caught};
@@ -48,6 +50,22 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
     /// error [`Error::Timeout`]; the others are not touched by that. Default: the memolock's.
     pub fn wait_timeout(mut self, wait_timeout: Duration) -> Self {
         self.terms.wait_timeout = wait_timeout;
+        self
+    }
+
+    /// How long one compute of this call may take. See [`Builder::compute_timeout`](crate::Builder::compute_timeout).
+    /// It is for all ids of the batch together. Default: the memolock's.
+    pub fn compute_timeout(mut self, compute_timeout: Duration) -> Self {
+        self.terms.compute_timeout = Some(compute_timeout);
+        self.terms.own_limits = true;
+        self
+    }
+
+    /// How long the leases of this call are kept. See [`Builder::max_lease`](crate::Builder::max_lease). Default: the
+    /// memolock's.
+    pub fn max_lease(mut self, max_lease: Duration) -> Self {
+        self.terms.limits.max_lease = max_lease;
+        self.terms.own_limits = true;
         self
     }
 
@@ -122,6 +140,13 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         V: Into<Computed<T>>,
         E: Into<BoxError>,
     {
+        if self.terms.own_limits {
+            let lease = self.memolock.shared().hub.policy.lease;
+            if let Err(what) = limits::check(&self.terms, lease) {
+                let refused = |id| (id, Err(Error::Config(what.clone())));
+                return Many::new(self.ids.into_iter().map(refused).collect());
+            }
+        }
         let compute = &compute;
         let work = |leases| {
             caught(async move {
@@ -168,11 +193,11 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
                 }
                 Looked::Missing(reply) => {
                     let reply = reply.map(|()| None);
-                    tickets.push((*nth, board(shared, key, reply)));
+                    tickets.push((*nth, board(shared, key, terms, reply)));
                 }
                 // The flight's sieve counts it.
                 Looked::PassedOver(bytes, _) => {
-                    tickets.push((*nth, board(shared, key, Ok(Some(bytes)))));
+                    tickets.push((*nth, board(shared, key, terms, Ok(Some(bytes)))));
                 }
             }
         }
@@ -180,7 +205,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
             let part = Part {
                 gatherer: &gatherer,
             };
-            let travel = travel(ticket, part, deadline, terms, &nested);
+            let travel = travel(shared, ticket, part, deadline, terms, &nested);
             async move { (nth, travel.await) }
         });
         let timeouts = &shared.hub.counters.timeouts;
@@ -188,7 +213,7 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
             flights,
             &gatherer,
             &shared.hub.store,
-            compute,
+            (compute, terms.compute_timeout),
             |(nth, end)| {
                 if matches!(end, Called::TimedOut(..)) {
                     timeouts.add();
@@ -207,15 +232,18 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
         keys: &[(usize, Key)],
         deadline: Instant,
         times: u8,
-    ) -> Result<Vec<Looked<T>>, Early> {
+    ) -> Result<Vec<Looked<T>>, Early<T>> {
         let shared = self.memolock.shared();
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        if let Err(error) = home::check() {
+            return Err(Early::Ended(Called::Stranded(error)));
+        }
         let keys: Vec<Key> = keys.iter().map(|(_, key)| key.clone()).collect();
         tokio::select! {
             biased;
-            () = shared.hub.closing.cancelled() => Err(Early::Closed),
+            () = shared.hub.turned_away() => Err(Early::Ended(Called::closed(&shared.hub))),
             looked = timeout_at(deadline, look(shared, &keys, times)) => match looked {
                 Ok(looked) => Ok(looked),
                 Err(_) => {
@@ -243,17 +271,20 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entries<'a, T, C> {
 }
 
 /// Why there was no look.
-enum Early {
-    Closed,
+enum Early<T> {
+    Ended(Called<T>),
     TimedOut,
 }
 
-impl Early {
-    fn ends<T>(&self, keys: &[(usize, Key)], called: &mut [Option<Called<T>>], terms: Terms) {
+impl<T> Early<T> {
+    fn ends(&self, keys: &[(usize, Key)], called: &mut [Option<Called<T>>], terms: Terms) {
         for (nth, key) in keys {
             called[*nth] = Some(match self {
-                Self::Closed => Called::Closed,
-                Self::TimedOut => Called::TimedOut(key.clone(), Phase::Probing, terms.wait_timeout),
+                Self::Ended(end) => end.clone(),
+                Self::TimedOut => {
+                    let late = Late::in_phase(Phase::Probing);
+                    Called::TimedOut(key.clone(), late, terms.wait_timeout)
+                }
             });
         }
     }

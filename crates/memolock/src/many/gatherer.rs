@@ -73,6 +73,13 @@ impl<A> Replies<A> {
             let _ = reply.send(answer);
         }
     }
+
+    /// Waits until nobody waits for an answer any more. Cancel-safe.
+    pub(crate) async fn left(&mut self) {
+        for reply in &mut self.0 {
+            reply.closed().await;
+        }
+    }
 }
 
 impl<T> Gatherer<T> {

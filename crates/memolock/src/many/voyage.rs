@@ -9,47 +9,48 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use memolock_codec::Codec;
-use memolock_core::{BackendError, Key, KeyError, Mode, Phase};
+use memolock_core::{BackendError, Key, Mode, Phase};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use super::batch::{Part, Values, share};
 use super::gatherer::{Errand, Gatherer, Questions};
 use crate::Lease;
-use crate::called::Called;
+use crate::called::{Called, Late};
 use crate::crew::{Passenger, Pilot, Ride};
-use crate::driver;
+use crate::driver::{self, Stopped};
 use crate::nesting::{Nested, within};
 use crate::shared::{Lane, Shared, Terms};
 use crate::store::Store;
 use crate::table::Boarding;
-use crate::work::Ended;
+use crate::work::{Ended, bounded};
 
 /// How one id of the call begins: each is a guard, or has its end.
 pub(crate) enum Ticket<'s, T: Send + Sync + 'static, C> {
     Lead(Pilot<'s, T, C>),
     Join(Passenger<'s, T, C>, Key),
-    Closed,
-    Refused(KeyError),
+    Ended(Called<T>),
 }
 
 /// Leads a flight to `id` or joins one. What a look has found for it is where a new flight begins.
 pub(crate) fn board<'s, T, C>(
     shared: &'s Shared<T, C>,
     key: &Key,
+    terms: Terms,
     looked: Result<Option<Bytes>, BackendError>,
 ) -> Ticket<'s, T, C>
 where
     T: Send + Sync + 'static,
     C: Codec<T>,
 {
-    match shared.computes.board(key.id(), || Ok(key.clone())) {
-        Err(error) => Ticket::Refused(error),
-        Ok(Boarding::Closed) => Ticket::Closed,
+    match shared.computes.board(key.id(), true, || Ok(key.clone())) {
+        Err(error) => Ticket::Ended(Called::Refused(error)),
+        Ok(Boarding::Closed) => Ticket::Ended(Called::closed(&shared.hub)),
         Ok(Boarding::Lead(flight)) => {
-            let mut pilot = Pilot::new(shared, Lane::Compute, flight, Mode::Compute);
+            let wants = terms.wants(Mode::Compute);
+            let mut pilot = Pilot::new(shared, Lane::Compute, flight, wants);
             if !pilot.embark() {
-                return Ticket::Closed;
+                return Ticket::Ended(Called::closed(&shared.hub));
             }
             driver::begin(&mut pilot, looked);
             Ticket::Lead(pilot)
@@ -57,17 +58,18 @@ where
         Ok(Boarding::Join(flight, nth)) => {
             shared.hub.counters.joins.add();
             // What is left of its patience is not known here: it gets a timer of its own.
-            let boarded = (flight, nth);
-            let passenger = Passenger::new(shared, Lane::Compute, boarded, Duration::ZERO);
+            let (boarded, none) = ((flight, nth), Duration::ZERO);
+            let passenger = Passenger::new(shared, Lane::Compute, boarded, Mode::Compute, none);
             Ticket::Join(passenger, key.clone())
         }
     }
 }
 
 /// One id, from its ticket to its end.
-pub(crate) async fn travel<T, C>(
-    ticket: Ticket<'_, T, C>,
-    part: Part<'_, T>,
+pub(crate) async fn travel<'s, T, C>(
+    shared: &'s Shared<T, C>,
+    mut ticket: Ticket<'s, T, C>,
+    mut part: Part<'_, T>,
     deadline: Instant,
     terms: Terms,
     nested: &Nested,
@@ -76,29 +78,42 @@ where
     T: Send + Sync + 'static,
     C: Codec<T>,
 {
-    let (pilot, key) = match ticket {
-        Ticket::Closed => return Called::Closed,
-        Ticket::Refused(error) => return Called::Refused(error),
-        Ticket::Lead(mut pilot) => {
-            let key = pilot.controls().flight.key().clone();
-            (pilot, key)
-        }
-        Ticket::Join(mut passenger, key) => {
-            nested.waits();
-            match passenger.ride(deadline).await {
-                Ride::Settled(settled) => return Called::settled(settled, || key),
-                Ride::TimedOut => return Called::TimedOut(key, Phase::Waiting, terms.wait_timeout),
-                Ride::Seat(mut pilot) => {
-                    pilot.adopt(Mode::Compute);
-                    (pilot, key)
+    // Once, unless a flight that it was in must be left before its end.
+    loop {
+        let (pilot, key) = match ticket {
+            Ticket::Ended(end) => return end,
+            Ticket::Lead(mut pilot) => {
+                let key = pilot.controls().flight.key().clone();
+                (pilot, key)
+            }
+            Ticket::Join(mut passenger, key) => {
+                nested.waits();
+                match passenger.ride(deadline).await {
+                    Ride::Settled(settled) => return Called::settled(settled, || key),
+                    Ride::TimedOut => {
+                        let late = Late::of(passenger.flight(), Phase::Waiting);
+                        return Called::TimedOut(key, late, terms.wait_timeout);
+                    }
+                    Ride::Overdue => {
+                        // Whether there is a value by now, the try for the lease tells.
+                        ticket = board(shared, &key, terms, Ok(None));
+                        continue;
+                    }
+                    Ride::Seat(mut pilot) => {
+                        pilot.adopt(terms.wants(Mode::Compute));
+                        (pilot, key)
+                    }
                 }
             }
+        };
+        let gatherer = part.gatherer;
+        match driver::fly(pilot, &mut part, gatherer, deadline, terms, nested).await {
+            Ok(settled) => return Called::settled(settled, || key),
+            Err(Stopped::TimedOut(late)) => {
+                return Called::TimedOut(key, late, terms.wait_timeout);
+            }
+            Err(Stopped::MadeWay) => ticket = board(shared, &key, terms, Ok(None)),
         }
-    };
-    let gatherer = part.gatherer;
-    match driver::fly(pilot, part, gatherer, deadline, terms, nested).await {
-        Ok(settled) => Called::settled(settled, || key),
-        Err(phase) => Called::TimedOut(key, phase, terms.wait_timeout),
     }
 }
 
@@ -107,7 +122,7 @@ pub(crate) async fn run<T, F, R, Fut, N>(
     flights: impl IntoIterator<Item = F>,
     gatherer: &Gatherer<T>,
     store: &Store,
-    compute: R,
+    (compute, limit): (R, Option<Duration>),
     mut ended: impl FnMut(N),
 ) where
     F: Future<Output = N>,
@@ -139,7 +154,7 @@ pub(crate) async fn run<T, F, R, Fut, N>(
             errands.extend(
                 asked
                     .into_iter()
-                    .map(|errand| send(errand, gatherer, store, &compute)),
+                    .map(|errand| send(errand, gatherer, store, (&compute, limit))),
             );
             let mut computed = false;
             while let Poll::Ready(Some(kind)) = errands.poll_next_unpin(cx) {
@@ -164,7 +179,7 @@ async fn send<T, R, Fut>(
     errand: Errand<T>,
     gatherer: &Gatherer<T>,
     store: &Store,
-    compute: &R,
+    (compute, limit): (&R, Option<Duration>),
 ) -> Kind
 where
     R: Fn(Vec<Lease>) -> Fut,
@@ -178,10 +193,15 @@ where
         Errand::Fulfil(Questions { asked, replies }) => {
             replies.answer(store.fulfil_many(&asked).await);
         }
-        Errand::Compute(Questions { asked, replies }) => {
+        Errand::Compute(Questions { asked, mut replies }) => {
             let local = asked.iter().any(Lease::is_local);
             let place = local.then(|| gatherer.placed()).flatten();
-            let ended = within(place, compute(asked.clone())).await;
+            let ended = tokio::select! {
+                biased;
+                ended = bounded(limit, within(place, compute(asked.clone()))) => ended,
+                // A close has ended all of its flights: their leases are given back, and it must not go on beside others.
+                () = replies.left() => return Kind::Compute,
+            };
             share(&asked, ended, replies);
             return Kind::Compute;
         }

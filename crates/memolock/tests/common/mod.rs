@@ -1,9 +1,10 @@
 //! What the tests of the front door share: a backend that is watched and tampered with, and
 //! memolocks over it that play different processes.
 // Each test file uses its own part.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unused_imports, unreachable_pub, clippy::unwrap_used)]
 
 mod gaps;
+mod left;
 mod part;
 mod poison;
 mod tracked;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gaps::with_gaps;
+pub use left::{locked, nothing_left};
 use memolock::core::{
     Acquired, Attempt, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled, Fulfilment,
     Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Timestamp,
@@ -44,6 +46,7 @@ pub enum Fault {
     Panics,
     /// It takes effect, and the reply takes its time.
     Late(Duration),
+    Slow(Duration), // It takes effect, and the reply comes, after this time.
     /// It takes effect or not, and fails when a second has passed.
     TimesOut {
         /// Whether it takes effect.
@@ -188,6 +191,10 @@ impl Spy {
                 }
                 tokio::time::sleep(SECOND).await;
                 error(ErrorKind::Timeout)
+            }
+            Some(Fault::Slow(delay)) => {
+                tokio::time::sleep(delay).await;
+                call.await
             }
             Some(Fault::Late(delay)) => {
                 let reply = call.await;
@@ -379,21 +386,4 @@ pub async fn settle(what: &str, mut done: impl FnMut() -> bool) {
         tokio::task::yield_now().await;
     }
     panic!("never came: {what}");
-}
-
-/// R9: nothing is left behind in the client or the store's subscriptions.
-pub async fn nothing_left(spy: &Spy, memolocks: &[&Memolock<String>]) {
-    settle("nothing in flight", || {
-        memolocks.iter().all(|m| {
-            let left = m.in_flight();
-            left.flights == 0 && left.leases == 0 && left.tasks == 0
-        }) && spy.stats().subscriptions == 0
-    })
-    .await;
-}
-
-/// Whether the store has a lock for `id`.
-pub async fn locked(spy: &Spy, memolock: &Memolock<String>, id: &str) -> bool {
-    let found = spy.store().inspect(&key(memolock, id)).await.unwrap();
-    found.lock.is_some()
 }

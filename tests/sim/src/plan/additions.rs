@@ -92,6 +92,15 @@ impl Plan {
         }
     }
 
+    /// Values that are stored by tasks of their own, as large ones are, in a quarter of the schedules: all values, or those
+    /// of later computes alone.
+    pub(super) fn draw_large(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6c61_7267_6500);
+        if random.u8(0..4) == 0 {
+            self.large = pick(&mut random, &[0, 0, "k0v0".len()]);
+        }
+    }
+
     /// Calls for all keys in half of the schedules.
     pub(super) fn draw_many(&mut self) {
         let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6d61_6e79_0000);
@@ -129,6 +138,106 @@ impl Plan {
                     leaves,
                 });
             }
+        }
+    }
+
+    /// In a quarter of the schedules that are not calm, limits that are reached: computes that take far too long, and
+    /// programs that never come.
+    pub(super) fn draw_limits(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6c69_6d69_7400);
+        if self.weather == Weather::Calm || random.u8(0..4) > 0 {
+            return;
+        }
+        self.max_lease = self.lease + random.u64(0..2 * self.lease);
+        self.trigger_timeout = random.u64(0..3 * self.lease);
+        if random.u8(0..3) == 0 {
+            self.compute_timeout = Some(random.u64(1..2 * self.lease));
+        }
+        let span = pick(&mut random, &[5, 60, 800]);
+        for _ in 0..random.usize(1..=3) {
+            let (process, key) = (random.usize(0..self.processes), random.usize(0..self.keys));
+            let lasts = self.max_lease + random.u64(0..4 * self.lease);
+            let does = match random.u8(0..4) {
+                0 => Does::Detached {
+                    lasts,
+                    ends: Ends::Well,
+                },
+                1 => Does::External {
+                    lasts,
+                    comes: random.bool(),
+                },
+                _ => Does::Compute {
+                    lasts,
+                    ends: Ends::Well,
+                },
+            };
+            self.calls.push(Call {
+                process,
+                key,
+                at: random.u64(0..=span),
+                does,
+                leaves: None,
+            });
+        }
+    }
+
+    /// Closes amid calls of one process, some of them detached, in a quarter of the schedules that are not calm. Not where
+    /// refusals are judged: what a close ends is not looked for there.
+    pub(super) fn draw_closes(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x636c_6f73_6500);
+        if self.weather == Weather::Calm || self.refusals_alone || random.u8(0..4) > 0 {
+            return;
+        }
+        let process = random.usize(0..self.processes);
+        let (from, span) = (random.u64(0..100), pick(&mut random, &[0, 10, 60]));
+        for _ in 0..random.usize(2..=8) {
+            let lasts = match random.u8(0..8) {
+                // Longer than a close waits.
+                0 => random.u64(4_000..8_000),
+                _ => random.u64(0..400),
+            };
+            let ends = match random.u8(0..8) {
+                0 => Ends::Fails,
+                _ => Ends::Well,
+            };
+            let does = match random.u8(0..3) {
+                0 => Does::Detached { lasts, ends },
+                _ => Does::Compute { lasts, ends },
+            };
+            let leaves = match random.u8(0..8) {
+                0 => Some(Leaves::After(random.u64(0..300))),
+                _ => None,
+            };
+            self.calls.push(Call {
+                process,
+                key: random.usize(0..self.keys),
+                at: from + random.u64(0..=span),
+                does,
+                leaves,
+            });
+        }
+        for _ in 0..random.usize(1..=2) {
+            self.calls.push(Call {
+                process,
+                key: 0,
+                at: from + random.u64(0..=span + 50),
+                does: Does::Close,
+                leaves: None,
+            });
+        }
+    }
+
+    /// Repeated notices in a quarter of the schedules, two versions of the type in a sixth.
+    pub(super) fn draw_repeats(&mut self) {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x0072_6570_6561_7400);
+        if random.u8(0..4) == 0 {
+            let after = pick(&mut random, &[1, 20, 100]);
+            let draw = |_| random.bool().then_some(after);
+            self.repeats = (0..self.processes).map(draw).collect();
+        }
+        if random.u8(0..6) == 0 {
+            let draw = |_| random.u32(1..=2);
+            self.versions = (0..self.processes).map(draw).collect();
         }
     }
 }

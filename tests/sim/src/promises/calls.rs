@@ -1,8 +1,10 @@
 //! R2, R10 and R11: calls end in time, whoever waits has somebody to wait for, and trouble passes.
 
 use super::Case;
-use crate::caller::{MANY, id};
-use crate::facts::CallFact;
+use crate::caller::{APART, MANY, id};
+use crate::codec::reads;
+use crate::facts::{CallFact, Facts, Moment};
+use crate::fault::Fault;
 use crate::history::{End, ProcessId};
 use crate::plan::{Call, Does, Plan};
 use crate::store::{Answer, Millis, Op};
@@ -22,6 +24,8 @@ pub(super) fn check(case: &mut Case<'_>) {
     nobody_sleeps_in_vain(case);
     nobody_sleeps_by_a_value(case);
     closed_is_closed(case);
+    detached_work_ends(case);
+    other_work_ends_at_once(case);
     trouble_passes(case);
 }
 
@@ -66,7 +70,7 @@ fn own_time(call: &Call) -> Millis {
     }
 }
 
-fn paused(plan: &Plan, process: ProcessId) -> Millis {
+pub(super) fn paused(plan: &Plan, process: ProcessId) -> Millis {
     use crate::fault::Fault;
     let pauses = plan.faults.iter().map(|(_, fault)| match fault {
         Fault::Pause { process: p, lasts } if *p == process => *lasts,
@@ -137,7 +141,18 @@ fn nobody_sleeps_in_vain(case: &mut Case<'_>) {
         let mut idle = from;
         let computes = facts.computes.values();
         for compute in computes.filter(|compute| keys.contains(&compute.key)) {
+            // R16: one that goes on for too long is no reason to wait any more, but for its own caller.
+            let own = facts.calls.get(&compute.call).is_some_and(|caller| {
+                let together = call.does == MANY && caller.does == MANY;
+                let same = caller.process == call.process && caller.began.at == call.began.at;
+                compute.call == *number || (together && same)
+            });
+            let overdue = match own {
+                true => Millis::MAX,
+                false => compute.began.at.saturating_add(plan.max_lease),
+            };
             let ended = compute.over.map_or(Millis::MAX, |(over, _)| over.at);
+            let ended = ended.min(overdue);
             if compute.began.at > over.at || ended < idle {
                 continue;
             }
@@ -186,7 +201,11 @@ fn nobody_sleeps_by_a_value(case: &mut Case<'_>) {
             use memolock::core::Fulfilled::Stored;
             let of_key = effect.op.keys().any(|key| key.id() == id);
             let is = match (effect.op, effect.answer) {
-                (Op::Fulfil(..), Answer::Fulfilled(Stored)) | (Op::Put(..), _) => Some(true),
+                (Op::Fulfil(_, _, value, _), Answer::Fulfilled(Stored))
+                | (Op::Put(_, value, ..), _) => {
+                    let own = plan.version(call.process);
+                    Some(reads(own, &String::from_utf8_lossy(value)))
+                }
                 (Op::Invalidate(_), _) => Some(false),
                 _ => None,
             };
@@ -209,7 +228,7 @@ fn nobody_sleeps_by_a_value(case: &mut Case<'_>) {
 }
 
 /// R10: who calls after a close gets `Closed`; who was waiting gets it at once, unless its own compute had
-/// come to a value.
+/// come to a value. While a close waits for detached work, it may also get what that comes to.
 fn closed_is_closed(case: &mut Case<'_>) {
     let facts = &case.facts;
     let mut found = Vec::new();
@@ -228,13 +247,92 @@ fn closed_is_closed(case: &mut Case<'_>) {
             // One of many may have its end before the close, and be told with the others.
             _ if call.does == MANY && call.began < *closed => true,
             // It was over, and the caller only had to be told.
-            _ => call.began < *closed && over.at <= closed.at,
+            _ if call.began < *closed && over.at <= closed.at => true,
+            _ => call.began < *closed && is_waited_for(facts, call.process, *closed),
         };
         if !fine && !facts.is_killed(call.process) {
             found.push(format!(
                 "R10: c{number} ends with {end:?} at {} ms, after a close at {} ms",
                 over.at, closed.at
             ));
+        }
+    }
+    case.broken.extend(found);
+}
+
+/// Whether a close at that moment found detached work to wait for.
+fn is_waited_for(facts: &Facts<'_>, process: ProcessId, closed: Moment) -> bool {
+    facts.calls.values().any(|call| {
+        // The work may outlive its caller.
+        let gone = matches!(call.over, Some((over, Some(_))) if over < closed);
+        call.does == APART && call.process == process && call.began < closed && !gone
+    })
+}
+
+/// R10: a close lets detached work end that began before, for as long as it is patient.
+fn detached_work_ends(case: &mut Case<'_>) {
+    let facts = &case.facts;
+    let mut found = Vec::new();
+    for (number, call) in &facts.calls {
+        let Some(closed) = facts.closed.get(&call.process) else {
+            continue;
+        };
+        if call.does != APART || call.began > *closed || facts.is_killed(call.process) {
+            continue;
+        }
+        let during = closed.at..closed.at + CLOSING;
+        let refused =
+            matches!(&call.over, Some((over, Some(End::Closed))) if during.contains(&over.at));
+        if refused {
+            found.push(format!(
+                "R10: c{number} is detached, and a close refuses it"
+            ));
+        }
+    }
+    for (number, left) in &facts.left {
+        let Some(fact) = facts.computes.get(number) else {
+            continue;
+        };
+        let Some(closed) = facts.closed.get(&fact.process) else {
+            continue;
+        };
+        let apart = facts
+            .calls
+            .get(&fact.call)
+            .is_some_and(|call| call.does == APART);
+        let during = *left > *closed && left.at < closed.at + CLOSING;
+        // It is cancelled by its own time-out, close or none.
+        let limit = case.plan.compute_timeout;
+        let cancelled = limit.is_some_and(|limit| left.at >= fact.began.at + limit);
+        if apart && during && !cancelled && !facts.is_killed(fact.process) {
+            found.push(format!(
+                "R10: v{number} is detached work, and a close drops it"
+            ));
+        }
+    }
+    case.broken.extend(found);
+}
+
+/// R10: work that is not detached ends when its memolock closes, and none begins after that.
+fn other_work_ends_at_once(case: &mut Case<'_>) {
+    let facts = &case.facts;
+    let mut found = Vec::new();
+    for (number, compute) in &facts.computes {
+        let Some(closed) = facts.closed.get(&compute.process) else {
+            continue;
+        };
+        let does = facts.calls.get(&compute.call).map(|call| call.does);
+        // Of many, one compute may be for ids that wait for detached work and for others.
+        let judged = does.is_some_and(|does| does != APART && does != MANY);
+        if !judged || facts.is_killed(compute.process) {
+            continue;
+        }
+        // A process that was stopped goes on with what it was about to begin, and the close ends it at once.
+        let was_stopped = compute.began.at == closed.at && is_stopped(facts, compute.process);
+        if compute.began > *closed && !was_stopped {
+            found.push(format!("R10: v{number} begins after a close"));
+        } else if compute.over.is_none_or(|(over, _)| over.at > closed.at) {
+            found.push(format!("R10: v{number} goes on after a close"));
         }
     }
     case.broken.extend(found);
@@ -252,6 +350,8 @@ fn trouble_passes(case: &mut Case<'_>) {
             && case.is_ours(call.process)
             && !facts.is_killed(call.process)
             && !facts.closed.contains_key(&call.process)
+            // Its own compute may take longer than it may.
+            && plan.compute_timeout.is_none()
             && !case.is_external(call.key)
             && !case.is_blocked(call.key)
             && !is_queued(case, call);
@@ -280,4 +380,9 @@ fn trouble_passes(case: &mut Case<'_>) {
         }
     }
     case.broken.extend(found);
+}
+
+fn is_stopped(facts: &Facts<'_>, process: ProcessId) -> bool {
+    let stops = |fault: &Fault| matches!(fault, Fault::Pause { process: it, .. } if *it == process);
+    facts.faults.iter().any(|(_, fault)| stops(fault))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use memolock::core::{Acquired, ErrorKind, Remaining, Token, millis};
 
-use super::Case;
+use super::{Case, limits};
 use crate::caller::id;
 use crate::facts::{ComputeFact, Moment};
 use crate::fault::Fault;
@@ -15,12 +15,12 @@ use crate::store::{Answer, Millis, Op};
 
 pub(super) fn check(case: &mut Case<'_>, ledger: &Ledger<'_>) {
     one_at_a_time(case, ledger);
-    none_beside_a_holder(case);
-    one_flight_a_process(case);
+    none_beside_a_holder(case, ledger);
+    one_flight_a_process(case, ledger);
     one_compute_in_all(case);
     given_back(case, ledger);
     own_tokens(case);
-    sent_again(case);
+    sent_again(case, ledger);
 }
 
 /// R1: a compute under a lease begins beside another only if the other's lease was lost, and that has a reason.
@@ -73,14 +73,16 @@ fn one_at_a_time(case: &mut Case<'_>, ledger: &Ledger<'_>) {
 
 /// R1: an outage is no reason to compute while a holder is known to be at it: until its lease is over, or
 /// something is said, or the flight is another one.
-fn none_beside_a_holder(case: &mut Case<'_>) {
+fn none_beside_a_holder(case: &mut Case<'_>, ledger: &Ledger<'_>) {
     let facts = &case.facts;
     let mut found = Vec::new();
     for (number, compute) in &facts.computes {
-        if compute.leased || !case.is_ours(compute.process) || has_written(case, compute) {
+        let id = id(compute.key);
+        let beside = has_written(case, compute)
+            || limits::has_overdue(case, ledger, compute.process, &id, compute.began);
+        if compute.leased || !case.is_ours(compute.process) || beside {
             continue;
         }
-        let id = id(compute.key);
         let theirs = facts.asks.values().rev().filter(|ask| {
             let of_key = ask.op.keys().any(|key| key.id() == id);
             of_key && ask.process == compute.process && ask.when < compute.began
@@ -162,6 +164,7 @@ fn is_kept(case: &Case<'_>, lease: &LeaseFact<'_>) -> bool {
     let (plan, process) = (case.plan, lease.process);
     let from = lease.until.saturating_sub(plan.lease);
     let hindered = plan.fixed
+        || limits::is_over(case, lease)
         || !case.is_ours(process)
         || case.facts.is_killed(process)
         || case.facts.closed.contains_key(&process)
@@ -171,7 +174,7 @@ fn is_kept(case: &Case<'_>, lease: &LeaseFact<'_>) -> bool {
 
 /// R1: one process computes a key once at a time, unless it put or invalidated the value itself: flights that
 /// were under way then go on beside later ones.
-fn one_flight_a_process(case: &mut Case<'_>) {
+fn one_flight_a_process(case: &mut Case<'_>, ledger: &Ledger<'_>) {
     let mut found = Vec::new();
     for (number, compute) in &case.facts.computes {
         let process = compute.process;
@@ -179,6 +182,7 @@ fn one_flight_a_process(case: &mut Case<'_>) {
         let earlier = case.facts.computes.range(..number).find(|(_, other)| {
             let same = other.key == compute.key && other.process == process;
             same && other.over.is_none_or(|(over, _)| over > compute.began)
+                && !limits::is_beside_overdue(case, ledger, other, compute)
         });
         let closed = case.facts.closed.contains_key(&process);
         if let Some((other, _)) = earlier
@@ -205,7 +209,9 @@ fn one_compute_in_all(case: &mut Case<'_>) {
         // An ancestor that looks before a value comes, and locks after it went, computes again.
         let strangers = case.plan.strangers.iter();
         let most = 1 + strangers.filter(|stranger| stranger.key == key).count();
-        if computes > most || (asked && computes == 0) {
+        // To each version the other's value is none: there is one after the other.
+        let too_many = computes > most && !case.plan.is_mixed();
+        if too_many || (asked && computes == 0) {
             case.broken(format!("R1: k{key} is computed {computes} times"));
         }
     }
@@ -255,7 +261,7 @@ fn own_tokens(case: &mut Case<'_>) {
 
 /// R7: a token whose reply was lost may hold the lease: its process sends it again, or gives it back, before
 /// it tries with another. A flight beside it, after a put or an invalidation here, knows nothing of it.
-fn sent_again(case: &mut Case<'_>) {
+fn sent_again(case: &mut Case<'_>, ledger: &Ledger<'_>) {
     /// How much later a clean-up in the background may come.
     const BEHIND: Millis = 1;
     let external: Vec<_> = (0..case.plan.keys)
@@ -288,6 +294,7 @@ fn sent_again(case: &mut Case<'_>) {
                     && ask.when.at > since + BEHIND
                     && over.is_none_or(|lease| ask.when.at <= since + lease)
                     && !writes_before(case, ask.process, key.id(), ask.when)
+                    && !limits::has_overdue(case, ledger, ask.process, key.id(), ask.when)
                 {
                     found.push(format!(
                         "R7: p{} asks for {key} at {} ms with a new token, though an earlier one may hold it",

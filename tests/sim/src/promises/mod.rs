@@ -11,14 +11,16 @@
 //! | R7 | who holds a lease is not told otherwise; a token whose reply was lost is sent again, or given back | `leases`, the ledger |
 //! | R8 | bytes that cannot be decoded count as none, and calls get a value in spite of them; where the policy is to fail they are an error to who meets them, and to nobody else; nothing panics | `values`, `run` |
 //! | R9 | at the end no flight, lease, task or subscription is left, before a close and after it | `run` |
-//! | R10 | a close ends what is under way; later calls are refused | `calls`, `run` |
+//! | R10 | a close ends what is under way, and waits for detached work; later calls are refused | `calls`, `run` |
 //! | R4, near | a near cache serves nothing older than a local write, and nothing that it was told is over | `near` |
+//! | R16 | no lease is renewed beyond `max_lease`, nor for a program that has had its time; computes end with `compute_timeout`; nobody waits for a compute longer than `max_lease` | `limits`, `calls` |
 //! | R11 | deadlines hold in outages too; once all is well, calls are served under leases | `calls` |
 //! | R2, R5, refused | what a store refuses for now is sent again within the lease | `refusals` |
 //! | R11, not known | what met an error that is not known is not sent again before the breaker's interval has passed; if the commands of one key fail so, others are served under leases, and keep them | `refusals` |
 
 mod calls;
 mod leases;
+mod limits;
 mod near;
 mod refusals;
 mod values;
@@ -48,6 +50,7 @@ pub(crate) fn broken(plan: &Plan, history: &History, remains: &Remains) -> Vec<S
     near::check(&mut case);
     calls::check(&mut case);
     refusals::check(&mut case, &ledger);
+    limits::check(&mut case);
     case.broken
 }
 

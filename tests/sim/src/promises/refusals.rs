@@ -3,7 +3,7 @@
 
 use memolock::core::{ErrorKind, Key, Token};
 
-use super::Case;
+use super::{Case, limits};
 use crate::caller::id;
 use crate::facts::{AskFact, Moment};
 use crate::fault::Fault;
@@ -95,9 +95,10 @@ fn not_hammered(case: &mut Case<'_>) {
             call.process == ask.process
                 && ended.is_some_and(|(over, end)| end.is_none() && between(*over))
         });
+        let began = begun(case, *number, ask);
         let heard = facts.heard.iter().any(|heard| {
             // A recheck is sent in the very moment in which the subscription begins to hear.
-            let since = heard.when.at >= ask.when.at && heard.when <= again.when;
+            let since = heard.when.at >= began && heard.when <= again.when;
             heard.process == ask.process && of_key(heard.key) && since
         });
         // An answer for the same lease since then shows that the store is at work.
@@ -117,6 +118,20 @@ fn not_hammered(case: &mut Case<'_>) {
         }
     }
     case.broken.extend(found);
+}
+
+/// When the commands began that were sent for a lease one upon the other's answer, up to this one: a flight reads no
+/// message before the last of them is answered.
+fn begun(case: &Case<'_>, number: u64, ask: &AskFact<'_>) -> Millis {
+    let mut began = ask.when.at;
+    let earlier = case.facts.asks.range(..number).rev();
+    for (_, earlier) in earlier.filter(|(_, earlier)| is_same(earlier, ask)) {
+        match earlier.told {
+            Some((told, _)) if told.at == began => began = earlier.when.at,
+            _ => break,
+        }
+    }
+    began
 }
 
 /// Whether a command is another one again: for the same lease, by the same process.
@@ -185,7 +200,8 @@ fn others_are_served(case: &mut Case<'_>, ledger: &Ledger<'_>) {
             here && compute.leased && compute.began.at < lease.until && on
         });
         let closed = facts.closed.contains_key(&lease.process);
-        if works && !of_bad && !closed && lease.ended.is_none() && case.is_ours(lease.process) {
+        let over = closed || limits::is_over(case, lease);
+        if works && !of_bad && !over && lease.ended.is_none() && case.is_ours(lease.process) {
             found.push(format!(
                 "R11: p{} loses its lease of {}, though only commands for k{bad} fail",
                 lease.process, lease.key

@@ -1,9 +1,10 @@
 //! R3, R4, R6 and R8: what is computed, stored and told.
 
-use memolock::core::{Fulfilled, Notice};
+use memolock::core::{Fulfilled, Key, Notice};
 
 use super::Case;
-use crate::facts::{Moment, maker};
+use crate::codec::reads;
+use crate::facts::{Facts, Moment, Publication, maker};
 use crate::history::End;
 use crate::store::{Answer, Channel, Op};
 
@@ -47,7 +48,16 @@ fn right_values(case: &mut Case<'_>) {
             Some((_, Some(End::Store(_)))) => case.plan.is_stormy() || case.is_blocked(call.key),
             _ => true,
         };
-        if !fine {
+        // A value of another version of the type is none to a process of ours.
+        let own = match case.is_ours(call.process) {
+            true => case.plan.version(call.process),
+            false => None,
+        };
+        let read = match &call.over {
+            Some((_, Some(End::Value(value)))) => reads(own, value),
+            _ => true,
+        };
+        if !fine || !read {
             let end = call.over.as_ref().map(|(_, end)| end);
             found.push(format!(
                 "R8: c{number} asked for k{} and got {end:?}",
@@ -175,6 +185,9 @@ fn only_values_on_notif(case: &mut Case<'_>) {
         };
         let fine = match (effect.op, told.channel) {
             (Op::Shout(..), _) => true,
+            (Op::Repeat(key), Channel::Notif) => {
+                key == told.key && is_stored(facts, before - 1, key, told)
+            }
             (_, Channel::Notif) => {
                 stored.is_some_and(|(key, value)| key == told.key && value == told.payload)
             }
@@ -192,4 +205,21 @@ fn only_values_on_notif(case: &mut Case<'_>) {
         }
     }
     case.broken.extend(found);
+}
+
+/// Whether what a repeated notice says was stored at that moment: the last change before it, as far as is known.
+fn is_stored(facts: &Facts<'_>, before: usize, key: &Key, told: &Publication<'_>) -> bool {
+    let changes = facts.effects[..before].iter().rev();
+    let mut changes = changes.filter_map(|effect| {
+        let changed = effect.op.changes(effect.answer);
+        let (_, value) = changed.filter(|(changed, _)| *changed == key)?;
+        Some((effect.when, value))
+    });
+    let last = changes.next();
+    let since = last.map(|(when, _)| when);
+    let forgot = facts.forgot.iter();
+    let unknown = forgot
+        .clone()
+        .any(|at| *at < told.when && since.is_none_or(|since| *at > since));
+    unknown || last.is_some_and(|(_, value)| value.is_some_and(|value| value == told.payload))
 }

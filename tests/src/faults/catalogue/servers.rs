@@ -174,8 +174,8 @@ pub(super) const FAULTS: [Fault; 17] = [
     },
     Fault {
         name: "large-values",
-        what: "a value of 64 MiB over the 32 MB that the server buffers for a listener",
-        bytes: 64 << 20,
+        what: "a value of 60 MiB over the 32 MB that the server buffers for a listener",
+        bytes: 60 << 20,
         waiters: 3,
         // A second is too little for such values on a busy machine.
         bound: Some(FOR_LARGE),

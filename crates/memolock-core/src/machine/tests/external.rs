@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::fixture::{Rig, draw, input, token};
 use crate::{Mode, Notice, Origin, Outcome, Output, Policy};
 
-fn attending() -> Rig {
+pub(super) fn attending() -> Rig {
     let rig = Rig::new(Mode::External).play("miss granted subscribed granted triggered");
     assert_eq!(rig.state(), "attending");
     rig
 }
 
-fn acquires(rig: &Rig) -> u128 {
+pub(super) fn acquires(rig: &Rig) -> u128 {
     match rig.output() {
         Output::Acquire { token, .. } => draw(token),
         other => panic!("{other:?}"),

@@ -155,7 +155,7 @@ impl Rig {
         if let Some(deadline) = self.machine.deadline() {
             line += &format!(" until {:?}", deadline.at().since_origin());
         }
-        if let Some(Held { token, since }) = self.machine.held() {
+        if let Some(Held { token, since, .. }) = self.machine.held() {
             line += &format!(" holding {} since {:?}", short(token), since.since_origin());
         }
         if let Some(outcome) = self.outcome() {
@@ -245,6 +245,8 @@ pub(super) const INPUTS: &[&str] = &[
     "hear-invalidated",
     "hear-gap",
     "hear-resumed",
+    "passed-over",
+    "passed-over-again",
     "silenced",
     "cut-off",
     "computed",
@@ -305,6 +307,8 @@ pub(super) fn input(name: &str) -> Input {
         "hear-invalidated" => hear(Message::Notice(Notice::Invalidated)),
         "hear-gap" => Input::Heard(Event::Gap),
         "hear-resumed" => Input::Heard(Event::Resumed),
+        "passed-over" => Input::PassedOver { known: false },
+        "passed-over-again" => Input::PassedOver { known: true },
         "silenced" => Input::Silenced(error(ErrorKind::Closed)),
         "cut-off" => Input::Silenced(error(ErrorKind::Unavailable)),
         "computed" => Input::Computed(Completion::Value {

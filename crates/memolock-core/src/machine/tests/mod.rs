@@ -7,5 +7,7 @@ mod outages;
 mod policies;
 mod promises;
 mod properties;
+mod recipes;
 mod refusals;
 mod table;
+mod unanswered;

@@ -338,3 +338,27 @@ fn the_error_of_an_outage_is_the_last_one() {
     rig.feed(input("acquire-lost")).feed(input("acquire-lost"));
     assert_eq!(rig.outcome(), Some(&Outcome::Backend(lost())));
 }
+
+/// The same bytes of another version, heard again, may be a repeated notice: the holder is still known to be at work.
+#[test]
+fn a_value_that_is_passed_over_again_does_not_end_the_holder() {
+    let waiting = "miss held subscribed held";
+    for (heard, then) in [
+        ("passed-over-again", "waiting"),
+        ("passed-over", "degraded"),
+    ] {
+        let mut rig = Rig::new(Mode::Compute).play(waiting);
+        rig.feed(input(heard));
+        // It asks at once, also where the bytes are the same.
+        let soon = rig.machine.deadline().map(|at| at.at().since(rig.now));
+        assert!(
+            soon.is_some_and(|soon| soon <= Policy::default().retry_jitter),
+            "{soon:?}"
+        );
+        rig.elapse();
+        assert_eq!(rig.state(), "rechecking", "{heard}");
+        let mut freed = rig.clone();
+        assert_eq!(freed.feed(input("granted")).state(), "computing", "{heard}");
+        assert_eq!(rig.feed(input("acquire-refused")).state(), then, "{heard}");
+    }
+}

@@ -220,7 +220,13 @@ fn r7_a_lease_counts_from_the_try_that_was_answered() {
     rig.advance(Duration::from_secs(1)).feed(input("granted"));
     let since = Timestamp::from_origin(Duration::from_secs(1));
     let token = token(1);
-    assert_eq!(rig.machine.held(), Some(Held { token, since }));
+    let began = since;
+    let held = Held {
+        token,
+        since,
+        began,
+    };
+    assert_eq!(rig.machine.held(), Some(held));
 }
 
 #[test]

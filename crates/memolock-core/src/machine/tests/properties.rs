@@ -70,6 +70,8 @@ fn replies(output: &Output) -> &'static [&'static str] {
             "hear-invalidated",
             "hear-gap",
             "hear-resumed",
+            "passed-over",
+            "passed-over-again",
             "silenced",
             "cut-off",
             "lease-lost",
@@ -118,7 +120,9 @@ fn consistent(before: &Rig, after: &Rig) -> Result<(), TestCaseError> {
         prop_assert_eq!(after.outcome(), Some(outcome), "an outcome is for ever");
     }
     match after.machine.deadline() {
-        Some(Deadline::Takeover(_)) => prop_assert_eq!(&output, &Output::Listen),
+        Some(Deadline::Takeover(_) | Deadline::Trigger(_)) => {
+            prop_assert_eq!(&output, &Output::Listen);
+        }
         Some(Deadline::Retry(_)) => prop_assert_eq!(&output, &Output::Pause),
         None => prop_assert_ne!(&output, &Output::Pause, "a pause without an end"),
     }
@@ -260,7 +264,13 @@ impl Ledger {
         }
         if let (Some(held), true) = (before.machine.held(), attends(before)) {
             let fails = name.starts_with("acquire-") || matches!(name, "silenced" | "cut-off");
-            if after.output() == Output::Rest {
+            if before.state() == "attending" && name == "elapsed" {
+                // The program has had its time, and may only be slow.
+                let other = |token| token != held.token;
+                let asks = matches!(after.output(), Output::Acquire { token, .. } if other(token));
+                prop_assert!(asks, "its lock is not left to expire");
+                self.open.remove(&held.token);
+            } else if after.output() == Output::Rest {
                 // The program that was triggered is still at it: left to expire.
                 prop_assert!(leaves || fails, "{} leaves the lock behind", name);
                 self.open.remove(&held.token);

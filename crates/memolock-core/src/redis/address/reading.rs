@@ -7,7 +7,7 @@ use super::{Address, Endpoint, Login, Topology};
 use crate::ErrorKind;
 use crate::redis::Fault;
 
-const FORMS: &str = "use redis://[user:pass@]host[:port][/db], rediss://… for TLS, redis+unix:///path.sock, \
+const FORMS: &str = "use redis://[user[:pass]@]host[:port][/db], rediss://… for TLS, redis+unix:///path.sock, \
                      redis-cluster://host[:port][,host…] or redis-sentinel://host[:port][,host…]/service[/db]";
 
 const DEFAULT_PORT: u16 = 6379;
@@ -52,12 +52,12 @@ fn network(rest: &str, query: &str, tls: bool, kind: Kind) -> Result<Address, Fa
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (who, places) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let (user, password) = who.split_once(':').unwrap_or((who, ""));
+    let query = Query::read(query)?;
     let mut address = Address {
         endpoints: Vec::new(),
         topology: Topology::Single,
-        who: login(user, password)?,
-        sentinels: Login::default(),
+        who: query.login(who)?,
+        sentinels: login(query.sentinel_user, query.sentinel_pass)?,
         database: 0,
     };
     let mut places: Vec<&str> = places.split(',').collect();
@@ -66,27 +66,19 @@ fn network(rest: &str, query: &str, tls: bool, kind: Kind) -> Result<Address, Fa
         Kind::Single if places.len() > 1 => {
             return Err(unusable("a single server has one host"));
         }
-        Kind::Single => address.database = database(path.trim_start_matches('/'))?,
-        Kind::Cluster if database(path)? != 0 => {
+        Kind::Single => address.database = query.database(path.trim_start_matches('/'))?,
+        Kind::Cluster if query.database(path)? != 0 => {
             return Err(unusable("a cluster has no database but 0"));
         }
         Kind::Cluster => {
-            let more = pairs(query).filter(|(name, _)| *name == "node");
-            places.extend(more.map(|(_, place)| place));
+            places.extend(&query.nodes);
             address.topology = Topology::Cluster;
         }
         Kind::Sentinel => {
             let (service, path) = path.split_once('/').unwrap_or((path, ""));
             let service = service_of(service)?;
             address.topology = Topology::Sentinel { service };
-            address.database = database(path)?;
-        }
-    }
-    for (name, value) in pairs(query) {
-        match name {
-            "sentinel_user" => address.sentinels.user = secret(value)?,
-            "sentinel_pass" => address.sentinels.password = secret(value)?,
-            _ => protocol(name, value)?,
+            address.database = query.database(path)?;
         }
     }
     for place in places {
@@ -97,6 +89,76 @@ fn network(rest: &str, query: &str, tls: bool, kind: Kind) -> Result<Address, Fa
         });
     }
     Ok(address)
+}
+
+/// What stands behind the `?`, the same for every kind of URL. Other names are ignored.
+#[derive(Default)]
+struct Query<'a> {
+    db: Option<&'a str>,
+    user: Option<&'a str>,
+    pass: Option<&'a str>,
+    sentinel_user: Option<&'a str>,
+    sentinel_pass: Option<&'a str>,
+    nodes: Vec<&'a str>,
+}
+
+impl<'a> Query<'a> {
+    fn read(query: &'a str) -> Result<Self, Fault> {
+        let mut read = Self::default();
+        for (name, value) in pairs(query) {
+            let place = match name {
+                "db" => &mut read.db,
+                "user" => &mut read.user,
+                "pass" => &mut read.pass,
+                "sentinel_user" => &mut read.sentinel_user,
+                "sentinel_pass" => &mut read.sentinel_pass,
+                "node" => {
+                    read.nodes.push(value);
+                    continue;
+                }
+                // If they were ignored, we would be somebody else, or somewhere else.
+                "database" | "username" | "password" => {
+                    return Err(unusable(
+                        "the database, user and password in a query are called db, user and pass",
+                    ));
+                }
+                _ => {
+                    protocol(name, value)?;
+                    continue;
+                }
+            };
+            if place.replace(value).is_some_and(|before| before != value) {
+                return Err(unusable("an option in the query is given twice"));
+            }
+        }
+        Ok(read)
+    }
+
+    /// From `user:password` before the host, or from the query, but not half from each.
+    fn login(&self, who: &str) -> Result<Login, Fault> {
+        if who.is_empty() {
+            return login(self.user, self.pass);
+        }
+        if self.user.is_some() || self.pass.is_some() {
+            return Err(unusable(
+                "user and password stand before the host or in the query, not in both",
+            ));
+        }
+        let (user, password) = who.split_once(':').unwrap_or((who, ""));
+        login(Some(user), Some(password))
+    }
+
+    /// From the path, from the query, or the same in both.
+    fn database(&self, path: &str) -> Result<u32, Fault> {
+        match (path, self.db) {
+            (path, None) => database(path),
+            ("", Some(asked)) => database(asked),
+            (path, Some(asked)) => match (database(path)?, database(asked)?) {
+                (a, b) if a == b => Ok(a),
+                _ => Err(unusable("two databases are given")),
+            },
+        }
+    }
 }
 
 /// What sentinels take for a name, and so never the rest of a password with a / in it.
@@ -111,32 +173,26 @@ fn service_of(written: &str) -> Result<String, Fault> {
     }
 }
 
-fn login(user: &str, password: &str) -> Result<Login, Fault> {
-    let (user, password) = (secret(user)?, secret(password)?);
-    Ok(Login { user, password })
+fn login(user: Option<&str>, password: Option<&str>) -> Result<Login, Fault> {
+    let read = |written: Option<&str>| secret(written.unwrap_or_default());
+    Ok(Login::new(read(user)?, read(password)?))
 }
 
 fn socket(rest: &str, query: &str) -> Result<Address, Fault> {
     let path = decoded(rest).ok_or_else(|| unusable("the path of the socket is not UTF-8"))?;
     if !path.starts_with('/') || path.trim_matches('/').is_empty() {
-        return Err(unusable("the path of the socket is missing"));
+        return Err(unusable(
+            "the path of the socket is missing, or user and password stand before it and not in the query",
+        ));
     }
-    let mut address = Address {
+    let query = Query::read(query)?;
+    Ok(Address {
         endpoints: vec![Endpoint::Unix(PathBuf::from(path))],
         topology: Topology::Single,
-        who: Login::default(),
+        who: query.login("")?,
         sentinels: Login::default(),
-        database: 0,
-    };
-    for (name, value) in pairs(query) {
-        match name {
-            "db" => address.database = database(value)?,
-            "user" => address.who.user = secret(value)?,
-            "pass" => address.who.password = secret(value)?,
-            _ => protocol(name, value)?,
-        }
-    }
-    Ok(address)
+        database: query.database("")?,
+    })
 }
 
 /// The host, without brackets, and the port.
@@ -230,4 +286,102 @@ fn decoded(written: &str) -> Option<String> {
 
 fn unusable(reason: &str) -> Fault {
     Fault::new(ErrorKind::Config, format!("{reason}; {FORMS}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever names a user is never taken for the default one.
+    #[test]
+    fn a_user_without_a_password_has_an_empty_one() {
+        for url in [
+            "redis://ann@h",
+            "redis://ann:@h",
+            "rediss://ann@h/",
+            "redis-cluster://ann@h",
+            "redis-sentinel://ann:@h/s",
+            "redis://h?user=ann",
+            "redis+unix:///s?user=ann",
+            "redis+unix:///s?user=ann&pass=",
+        ] {
+            let address = Address::parse(url).unwrap();
+            assert_eq!(
+                (address.user(), address.password()),
+                (Some("ann"), Some("")),
+                "{url}"
+            );
+        }
+        for url in [
+            "redis://h",
+            "redis://@h",
+            "redis://:@h",
+            "redis://h?user=&pass=",
+        ] {
+            let address = Address::parse(url).unwrap();
+            assert_eq!((address.user(), address.password()), (None, None), "{url}");
+        }
+        let sentinels = Address::parse("redis-sentinel://h/s?sentinel_user=bob").unwrap();
+        let sentinel = sentinels.at_sentinel(sentinels.endpoint().clone());
+        assert_eq!(
+            (sentinel.user(), sentinel.password()),
+            (Some("bob"), Some(""))
+        );
+        let bare = sentinels.with_login(Some("eve".into()), None);
+        assert_eq!((bare.user(), bare.password()), (Some("eve"), Some("")));
+    }
+
+    #[test]
+    fn database_user_and_password_may_stand_in_the_query_of_every_form() {
+        for url in [
+            "redis://h?db=2&user=ann&pass=p%26w",
+            "redis://h/?pass=p%26w&user=ann&db=2",
+            "redis://h/2?db=2&user=ann&pass=p%26w",
+            "rediss://[::1]:7?db=2&db=2&user=ann&pass=p%26w",
+            "redis-sentinel://h/s?db=2&user=ann&pass=p%26w",
+            "redis-sentinel://ann:p%26w@h/s/?db=2",
+            "redis+unix:///s?db=2&user=ann&pass=p%26w",
+            "redis://ann:p&w@h?db=2",
+        ] {
+            let address = Address::parse(url).unwrap();
+            assert_eq!(
+                (address.user(), address.password(), address.database()),
+                (Some("ann"), Some("p&w"), 2),
+                "{url}"
+            );
+        }
+        let cluster = Address::parse("redis-cluster://h?db=0&user=ann&pass=pw").unwrap();
+        assert_eq!(
+            (cluster.user(), cluster.password()),
+            (Some("ann"), Some("pw"))
+        );
+        let refused = Address::parse("redis-cluster://h?db=1").unwrap_err();
+        assert!(refused.detail().contains("database"));
+    }
+
+    #[test]
+    fn every_character_of_a_password_is_read() {
+        for code in 0..=0xff_u32 {
+            let c = char::from_u32(code).unwrap();
+            let mut utf8 = [0; 4];
+            let encoded: String = c
+                .encode_utf8(&mut utf8)
+                .bytes()
+                .map(|byte| format!("%{byte:02X}"))
+                .collect();
+            let expected = format!("a{c}b");
+            for url in [
+                format!("redis://u:a{encoded}b@h"),
+                format!("redis://a{encoded}b@h"),
+                format!("redis+unix:///s?user=u&pass=a{encoded}b"),
+            ] {
+                let address = Address::parse(&url).unwrap();
+                let read = [address.user(), address.password()];
+                assert!(read.contains(&Some(&expected)), "{url}");
+            }
+            // A byte above 7F alone is no character.
+            let alone = Address::parse(&format!("redis://u:a%{code:02x}b@h"));
+            assert_eq!(alone.is_ok(), code < 0x80, "{code:x}");
+        }
+    }
 }

@@ -164,3 +164,24 @@ fn renewals_travel_together_in_order() {
     let [one, two] = tokens.each_ref().map(String::as_bytes);
     assert_eq!(call.args, [one, b"500", two, b"500"]);
 }
+
+/// Only what a token fences may overtake others on its key.
+#[test]
+fn only_fulfils_of_more_than_a_mebibyte_are_large() {
+    let (second, token) = (Duration::from_secs(1), Token::from_bits(1));
+    let value = |bytes| Bytes::from(vec![7; bytes]);
+    let fulfil = |bytes| fulfil(&key("a"), token, value(bytes), second);
+    assert!(!fulfil(1000).is_large_fulfil());
+    assert!(fulfil(LARGE_BYTES + 1).is_large_fulfil());
+    assert!(fulfil(LARGE_BYTES + 1).bytes() > LARGE_BYTES);
+    let half = Fulfilment {
+        key: key("a"),
+        token,
+        value: value(LARGE_BYTES / 2 + 1),
+        ttl: second,
+    };
+    assert!(!fulfil_many(std::slice::from_ref(&half)).is_large_fulfil());
+    assert!(fulfil_many(&[half.clone(), half]).is_large_fulfil());
+    let put = put(&key("a"), value(2 * LARGE_BYTES), second, PutMode::Override);
+    assert!(!put.is_large_fulfil());
+}

@@ -1,0 +1,200 @@
+//! The connection for large values: fulfils of more than 1 MiB have one of their own.
+//!
+//! Commands share one connection, so a command waits until everything that was sent before it has passed. Behind 60 MB
+//! on a slow line it would have no answer in time, and a server that refuses so many bytes closes the connection under
+//! the commands of other callers. A fulfil may take another connection, because its token fences it: it stores nothing
+//! once a put or an invalidation has deleted the lock. Every other command keeps its order on the shared connection.
+//!
+//! ```text
+//! none --a large fulfil--> dialled --> sending --a reply--> idle --the next one, after a ping--> sending
+//!   ^                        |           |                   '--after 10 s, deposed--> none
+//!   '------------------------'-----------'  an error, no reply in time, lost, deposed, dropped
+//! ```
+//!
+//! There is at most one such connection to a server. It is made when it is needed, and never again by itself: a value
+//! that breaks it costs no reconnection but its own. Fulfils take turns on it, in the order in which they came.
+//!
+//! | what happens | what follows |
+//! |---|---|
+//! | the caller's future is dropped while it waits for its turn | nothing was sent |
+//! | it is dropped while it sends | the connection ends; the fulfil has taken effect or not |
+//! | the connection cannot be made | the fault says that nothing was sent |
+//! | the connection is lost while it sends | the fulfil has taken effect or not; its caller decides what follows |
+//! | no reply within the time for so many bytes | the connection ends; the same |
+//! | sentinels name another master | the same |
+//! | the backend is closed | `Closed` at once; the connection ends |
+//! | the caller's runtime ends, or no thread drives it | sending goes on: it runs on the runtime of the backend |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use memolock_core::redis::{Call, Fault, Reply};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::timeout;
+
+use crate::client::{Client, Ends, Purpose};
+use crate::counters::Counters;
+use crate::dial::{Dialer, Line};
+use crate::site::Site;
+use crate::transfers::allowance;
+
+/// How long the connection is kept without use: longer than the pause between the values of one busy program, and far
+/// below the time after which servers and firewalls drop quiet connections.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// The connection for large fulfils to one server. Dropping it ends the connection.
+pub(crate) struct LargeFulfils<C: Client> {
+    lane: Arc<Lane<C>>,
+    /// The backend's own: a connection lives on the runtime that made it.
+    runtime: Handle,
+    closed: watch::Sender<bool>,
+}
+
+/// What the tasks share.
+struct Lane<C: Client> {
+    dialer: Dialer<C>,
+    /// Locked while a fulfil is sent. Tokio's mutex is fair.
+    line: Mutex<Option<Line<C>>>,
+    counters: Arc<Counters>,
+    bound: Duration,
+    /// Ends the connection once it has been idle. There is at most one.
+    reaper: std::sync::Mutex<Option<AbortHandle>>,
+}
+
+impl<C: Client> LargeFulfils<C> {
+    /// No connection yet. Within a tokio runtime.
+    pub(crate) fn new(site: &Arc<Site<C>>, counters: &Arc<Counters>) -> Self {
+        let lane = Lane {
+            dialer: Dialer::new(site, Purpose::Large),
+            line: Mutex::default(),
+            counters: Arc::clone(counters),
+            bound: site.options.command_timeout,
+            reaper: std::sync::Mutex::default(),
+        };
+        Self {
+            lane: Arc::new(lane),
+            runtime: Handle::current(),
+            closed: watch::Sender::new(false),
+        }
+    }
+
+    /// Sends a fulfil, behind an `ASKING` if so, and waits for its reply: within the time-out of a command and the time
+    /// for its bytes, once those before it have had theirs.
+    pub(crate) async fn run(&self, call: &Call, asking: bool) -> Result<Reply, Fault> {
+        let mut closed = self.closed.subscribe();
+        if *closed.borrow_and_update() {
+            return Err(Fault::closed());
+        }
+        let (lane, call) = (Arc::clone(&self.lane), call.clone());
+        let sending = async move { lane.send(&call, asking).await };
+        let mut task = Sending(self.runtime.spawn(sending));
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(Fault::closed()),
+            // It fails only when the runtime is shutting down.
+            reply = &mut task.0 => reply.unwrap_or_else(|_| Err(Fault::closed())),
+        }
+    }
+
+    /// Ends the connection for good, without waiting. One that is in use ends with its fulfil, which ends now.
+    pub(crate) fn close(&self) {
+        self.closed.send_replace(true);
+        self.lane.set_reaper(None);
+        if let Ok(mut idle) = self.lane.line.try_lock() {
+            *idle = None;
+        }
+    }
+
+    /// Waits until the connection has ended, after [`close`](Self::close).
+    pub(crate) async fn ended(&self) {
+        self.lane.hang_up().await;
+    }
+}
+
+impl<C: Client> Lane<C> {
+    async fn send(self: Arc<Self>, call: &Call, asking: bool) -> Result<Reply, Fault> {
+        let mut place = self.line.lock().await;
+        // Taken out while it is in use: if this future is dropped, the connection goes with it.
+        let mut line = match self.usable(place.take()).await {
+            Some(line) => line,
+            None => self.dialer.dial().await.map_err(Fault::before_sending)?,
+        };
+        self.counters.command();
+        let within = self.bound.saturating_add(allowance(call.bytes()));
+        let mut sender = line.ends.sender();
+        let reply = tokio::select! {
+            // What the server said comes before the end of the connection.
+            biased;
+            reply = timeout(within, C::Ends::run(&mut sender, call, asking)) => {
+                reply.unwrap_or_else(|_| Err(Fault::late(within)))
+            }
+            // A client may wait for the reply although the connection is gone.
+            fault = line.ends.ended() => Err(fault),
+            fault = self.dialer.deposed(line.place.as_ref()) => Err(fault),
+        };
+        match &reply {
+            Ok(_) => {
+                *place = Some(line);
+                self.reap();
+            }
+            // An error may be the last word of a server that closes the connection. Another one costs little beside
+            // a large value.
+            Err(fault) if fault.is_readonly() => self.dialer.ask_sentinels(),
+            Err(_) => {}
+        }
+        reply
+    }
+
+    /// The connection was in use just now: it ends if it is not used again soon.
+    fn reap(self: &Arc<Self>) {
+        let lane = Arc::clone(self);
+        let idle = tokio::spawn(async move {
+            tokio::time::sleep(IDLE).await;
+            lane.hang_up().await;
+        });
+        self.set_reaper(Some(idle.abort_handle()));
+    }
+
+    /// The connection that is there, if it still answers and leads to where the master is.
+    async fn usable(&self, line: Option<Line<C>>) -> Option<Line<C>> {
+        let mut line = line?;
+        let gone = line.ends.ended().now_or_never().is_some();
+        if gone || self.dialer.master() != line.place {
+            return None;
+        }
+        let alive = timeout(self.bound, line.ends.sign_of_life(line.place.is_some()));
+        matches!(alive.await, Ok(Ok(()))).then_some(line)
+    }
+
+    async fn hang_up(&self) {
+        *self.line.lock().await = None;
+    }
+
+    fn set_reaper(&self, reaper: Option<AbortHandle>) {
+        // No code that can panic runs under the lock.
+        let place = self.reaper.lock();
+        let mut place = place.unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(old) = std::mem::replace(&mut *place, reaper) {
+            old.abort();
+        }
+    }
+}
+
+impl<C: Client> Drop for LargeFulfils<C> {
+    fn drop(&mut self) {
+        self.closed.send_replace(true);
+        self.lane.set_reaper(None);
+    }
+}
+
+/// A fulfil on its way. Dropping it ends the way.
+struct Sending(JoinHandle<Result<Reply, Fault>>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
