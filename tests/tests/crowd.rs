@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use memolock::codec::Text;
 use memolock::core::{Keyspace, Layout, Tag};
-use memolock::memory::MemoryBackend;
 use memolock::postgres::PgBackend;
 use memolock::{Backend, Memo, Memolock};
 use memolock_testkit::PgServer;
@@ -96,12 +95,6 @@ async fn crowd(holder: Arc<dyn Backend>, waiter: Arc<dyn Backend>) {
         assert_eq!(bad, (0, 0, 0, 0), "{stats:?}");
     }
     assert_eq!(other.awaited, IDS as u64);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thirty_thousand_ids_are_awaited_over_memory() {
-    let backend = Arc::new(MemoryBackend::new());
-    crowd(backend.clone(), backend).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
