@@ -210,7 +210,8 @@ impl Call<'_> {
         if output.len() > MAX_VALUE_BYTES || stats.degraded > 0 {
             return Ok(Stored::No);
         }
-        if stats.unstored == 0 {
+        // A connection that was lost may have had the reply: what was sent again finds the lease gone, for whatever reason.
+        if stats.unstored == 0 && stats.backend.reconnects == 0 {
             return Ok(Stored::Yes);
         }
         let unconfirmed = Unconfirmed {

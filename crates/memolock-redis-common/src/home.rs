@@ -161,7 +161,9 @@ mod tests {
     fn a_home_that_shuts_down_is_an_error_and_no_panic() {
         let (home, here) = (one_thread(), one_thread());
         let at_home = Home::new(home.handle().clone());
-        let mut never = at_home.stream(stream::once(sleep(Duration::from_secs(3600))));
+        let mut never = at_home.stream(stream::once(async {
+            sleep(Duration::from_secs(3600)).await;
+        }));
         let waits = here.spawn({
             let at_home = at_home.clone();
             async move {

@@ -64,7 +64,7 @@ impl RedisBackend {
     #[cfg(feature = "deadpool")]
     pub fn connection_info(url: &str) -> Result<redis::ConnectionInfo, BackendError> {
         let info = Address::parse(url).and_then(|address| match address.topology() {
-            Topology::Single => crate::url::info(&address),
+            Topology::Single => crate::connection_info::of(&address),
             Topology::Cluster | Topology::Sentinel { .. } => {
                 let detail = "a pool leads to one server: use redis://";
                 Err(Fault::new(ErrorKind::Config, detail))

@@ -68,6 +68,8 @@
 mod backend;
 mod builder;
 mod command;
+#[cfg(feature = "deadpool")]
+mod connection_info;
 mod dial;
 mod error;
 mod opening;

@@ -1,32 +1,7 @@
 //! The client's form of an address, with the settings that the backend needs.
 
-use memolock_core::redis::{Address, Endpoint, Fault};
-use redis::io::tcp::TcpSettings;
-use redis::{
-    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
-};
-
-use crate::error::fault;
-
-#[cfg(feature = "deadpool")]
-/// Where a client of the application's own connects to, and what its connections begin with.
-pub(crate) fn info(address: &Address) -> Result<ConnectionInfo, Fault> {
-    let place = match address.endpoint().clone() {
-        Endpoint::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
-        Endpoint::Tls { host, port } => ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: false,
-            tls_params: None,
-        },
-        Endpoint::Unix(path) => ConnectionAddr::Unix(path),
-    };
-    let info = place.into_connection_info().map_err(fault)?;
-    Ok(info
-        .set_redis_settings(settings(address))
-        // Off by default, and small writes would wait for acknowledgements of earlier ones.
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
-}
+use memolock_core::redis::Address;
+use redis::{ProtocolVersion, RedisConnectionInfo};
 
 /// What a connection begins with.
 pub(crate) fn settings(address: &Address) -> RedisConnectionInfo {
