@@ -168,7 +168,7 @@ impl Patience {
         self.transfers.within(self.bound, work).await
     }
 
-    /// The same of the command of a hit, whose caller may have no timer of its own: at most [`LONGEST_HIT`] more than the
+    /// The same of the command of a hit, whose caller may have no timer of its own: at most 20 s more than the
     /// time-out.
     pub async fn within_hit<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let Self { transfers, bound } = self;

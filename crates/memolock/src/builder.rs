@@ -16,7 +16,7 @@ use crate::{CircuitBreaker, DefaultCodec, NearCache, OsEntropy};
 
 mod build;
 
-/// Settings of a [`Memolock`]; from [`Memolock::builder`].
+/// Settings of a [`Memolock`](crate::Memolock); from [`Memolock::builder`](crate::Memolock::builder).
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder<T, C = DefaultCodec> {
     tag: String,
@@ -105,7 +105,7 @@ impl<T, C> Builder<T, C> {
     }
 
     /// Whether each value that is encoded is decoded again and compared with what it was. Some formats write values that they
-    /// cannot read, or that come back as something else: [`Codec::difference`] says what is compared, and the
+    /// cannot read, or that come back as something else: [`Codec::difference`](memolock_codec::Codec::difference) says what is compared, and the
     /// README of `memolock-codec` has a table of them. The first value that does not come back is logged as a
     /// WARN, and later ones are not checked. The check refuses no value. Values above 1 MiB are not checked.
     ///
@@ -146,7 +146,7 @@ impl<T, C> Builder<T, C> {
     }
 
     /// How long a compute, or a trigger, may take. One that takes longer is cancelled: its future is dropped. It counts
-    /// as failed, its lease is released, and its callers get [`Error::ComputeTimeout`]. Default: no limit, since only
+    /// as failed, its lease is released, and its callers get [`Error::ComputeTimeout`](crate::Error::ComputeTimeout). Default: no limit, since only
     /// its author knows how long a compute may take. At least 1 ms.
     ///
     /// It counts from the beginning of each compute. A compute that blocks its thread cannot be cancelled: only
