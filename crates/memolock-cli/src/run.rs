@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use memolock::codec::Raw;
-use memolock::core::redis::LARGE_BYTES;
 use memolock::core::{Backend, BackendError, ErrorKind, OutagePolicy};
 use memolock::{Computed, Error, Memolock, Source};
 use serde::Serialize;
@@ -179,9 +178,6 @@ impl Call<'_> {
                 caught
             } => return Err(caught.failure()),
         };
-        if result.as_ref().is_ok_and(|memo| memo.len() > LARGE_BYTES) {
-            self.until_stored(memolock).await?;
-        }
         match result {
             Ok(memo) => {
                 let stored = self.stored(memolock, backend, &memo).await?;
@@ -210,10 +206,6 @@ impl Call<'_> {
         if output.len() > MAX_VALUE_BYTES || stats.degraded > 0 {
             return Ok(Stored::No);
         }
-        // A connection that was lost may have had the reply: what was sent again finds the lease gone, for whatever reason.
-        if stats.unstored == 0 && stats.backend.reconnects == 0 {
-            return Ok(Stored::Yes);
-        }
         let unconfirmed = Unconfirmed {
             memolock,
             backend,
@@ -224,21 +216,6 @@ impl Call<'_> {
         };
         tokio::select! {
             stored = unconfirmed.settle() => Ok(stored),
-            caught = self.interrupts.caught() => Err(caught.failure()),
-        }
-    }
-}
-
-impl Call<'_> {
-    /// A large output is stored behind the call: waits until that has ended, well or not.
-    async fn until_stored(&self, memolock: &Memolock<Bytes, Raw>) -> Result<(), Failure> {
-        let stored = async {
-            while memolock.in_flight().tasks > 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::select! {
-            () = stored => Ok(()),
             caught = self.interrupts.caught() => Err(caught.failure()),
         }
     }

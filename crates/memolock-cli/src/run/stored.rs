@@ -49,10 +49,14 @@ pub(super) struct Unconfirmed<'a> {
 }
 
 impl Unconfirmed<'_> {
-    /// Waits until nothing is tried in the background any more, and then looks into the store. Says what is wrong.
+    /// Waits until nothing is tried in the background any more, as large outputs are. If the store has not confirmed
+    /// the output by then, looks into it, and says what is wrong.
     pub(super) async fn settle(self) -> Stored {
-        let lost = self.memolock.stats().lost_leases > 0;
         self.tried().await;
+        if self.is_confirmed() {
+            return Stored::Yes;
+        }
+        let lost = self.memolock.stats().lost_leases > 0;
         // From now on nothing more is tried.
         self.memolock.close().await;
         let stored = match self.is_found().await {
@@ -73,6 +77,13 @@ impl Unconfirmed<'_> {
             }
         }
         stored
+    }
+
+    /// A connection that was lost may have had the reply: what was sent again then finds no lease, whatever the reason.
+    fn is_confirmed(&self) -> bool {
+        let stats = self.memolock.stats();
+        let ended = self.memolock.in_flight().tasks == 0;
+        ended && stats.unstored == 0 && stats.backend.reconnects == 0
     }
 
     /// Waits for the tries in the background, which end with the lease. A server that does not answer is given up at
@@ -106,9 +117,9 @@ impl Unconfirmed<'_> {
         Some(backend.get(&self.key).await.ok()?.as_ref() == Some(self.output))
     }
 
-    /// A large output takes long both ways: a second for each MiB.
+    /// A large output takes long both ways: two seconds for each MiB, as memolock itself grants it.
     fn transfer(&self) -> Duration {
-        Duration::from_secs(self.output.len() as u64 >> 20)
+        Duration::from_secs(self.output.len() as u64 >> 19)
     }
 
     /// And the server needs time for what it is busy with: some seconds, even for a small one.

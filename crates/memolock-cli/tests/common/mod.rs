@@ -34,10 +34,16 @@ pub(crate) fn memolock(args: &[&str]) -> Command {
 /// The same, with its stdin as descriptor 3 too: the command of a `run` has no stdin of its own, and may read that.
 #[cfg(unix)]
 pub(crate) fn with_descriptor_3(command: &Command) -> Command {
+    in_shell("exec \"$0\" \"$@\" 3<&0", command)
+}
+
+/// The same, by a shell: its script has the program as `$0` and the words behind it as `$@`.
+#[cfg(unix)]
+pub(crate) fn in_shell(script: &str, command: &Command) -> Command {
     let inner = command.as_std();
     let mut outer = Command::new("sh");
     outer
-        .args(["-c", "exec \"$0\" \"$@\" 3<&0"])
+        .args(["-c", script])
         .arg(inner.get_program())
         .args(inner.get_args())
         .stdin(Stdio::piped())

@@ -88,7 +88,7 @@ impl Machine {
         rechecking(Rival(Some(until)), None, now, entropy)
     }
 
-    /// The lease was lost. It may only have run out, and the program is still at it: take it again if it is
+    /// The lease was lost. Perhaps it only expired while the program goes on: then it is acquired again if it is
     /// free. But no lease is kept for longer than it may be.
     pub(super) fn lease_lost(
         &mut self,

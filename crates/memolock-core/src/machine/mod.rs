@@ -20,8 +20,8 @@
 //! external: granted -> Subscribing -> Rechecking -> Triggering -> Attending --value--> Releasing -> Settled
 //!                                                                  ^ '-resumed, lease lost-> Verifying
 //!                                                                  '____________________________'
-//!           Attending --no value within the trigger time-out--> Rechecking, and on as a waiter: the lock of
-//!           ours is neither renewed nor released, and whoever has the lease after it triggers, or computes
+//!           Attending --no value within the trigger time-out--> Rechecking, then Waiting: our lock is
+//!           neither renewed nor released. The next holder of the lease triggers again, or computes
 //! ```
 //!
 //! A driver may be dropped at any moment. The machine does not notice: whoever takes it over asks for

@@ -6,7 +6,7 @@ use super::external::{acquires, attending};
 use super::fixture::{LEFT, Rig, input, token};
 use crate::{Deadline, LeaseLimits, Mode, Notice, Outcome, Output, Policy, Timestamp};
 
-/// R2: the program is dead, or slow. Nobody waits for it for ever, and nobody starts it over itself.
+/// R2: the program is dead or slow. Waiting for it ends. R1: it is not started again while its lock stands.
 #[test]
 fn r1_r2_a_program_that_does_not_answer_has_its_time_and_then_its_lock_is_left_to_expire() {
     let mut rig = attending();
@@ -66,7 +66,7 @@ fn the_time_of_a_program_counts_from_its_trigger_whoever_waits_for_it() {
     assert_eq!(rig.machine.deadline().map(Deadline::at), told);
 }
 
-/// It was only slow. Whoever listens has the value, and the lock is not left to those who come after it.
+/// The program was only slow. Waiters get its value, and the lock is released: later callers need not wait for its end.
 #[test]
 fn r5_a_value_that_comes_late_gives_the_lock_back() {
     for inputs in [
