@@ -26,6 +26,10 @@ const TURNS: usize = 2_000;
 /// What passes with each: jitters end, while no caller's time and no lease is over after all of them.
 const TURN: Duration = Duration::from_millis(1);
 
+/// Bytes of stack of each thread. Shuttle's own 32 KiB are too few for a whole call without optimization, and what
+/// overflows them is a segmentation fault.
+const STACK: usize = 256 << 10;
+
 /// How many schedules are tried by each of the two schedulers.
 fn schedules() -> usize {
     let set = std::env::var("MEMOLOCK_SHUTTLE_SCHEDULES").ok();
@@ -36,7 +40,9 @@ fn schedules() -> usize {
 /// A failure prints the schedule, for `shuttle::replay`.
 fn tried(name: &str, play: fn(&Scene)) {
     fn run(scheduler: impl Scheduler + 'static, play: fn(&Scene)) -> usize {
-        Runner::new(scheduler, Config::new()).run(move || scene(play))
+        let mut config = Config::new();
+        config.stack_size = STACK;
+        Runner::new(scheduler, config).run(move || scene(play))
     }
     let began = Instant::now();
     let n = schedules();
