@@ -26,7 +26,7 @@ const TURNS: usize = 2_000;
 /// What passes with each: jitters end, while no caller's time and no lease is over after all of them.
 const TURN: Duration = Duration::from_millis(1);
 
-/// Bytes of stack of each thread. Shuttle's own 32 KiB are too few for a whole call without optimization, and what
+/// Bytes of stack of each thread. Shuttle's own 60 KiB are too few for a whole call without optimization, and what
 /// overflows them is a segmentation fault.
 const STACK: usize = 256 << 10;
 
