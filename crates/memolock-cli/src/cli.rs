@@ -37,20 +37,21 @@ Examples:
   memolock run --ttl 10s -- curl -s https://example.org/rates
   memolock run --ttl 1h --id report --wait 5m -- ./make-report --month 11
 
-The command runs if nothing is stored and no other process is running it. Callers that come meanwhile, on any
-machine, wait and get the same bytes. The command has our stderr, and no stdin unless --stdin is given. Its stdout is
-printed when it has ended; above 512 MiB it is printed and not stored. If it fails, its exit code is passed on,
-nothing is stored, and one of those who wait runs it. If we are interrupted it is asked to end (SIGTERM, SIGKILL
-after 2 s) and the lock is released. Killed with SIGKILL ourselves, we can do neither: it goes on, and the lock
-ends with its lease. A signal that is ignored when we start, as under nohup, stays ignored.
+The command runs if no output is stored and no other process is running it. Other runs with the same id, on any
+machine, wait and get the same bytes. The command writes to the stderr of memolock, and has no stdin unless --stdin
+is given. Its stdout is printed when it has ended; above 512 MiB it is printed and not stored. If the command fails,
+memolock passes on its exit code and stores nothing, and one of the waiting runs starts the command. If memolock is
+interrupted, it ends the command (SIGTERM, and SIGKILL after 2 s) and releases the lock. If memolock is killed with
+SIGKILL, the command goes on, and the lock ends with its lease. A signal that is ignored when memolock starts, as
+under nohup, stays ignored.
 
-The id is the command line: its words, those with spaces or other special characters in quotes, so that 'a b' and
-a b are two ids. Nothing else is part of it: no input, working directory, environment or file. --stdin, --cwd, --env
-and --modtime add these, as one digest behind ' #'. A command line of more than 200 bytes is cut and has a digest too.
---id replaces the command line, and the others add to it. --json prints the whole id.
+The id is the command line. Words with spaces or other special characters are in quotes, so 'a b' and a b are two
+ids. Nothing else is part of the id: no input, working directory, environment or file. --stdin, --cwd, --env and
+--modtime add these, as one digest after ' #'. A command line of more than 200 bytes is cut and has a digest too.
+--id replaces the command line; the other options add to it. --json prints the whole id.
 
 Exit codes: that of the command, or 128 + the number of the signal that ended it; 126 and 127 if it cannot be
-started; 124 if --compute-timeout passes; 1 if the server fails us in a way that running without it would not mend;
+started; 124 if --compute-timeout passes; 1 for an error that running without the server would not fix;
 2 for usage; 4 if --wait passes; 129, 130 and 143 if interrupted by SIGHUP, SIGINT or SIGTERM.";
 
 const HERD_HELP: &str = "\
@@ -174,7 +175,7 @@ pub(crate) struct RunArgs {
     /// How long the command may take; then it is asked to end, and the exit code is 124 [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) compute_timeout: Option<Duration>,
-    /// How long the lock is kept; then somebody else may run it, while ours goes on [default: no limit]
+    /// How long the lock is kept at most; after that another run may start the command again [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) max_lease: Option<Duration>,
     /// How long to wait for somebody else's run

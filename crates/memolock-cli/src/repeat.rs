@@ -12,7 +12,7 @@ use crate::exit::Failure;
 /// The option of the commands that store a value.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct RepeatNotice {
-    /// Publish the stored value once more after this time, for clients of 2019 in C#; we stay alive that long
+    /// Publish the stored value once more after this time, for C# clients of 2019; memolock stays alive that long
     #[arg(long, value_name = "TIME", value_parser = crate::cli::duration)]
     repeat_notice: Option<Duration>,
 }

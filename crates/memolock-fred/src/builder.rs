@@ -64,8 +64,8 @@ impl FredBackendBuilder {
     /// How long a command may take, the wait for a first attempt to reconnect included. A script
     /// that the server has forgotten is sent twice, each time with this bound. Subscribing has the
     /// same bound.
-    /// Behind a large value that was sent over the same connection it counts from when that has passed. A reply that takes
-    /// longer than this is too late, however large it is.
+    /// For a command that was sent after a large value over the same connection, the time counts from when that value has
+    /// passed. A reply that takes longer is a time-out, also if the reply itself is large.
     ///
     /// Default: 1 s. Long enough for a server that saves or runs somebody's slow script, short
     /// enough that callers who can compute the value themselves do not wait in vain.

@@ -46,8 +46,8 @@
 //! `redis://[user[:pass]@]host[:port][/db]`, `rediss://…` for TLS, `redis+unix:///path.sock`,
 //! `redis-sentinel://[user[:pass]@]host[:port][,host…]/service[/db][?sentinel_user=…&sentinel_pass=…]` for the
 //! master of a service, and `rediss-sentinel://…` for the same over TLS. All forms take `?db=1&user=…&pass=…` too.
-//! Who is named without a password logs in with an empty one, and is never the default user. A password with `@`, `/`, `?`,
-//! `#` or `%` in it is percent-encoded. Unknown query options are ignored. No error, event or `Debug` shows a password.
+//! A user without a password logs in with an empty password, and never as the default user. In a password, `@`, `/`,
+//! `?`, `#` and `%` are percent-encoded. Unknown query options are ignored. No error, event or `Debug` shows a password.
 //!
 //! TLS trusts the public certificate authorities, or [others](TlsOptions); passwords that are rotated come from
 //! [a provider](FredBackendBuilder::credentials).

@@ -44,8 +44,8 @@ impl RedisBackend {
     }
 
     /// What the `redis` crate needs to connect as this URL says: for a pool of connections that is to be
-    /// [lent](RedisBackendBuilder::pool). The crate reads URLs by itself too, and reads some of them otherwise. A user
-    /// without a password does not log in, and so is the default user; `?db=2` is not read.
+    /// [lent](RedisBackendBuilder::pool). Do not let the crate read the URL itself: it logs in a user without a password
+    /// as the default user, and it ignores `?db=2`.
     ///
     /// ```no_run
     /// # use memolock_redis_rs::RedisBackend;

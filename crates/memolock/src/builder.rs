@@ -149,9 +149,9 @@ impl<T, C> Builder<T, C> {
     /// as failed, its lease is released, and its callers get [`Error::ComputeTimeout`](crate::Error::ComputeTimeout). Default: no limit, since only
     /// its author knows how long a compute may take. At least 1 ms.
     ///
-    /// It counts from the beginning of each compute. A compute that blocks its thread cannot be cancelled: only
-    /// [`max_lease`](Self::max_lease) bounds for how long it holds its key. Such work belongs into `spawn_blocking`. While the store is failing there is no
-    /// lease, and this is the only bound on a call whose own compute hangs.
+    /// The time counts from the start of each compute. A compute that blocks its thread cannot be cancelled; only
+    /// [`max_lease`](Self::max_lease) limits how long it holds its key. Run blocking work in `spawn_blocking`. While
+    /// the store is failing there is no lease: then this limit alone ends a call whose own compute hangs.
     pub fn compute_timeout(mut self, compute_timeout: Duration) -> Self {
         self.compute_timeout = Some(compute_timeout);
         self
@@ -160,10 +160,10 @@ impl<T, C> Builder<T, C> {
     /// How long callers wait for the program that one trigger of [`or_external`](crate::Entry::or_external) has
     /// started. Default: the [`wait_timeout`](Self::wait_timeout), since no caller waits longer for it.
     ///
-    /// It counts from the trigger, also where one caller takes over from another. After that the lease is no longer
-    /// renewed, and expires by itself: a program that is only slow is not started a second time before, and can
-    /// still store its value. Then the next caller triggers again, or computes if it can. Zero means that the
-    /// lease is not renewed after the trigger.
+    /// The time counts from the trigger, and goes on if another caller takes over. After it the lease is not renewed
+    /// any more and expires. Until then a slow program can still store its value, and is not started a second time.
+    /// When the lease has expired, the next caller triggers again, or computes if it can. Zero means that the lease
+    /// is not renewed after the trigger.
     pub fn trigger_timeout(mut self, trigger_timeout: Duration) -> Self {
         self.trigger_timeout = Some(trigger_timeout);
         self
@@ -172,10 +172,10 @@ impl<T, C> Builder<T, C> {
     /// How long a lease is kept at most, counted from its grant. Default: 5 min, or the [`lease`](Self::lease) if that
     /// is longer: work that hangs must not hold its key for ever. At least the lease; `Duration::MAX` means no limit.
     ///
-    /// The heartbeat stops in time for the lease to end then, and the compute is told ([`Lease::lost`]). Other callers
-    /// go on: those of this process, too, that had joined. The compute itself is not ended, see
-    /// [`compute_timeout`](Self::compute_timeout): its caller gets its value, which is not stored. A compute that
-    /// takes longer and is well says so by [`Lease::renew`](crate::Lease::renew), from which on it counts anew.
+    /// The heartbeat stops renewing early enough for the lease to end at that time, and the compute is told
+    /// ([`Lease::lost`]). Other callers then go on, also those of this process that had joined. The compute is not
+    /// cancelled (see [`compute_timeout`](Self::compute_timeout)): its caller receives the value, which is not stored.
+    /// A compute that needs more time calls [`Lease::renew`](crate::Lease::renew), which restarts this time.
     ///
     /// A compute that holds its key for a minute is logged as a warning, and again at each doubling.
     ///
@@ -241,10 +241,10 @@ impl<T, C> Builder<T, C> {
         self
     }
 
-    /// The most bytes that a computed value may have to be stored, after encoding. It is checked before anything is
-    /// sent. A larger value is its callers' all the same; [`Stats::unstored`](crate::Stats::unstored) counts it, one
-    /// WARN is logged, and the lease is released, so that waiters elsewhere go on. What is
-    /// [put](crate::Memolock::put) or [resolved](crate::Entry::resolve) is not checked.
+    /// The largest computed value that is stored, in bytes after encoding. The size is checked before anything is
+    /// sent. The callers still receive a larger value; [`Stats::unstored`](crate::Stats::unstored) counts it, one
+    /// WARN is logged, and the lease is released, so that waiters elsewhere go on. Values of
+    /// [`put`](crate::Memolock::put) and [`resolve`](crate::Entry::resolve) are not checked.
     ///
     /// Default: 64 MiB. A larger value is most likely a mistake, and keeps a line busy for seconds. A Redis takes
     /// 512 MiB unless told otherwise (`proto-max-bulk-len`). At least 1.
@@ -312,8 +312,8 @@ impl<T, C> Builder<T, C> {
     /// Give one if that runtime does not run all the time: a `current_thread` runtime runs only while a thread is in
     /// its `block_on`. Callers may be on any runtime, and on several. The home runtime must have timers, and live as
     /// long as the memolock: once it has shut down, calls fail at once with
-    /// [`Error::Runtime`](crate::Error::Runtime). The backend has a home of its own, the runtime that it connects in,
-    /// and a `runtime` of its builder.
+    /// [`Error::Runtime`](crate::Error::Runtime). The backend has its own home: the runtime that it connects in, or the
+    /// one given to `runtime` of its builder.
     ///
     /// ```
     /// # use memolock::{Memolock, memory::MemoryBackend};

@@ -59,13 +59,13 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// * [Detached](crate::Entry::detach) work goes on. Its own calls of this memolock are served, and the caller that
     ///   awaits it gets its result. A task that it spawns is not known as its own: calls from there get `Closed`.
     ///
-    /// Once detached work has ended, or `patience` is over, everything ends: what is left of detached work is dropped
-    /// and gets `Closed`, and all leases are released. This waits for that too, for at most 5 s more; then leases are
-    /// left to expire. Usually it is one round trip. Without detached work nothing is waited for before.
+    /// Once detached work has ended, or `patience` is over, everything ends: detached work that is left is dropped and
+    /// gets `Closed`, and all leases are released. The close waits up to 5 s more for these releases, usually one round
+    /// trip. A lease that is not released by then expires. Without detached work this happens at once.
     ///
-    /// Closing twice does no harm; of two closes at once the one with less patience decides. The backend stays open,
-    /// as it may serve others. Where the detached work of one memolock calls another one, close that other one later.
-    /// Detached work that closes its own memolock waits for itself, until `patience` is over.
+    /// Closing twice does no harm. Of two closes at the same time, the one with the shorter `patience` decides. The
+    /// backend stays open, as it may serve others. If detached work of one memolock calls another memolock, close the
+    /// other one later. Detached work that closes its own memolock waits for itself, until `patience` is over.
     ///
     /// Dropping the future does not undo the close: it goes on on the home runtime.
     pub async fn close_within(&self, patience: Duration) {

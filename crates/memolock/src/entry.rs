@@ -109,11 +109,11 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
     /// starts that program under our lease, and the call waits until the program has stored the value
     /// and published it. Nothing is polled: without the publication the wait times out.
     ///
-    /// The lease is renewed while a caller waits, and for the
-    /// [`trigger_timeout`](crate::Builder::trigger_timeout) at most. When the value arrives it is released; when the
-    /// wait or that time is over it is left to expire, so that a second trigger is not fired over a slow first one.
-    /// The trigger runs again if the promise is invalidated while waiting, or once the lease of a program that did not
-    /// answer has expired. Callers that bring a compute go first then.
+    /// The lease is renewed while a caller waits, and for at most the
+    /// [`trigger_timeout`](crate::Builder::trigger_timeout). It is released when the value arrives. If no value
+    /// arrives in this time, the lease is left to expire, so that a slow program is not started a second time. The
+    /// trigger runs again if the value is invalidated while callers wait, or when the lease of a program that did not
+    /// answer has expired. In the second case, callers with a compute go first.
     ///
     /// # Errors
     /// See [`Error`]; [`Error::Remote`] if the program reports a failure. When the store is failing
@@ -141,10 +141,10 @@ impl<'a, T: Send + Sync + 'static, C: Codec<T>> Entry<'a, T, C> {
     /// Runs the call in a task of its own: once begun, it goes on even if every caller leaves, and a
     /// [close](Memolock::close_within) lets it end.
     ///
-    /// The task runs on the caller's runtime if that is a multi-threaded one, so that it does not hold up a
-    /// [home runtime](crate::Builder::runtime) with one thread; else on the home runtime, since a `current_thread`
-    /// runtime runs only while somebody is in its `block_on`. If the runtime shuts down before the end, the task is
-    /// dropped as any call.
+    /// If the caller's runtime is multi-threaded, the task runs there, so that it does not block a
+    /// [home runtime](crate::Builder::runtime) with one thread. Otherwise it runs on the home runtime, since a
+    /// `current_thread` runtime runs only while a thread is in its `block_on`. If the runtime shuts down before the
+    /// task ends, the task is dropped.
     pub fn detach(self) -> Detached<T, C> {
         Detached {
             memolock: self.memolock.clone(),
@@ -257,8 +257,8 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Detached<T, C> {
         .await
     }
 
-    /// As [`Entry::or_external`], detached: the lease is kept for as long as the wait time-out and the trigger
-    /// time-out, whether or not anybody still waits.
+    /// As [`Entry::or_external`], detached: the lease is renewed until the wait time-out or the trigger time-out
+    /// passes, whichever comes first, even if no caller waits any more.
     ///
     /// # Errors
     /// See [`Error`].

@@ -105,8 +105,8 @@ pub enum Error {
         phase: Phase,
         /// The wait time-out.
         after: Duration,
-        /// For how long the lock still stood that the call waited for, if that is odd: more than a day, or for ever. No
-        /// holder of memolock takes such a lock. One of 2019 may, and then nobody computes until it is deleted.
+        /// The remaining time of the lock that the call waited for, if it is more than a day or for ever; else `None`.
+        /// memolock never takes such a lock. A client of 2019 may: no caller can compute until the lock is deleted.
         lock: Option<Remaining>,
     },
     /// The lease is not ours any more: it expired, or somebody invalidated or put the value.

@@ -10,11 +10,12 @@
 //!   '--settled---------------------------------------> Over (outcome is there)
 //! ```
 //!
-//! A seat may be vacated for those alone who can compute. Who cannot takes it then only when none of them is left.
+//! A seat may be reserved for joiners that can compute. A joiner that cannot compute takes it only when no joiner that
+//! can is left.
 //!
-//! Work that has held its key for as long as it may makes its flight overdue, whatever its leader does, who may not
-//! even be polled: from then on nobody joins, and who had joined leaves and begins again. The leader goes on by
-//! itself, and its caller gets what comes of it.
+//! A flight is overdue when its work has held the key for as long as `max_lease` allows. This does not depend
+//! on the leader, which may not even be polled. From then on no caller joins, and the joined callers leave and begin
+//! again. The leader goes on alone, and its caller gets the result.
 //!
 //! The joiner that is woken for a vacant seat may be dropped before it runs. `Notify` hands its
 //! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`. It may also be on a

@@ -51,9 +51,9 @@ impl Lease {
 
     /// Sets the lease's remaining time to `lease` from now, and the heartbeat's rhythm to a third of
     /// it. Only a memolock with a fixed lease needs this; with the heartbeat it is for work that may
-    /// block its whole process for longer than a lease, and for work that takes longer than
-    /// [`max_lease`](crate::Builder::max_lease) and is well: that counts anew from here. A `lease` longer than
-    /// `max_lease` stands for its length.
+    /// block its whole process for longer than a lease, and for work that needs more than
+    /// [`max_lease`](crate::Builder::max_lease), which starts again from now. A `lease` longer than `max_lease` lasts
+    /// for its full length.
     ///
     /// While the store is failing there is no lease, and this does nothing. Dropping the future leaves
     /// it open whether the lease was renewed.

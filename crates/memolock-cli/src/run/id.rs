@@ -23,7 +23,7 @@ const VERSION: &str = "memolock run 1";
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Options for the id")]
 pub(crate) struct IdParts {
-    /// Read standard input to its end, add it to the id, and pass it to the command, which else gets none
+    /// Read standard input to its end, add it to the id, and pass it to the command; by default it gets no input
     #[arg(long)]
     pub(crate) stdin: bool,
     /// Add the working directory to the id, with symbolic links resolved
@@ -32,7 +32,7 @@ pub(crate) struct IdParts {
     /// Add an environment variable to the id; unset and empty are different. Can be given several times, in any order
     #[arg(long = "env", value_name = "NAME", value_parser = OsStringValueParser::new().try_map(variable))]
     variables: Vec<OsString>,
-    /// Add a file's modification time to the id; no file is a state of its own. Can be given several times, in any order
+    /// Add a file's modification time to the id; a missing file counts as a time of its own. Can be given several times
     #[arg(long = "modtime", value_name = "FILE")]
     files: Vec<PathBuf>,
 }

@@ -32,8 +32,9 @@ impl<T, C> Builder<T, C> {
     /// the memolock's home.
     ///
     /// # Errors
-    /// [`Error::Config`] or [`Error::Key`] if a setting cannot be used, or outside a tokio runtime where none was given;
-    /// [`Error::Runtime`] if the one given has shut down; [`Error::Backend`] if the store cannot tell peers so.
+    /// [`Error::Config`] or [`Error::Key`] if a setting cannot be used. [`Error::Config`] outside of a tokio runtime
+    /// if the builder was given none. [`Error::Runtime`] if the given runtime has shut down. [`Error::Backend`] if the
+    /// store does not support the chosen notifications.
     pub async fn build(self) -> Result<Memolock<T, C>, Error>
     where
         T: Send + Sync + 'static,

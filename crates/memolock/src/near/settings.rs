@@ -19,11 +19,11 @@ pub(crate) type Weigher<T> = Arc<dyn Fn(&str, &T) -> u64 + Send + Sync>;
 /// [`max_age`](Self::max_age) alone, and [`Stats::near`](crate::Stats::near) says so: `Coherence::Aged`. Writes
 /// through the same memolock are never served stale. No copy outlives its stored value.
 ///
-/// One change is told to nobody: after `SWAPDB` copies of the former database are served until they are
-/// [`max_age`](Self::max_age) old, 10 s by default. The server invalidates nothing then (Redis 7.0 measured;
-/// `FLUSHDB` and `FLUSHALL` are told), and has no notification for it. To ask for it in a rhythm (`INFO
-/// commandstats`) would cost each process a command that few users may send, and would only shorten the time. If you
-/// swap databases, choose a `max_age` that you can bear, or swap before the processes start.
+/// A server sends no invalidation after `SWAPDB` (measured with Redis 7.0; it does after `FLUSHDB` and `FLUSHALL`), and
+/// has no notification for it. Copies of the former database are served until they are [`max_age`](Self::max_age) old,
+/// 10 s by default. Polling for it (`INFO commandstats`) would cost each process a command that few users may send, and
+/// would only shorten this time. If you swap databases, choose a `max_age` that you can accept, or swap before the
+/// processes start.
 ///
 /// A look at the store then asks for the value's remaining time too, and each value that was stored or awaited
 /// here is read back once, behind the callers' backs.
