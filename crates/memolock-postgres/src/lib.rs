@@ -31,9 +31,8 @@
 //! * One connection for everything: commands are pipelined over it, and notifications come between the
 //!   answers. A process costs the server one connection.
 //! * At most 512 commands are on their way at once; more callers wait for their turn. Renewals and fences
-//!   do not wait, so a crowd of callers costs no lease; `put` and `invalidate` do not either, and are sent
-//!   in the order in which they were first polled. A command that waits behind others does not time out
-//!   as long as the server answers those.
+//!   do not wait, so a crowd of callers costs no lease. All others are sent in the order in which they were
+//!   first polled. A command that waits behind others does not time out as long as the server answers those.
 //!
 //! # When the server goes away
 //!
@@ -73,7 +72,7 @@
 //!
 //! All of TLS is in the URL; the builder has no options for it. Files are read for each connection, so a
 //! renewed certificate is used from the next one on. Three things differ from libpq on purpose: a file
-//! that is named and cannot be read is an error in every mode, a password that was refused over TLS is not
+//! that is needed and cannot be read is always an error, a password that was refused over TLS is not
 //! sent again without, and the permissions of a key's file are not checked.
 //!
 //! # Poolers

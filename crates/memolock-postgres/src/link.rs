@@ -294,7 +294,7 @@ struct Supervisor {
 impl Supervisor {
     /// Never returns; it is aborted.
     async fn run(mut self) {
-        let mut line = self.redial().await;
+        let mut line = self.redial(false).await;
         loop {
             self.publish(State::Up(line.wire.clone()));
             let since = Instant::now();
@@ -312,12 +312,13 @@ impl Supervisor {
             self.publish(State::Connecting);
             self.backoff.lived(since.elapsed());
             warn!(server = %self.dialer, reason = fault.detail(), "connection lost, reconnecting");
-            line = self.redial().await;
+            line = self.redial(true).await;
             self.shared.reconnects.fetch_add(1, Relaxed);
         }
     }
 
-    async fn redial(&mut self) -> Line {
+    /// `was_up`: a connection was made before with the same settings.
+    async fn redial(&mut self, was_up: bool) -> Line {
         let mut failures = 0_u64;
         loop {
             tokio::time::sleep(self.backoff.next(random())).await;
@@ -335,6 +336,13 @@ impl Supervisor {
                         1 => warn!(reason = fault.detail(), "cannot connect"),
                         _ => debug!(reason = fault.detail(), failures, "still cannot connect"),
                     }
+                    // What was right before may be right again: an outage, in which callers compute.
+                    let fault = match fault.kind() {
+                        ErrorKind::Config if was_up => {
+                            Fault::new(ErrorKind::Unavailable, fault.detail().to_owned())
+                        }
+                        _ => fault,
+                    };
                     self.publish(State::Down(fault));
                 }
             }

@@ -189,12 +189,17 @@ impl Target {
                 b'N' if self.tls.mode == SslMode::Prefer => {
                     return self.greet_plain(socket, spot).await;
                 }
-                _ => {
+                b'N' => {
                     let why = format!(
                         "the server has no TLS, and sslmode is {}",
                         self.tls.mode.name()
                     );
                     return Err(Failure::of(Fault::new(ErrorKind::Config, why)));
+                }
+                // An error of a server that is short of something, or no PostgreSQL.
+                _ => {
+                    let why = "the server does not answer the question for TLS by yes or no";
+                    return Err(Failure::of(Fault::new(ErrorKind::Unavailable, why)));
                 }
             }
         }

@@ -51,6 +51,18 @@ impl Trust {
         revoked: &[CertificateRevocationListDer<'static>],
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, Fault> {
+        // webpki does not look at the dates of an authority. OpenSSL does.
+        let now = UnixTime::now();
+        let is_valid = |root: &CertificateDer<'_>| {
+            Certificate::parse(root).is_none_or(|root| root.is_valid_at(now))
+        };
+        let roots: Vec<_> = roots.into_iter().filter(is_valid).collect();
+        if roots.is_empty() {
+            return Err(unusable(
+                "sslrootcert",
+                "names no certificate that is valid now",
+            ));
+        }
         let mut store = RootCertStore::empty();
         for root in &roots {
             let added = store.add(root.clone());
@@ -59,7 +71,9 @@ impl Trust {
         }
         let builder =
             WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
-        let webpki = builder.with_crls(revoked.iter().cloned()).build();
+        let builder = builder.with_crls(revoked.iter().cloned());
+        // As OpenSSL: a list that is out of date proves nothing.
+        let webpki = builder.enforce_revocation_expiration().build();
         let webpki = webpki.map_err(|_| unusable("sslcrl", "names a list that cannot be used"))?;
         Ok(Self {
             webpki,
@@ -105,6 +119,26 @@ impl Trust {
     }
 }
 
+/// Whose key signs a handshake.
+enum Signer {
+    /// An unchecked certificate proves nothing, so a signature by its key does not either.
+    Unchecked,
+    /// rustls reads the certificate.
+    Known,
+    /// It is of X.509 version 1, which rustls does not read.
+    Old(Certificate),
+}
+
+impl Verifier {
+    fn signer(&self, certificate: &CertificateDer<'_>) -> Signer {
+        match (&self.trust, Certificate::of_first_version(certificate)) {
+            (None, _) => Signer::Unchecked,
+            (_, None) => Signer::Known,
+            (_, Some(old)) => Signer::Old(old),
+        }
+    }
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -141,7 +175,6 @@ impl ServerCertVerifier for Verifier {
         }
     }
 
-    // An unchecked certificate proves nothing, so a signature by its key does not either.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -149,11 +182,12 @@ impl ServerCertVerifier for Verifier {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        if self.trust.is_none() {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        let Some(old) = Certificate::of_first_version(certificate) else {
-            return verify_tls12_signature(message, certificate, signed, algorithms);
+        let old = match self.signer(certificate) {
+            Signer::Unchecked => return Ok(HandshakeSignatureValid::assertion()),
+            Signer::Known => {
+                return verify_tls12_signature(message, certificate, signed, algorithms);
+            }
+            Signer::Old(old) => old,
         };
         let of_scheme = algorithms
             .mapping
@@ -173,11 +207,12 @@ impl ServerCertVerifier for Verifier {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        if self.trust.is_none() {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        let Some(old) = Certificate::of_first_version(certificate) else {
-            return verify_tls13_signature(message, certificate, signed, algorithms);
+        let old = match self.signer(certificate) {
+            Signer::Unchecked => return Ok(HandshakeSignatureValid::assertion()),
+            Signer::Known => {
+                return verify_tls13_signature(message, certificate, signed, algorithms);
+            }
+            Signer::Old(old) => old,
         };
         let key = old.key().ok_or(CertificateError::BadEncoding)?;
         let key = SubjectPublicKeyInfoDer::from(key);

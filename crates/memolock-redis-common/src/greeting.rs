@@ -106,7 +106,8 @@ pub(crate) async fn heard(mut stream: RawStream) -> Option<Heard> {
         // One that is closed by now may have said something, which is read next.
         let _ = stream.write_all(HELLO).await;
     }
-    let read = timeout(LONGEST, read_line(&mut stream, &mut line)).await;
+    // Less than the bound of all this, so that a line without an end is told too.
+    let read = timeout(LONGEST / 2, read_line(&mut stream, &mut line)).await;
     (read.is_ok() || !line.is_empty()).then_some(Heard { line, asked })
 }
 

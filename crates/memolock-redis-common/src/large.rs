@@ -89,14 +89,22 @@ impl<C: Client> LargeFulfils<C> {
             return Err(Fault::closed());
         }
         let (lane, call) = (Arc::clone(&self.lane), call.clone());
-        let sending = async move { lane.send(&call, asking).await };
+        // A close ends the task, whether or not its caller is polled.
+        let sending = async move {
+            tokio::select! {
+                biased;
+                _ = closed.wait_for(|closed| *closed) => Err(Fault::closed()),
+                reply = lane.send(&call, asking) => reply,
+            }
+        };
         let mut task = Sending(self.runtime.spawn(sending));
-        tokio::select! {
-            biased;
-            _ = closed.wait_for(|closed| *closed) => Err(Fault::closed()),
-            // It fails only when the runtime is shutting down.
-            reply = &mut task.0 => reply.unwrap_or_else(|_| Err(Fault::closed())),
-        }
+        // It is aborted only by its drop, so only a runtime that shuts down ends it early.
+        (&mut task.0)
+            .await
+            .unwrap_or_else(|error| match error.is_cancelled() {
+                true => Err(Fault::no_runtime()),
+                false => Err(Fault::closed()),
+            })
     }
 
     /// Ends the connection for good, without waiting. One that is in use ends with its fulfil, which ends now.

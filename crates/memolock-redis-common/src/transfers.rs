@@ -22,7 +22,8 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
 use memolock_core::redis::LARGE_BYTES;
@@ -116,8 +117,9 @@ impl Transfers {
         }
         // Behind those that are on their way.
         let begins = self.passed().unwrap_or(self.since).max(Instant::now());
+        // In this order, for `Sent::answered`.
+        let nth = self.latest.fetch_add(1, AcqRel) + 1;
         self.pass_until(begins + allowance(bytes));
-        let nth = self.latest.fetch_add(1, Relaxed) + 1;
         Some(Sent {
             transfers: Arc::clone(self),
             nth,
@@ -143,7 +145,7 @@ impl Transfers {
     }
 
     fn pass_until(&self, at: Instant) {
-        self.passed.fetch_max(self.millis(at), Relaxed);
+        self.passed.fetch_max(self.millis(at), AcqRel);
     }
 
     /// At least one: zero is never.
@@ -187,8 +189,11 @@ impl Sent {
     /// Its reply has come: all that was sent before it has passed.
     pub fn answered(self) {
         let Transfers { passed, latest, .. } = &*self.transfers;
-        if latest.load(Relaxed) == self.nth {
-            passed.store(self.transfers.millis(Instant::now()), Relaxed);
+        let before = passed.load(Acquire);
+        if latest.load(Acquire) == self.nth {
+            let now = self.transfers.millis(Instant::now());
+            // Unless another was sent meanwhile, and has its own time.
+            let _ = passed.compare_exchange(before, now, AcqRel, Relaxed);
         }
     }
 }

@@ -33,7 +33,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Value};
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
 use tokio::task::unconstrained;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::command::{by_digest, by_text};
@@ -132,7 +132,8 @@ impl Pooled {
 
     /// Waits until what was on its way has come back, after [`close`](Self::close): within the bound.
     pub(crate) async fn ended(&self) {
-        self.tasks.wait().await;
+        // A large value has far longer: its task goes on, and drops its connection.
+        let _ = timeout(self.lines.patience.bound, self.tasks.wait()).await;
     }
 
     async fn carry(
@@ -237,6 +238,8 @@ impl Lines {
             return Err(Fault::new(ErrorKind::Config, detail));
         }
         let mut ours = self.dialer.dial().await?;
+        // What it took to connect is no answer's time.
+        let deadline = Instant::now() + self.patience.bound;
         let asked = async {
             let servers = (
                 run_id(&mut *theirs).await?,
@@ -268,8 +271,10 @@ impl Lines {
                 "the pool's connections are another user than the URL says: make it of RedisBackend::connection_info",
             ));
         }
-        let known = knows_scripts(&mut ours.ends.connection).await;
-        known.map_err(|fault| fault.at(address))
+        match timeout_at(deadline, knows_scripts(&mut ours.ends.connection)).await {
+            Ok(known) => known.map_err(|fault| fault.at(address)),
+            Err(_) => Err(self.late()),
+        }
     }
 
     /// A connection of the pool, checked by it. Nothing has been sent for us yet.

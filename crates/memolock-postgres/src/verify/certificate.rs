@@ -127,7 +127,9 @@ impl Certificate {
     }
 
     fn has_common_name(&self, name: &str) -> bool {
-        self.common_names().iter().any(|one| matches(one, name))
+        // As libpq: the first one counts.
+        let names = self.common_names();
+        names.first().is_some_and(|one| matches(one, name))
     }
 
     fn alternatives(&self) -> Vec<GeneralName> {
