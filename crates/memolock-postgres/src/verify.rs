@@ -126,7 +126,7 @@ enum Signer {
     /// rustls reads the certificate.
     Known,
     /// It is of X.509 version 1, which rustls does not read.
-    Old(Certificate),
+    Old(Box<Certificate>),
 }
 
 impl Verifier {
@@ -134,7 +134,7 @@ impl Verifier {
         match (&self.trust, Certificate::of_first_version(certificate)) {
             (None, _) => Signer::Unchecked,
             (_, None) => Signer::Known,
-            (_, Some(old)) => Signer::Old(old),
+            (_, Some(old)) => Signer::Old(Box::new(old)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use memolock_core::redis::{Call, Fault, KEYS_PER_COMMAND, Reply, calls, reply};
+use memolock_core::redis::{Fault, KEYS_PER_COMMAND, calls, reply};
 use memolock_core::{
     Acquired, Attempt, Backend, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled,
     Fulfilment, Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Tag,
@@ -26,6 +26,7 @@ use crate::subscriptions::Subscriptions;
 use crate::transfers::LONGEST_HIT;
 
 mod repeat;
+mod running;
 
 /// A Redis or Valkey server as a [`Backend`], or as a node of a cluster. Dropping it ends two connections and
 /// their tasks.
@@ -85,48 +86,6 @@ impl<R: Road> Server<R> {
         }
         let usable = self.road.is_of_use().await;
         usable.map_err(|fault| fault.outward(Operation::Connect))
-    }
-
-    async fn run(&self, key: &Key, call: Call) -> Result<Reply, Fault> {
-        self.run_some(&[key], call).await
-    }
-
-    async fn run_some(&self, keys: &[&Key], call: Call) -> Result<Reply, Fault> {
-        let call = call.in_database(self.site.address.database(), keys);
-        if call.is_large_fulfil() {
-            // Boxed: it is rare, and every script's future would have room for it.
-            return Box::pin(self.run_large(keys, &call)).await;
-        }
-        self.road.run(keys, &call).await
-    }
-
-    /// A try for a lease.
-    async fn attempt(&self, key: &Key, call: Call) -> Result<Acquired, Fault> {
-        self.queued(key, call).await.and_then(reply::acquired)
-    }
-
-    /// A command that renewals pass.
-    async fn queued(&self, key: &Key, call: Call) -> Result<Reply, Fault> {
-        if call.is_large_fulfil() {
-            // Over a connection of its own, where no renewal waits behind it.
-            return self.run(key, call).await;
-        }
-        let place = self.gate.enter(self.site.options.command_timeout).await;
-        let answer = self.run(key, call).await;
-        self.gate.ended(&answer);
-        drop(place);
-        answer
-    }
-
-    /// Over the connection for large values. It is made with the credentials of the URL, which beside a pool may be
-    /// good for subscriptions alone: then the pool's are.
-    async fn run_large(&self, keys: &[&Key], call: &Call) -> Result<Reply, Fault> {
-        match self.large.run(call, false).await {
-            Err(fault) if fault.kind() == ErrorKind::Denied && self.road.trunk().is_none() => {
-                self.road.run(keys, call).await
-            }
-            outcome => outcome,
-        }
     }
 
     /// Ends connections, tasks and subscriptions, without waiting for them.

@@ -89,8 +89,9 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// The value of `id` if it is stored. Never waits for a compute.
     ///
     /// # Errors
-    /// [`Error::Backend`] if the store fails, [`Error::Codec`] if what is stored cannot be decoded,
-    /// [`Error::Closed`], [`Error::Key`], [`Error::Timeout`].
+    /// [`Error::Backend`] if the store fails, [`Error::Codec`] if what is stored cannot be decoded and the policy is
+    /// [`UndecodablePolicy::Fail`](crate::UndecodablePolicy::Fail) (by default such bytes count as no value),
+    /// [`Error::Closed`], [`Error::Key`], [`Error::Runtime`], [`Error::Timeout`].
     pub async fn get(&self, id: &str) -> Result<Option<Arc<T>>, Error> {
         if let Some(value) = self.shared.near(id) {
             return Ok(Some(value));
@@ -106,7 +107,8 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// Dropping the future, or an error, leaves it open whether the value was stored.
     ///
     /// # Errors
-    /// [`Error::Codec`] if it cannot be encoded, [`Error::Backend`], [`Error::Closed`], [`Error::Key`].
+    /// [`Error::Codec`] if it cannot be encoded, [`Error::Backend`], [`Error::Closed`], [`Error::Key`],
+    /// [`Error::Runtime`].
     pub async fn put(&self, id: &str, value: &T) -> Result<(), Error> {
         self.entry(id).put(value).await
     }
@@ -117,7 +119,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// Dropping the future, or an error, leaves it open whether it took effect.
     ///
     /// # Errors
-    /// [`Error::Backend`], [`Error::Closed`], [`Error::Key`].
+    /// [`Error::Backend`], [`Error::Closed`], [`Error::Key`], [`Error::Runtime`].
     pub async fn invalidate(&self, id: &str) -> Result<(), Error> {
         let key = self.key(id)?;
         let _retire = Retire::new(&self.shared, id);
@@ -127,7 +129,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
     /// What the store has for `id`: value and lock, seen from outside.
     ///
     /// # Errors
-    /// [`Error::Backend`], [`Error::Closed`], [`Error::Key`].
+    /// [`Error::Backend`], [`Error::Closed`], [`Error::Key`], [`Error::Runtime`].
     pub async fn inspect(&self, id: &str) -> Result<Inspection, Error> {
         let key = self.key(id)?;
         self.bounded(self.shared.hub.store.inspect(&key)).await
@@ -237,22 +239,23 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
             let nested = Nested::default();
             let shared = &self.shared;
             let store = &*shared.hub.store;
+            let mut first = true;
             // Once, unless a flight that it was in must be left before its end.
-            loop {
+            let called = loop {
                 let computes = W::MODE == Mode::Compute;
                 let boarding = match shared.table(lane).board(id, computes, || self.key(id)) {
                     Ok(boarding) => boarding,
-                    Err(error) => return Called::Refused(error),
+                    Err(error) => break Called::Refused(error),
                 };
                 let (led, mut passenger);
                 let (flight, passage) = match boarding {
-                    Boarding::Closed => return Called::closed(&shared.hub),
+                    Boarding::Closed => break Called::closed(&shared.hub),
                     Boarding::Lead(flight) => {
                         let wants = terms.wants(W::MODE);
                         let pilot = Pilot::new(shared, lane, Arc::clone(&flight), wants);
                         led = flight;
                         // A timer less, where the store has one of its own.
-                        let bounded = store.ends_within(terms.wait_timeout);
+                        let bounded = first && store.ends_within(terms.wait_timeout);
                         let until = (!bounded).then_some(deadline);
                         // Boxed, because most callers join: their futures stay small.
                         let glanced = Box::pin(glance(pilot, store, until)).await;
@@ -266,7 +269,10 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                         let passage = match passenger.ride(deadline).await {
                             Ride::Settled(settled) => Ok(Glance::Over(settled)),
                             Ride::TimedOut => Err(Late::of(passenger.flight(), Phase::Waiting)),
-                            Ride::Overdue => continue,
+                            Ride::Overdue => {
+                                first = false;
+                                continue;
+                            }
                             Ride::Seat(mut pilot) => {
                                 pilot.adopt(terms.wants(W::MODE));
                                 Ok(Glance::Goes(pilot))
@@ -282,21 +288,25 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                         match Box::pin(fly).await {
                             Ok(settled) => Ok(settled),
                             Err(Stopped::TimedOut(late)) => Err(late),
-                            Err(Stopped::MadeWay) => continue,
+                            Err(Stopped::MadeWay) => {
+                                first = false;
+                                continue;
+                            }
                         }
                     }
                     Err(late) => Err(late),
                 };
-                let called = match settled {
+                break match settled {
                     Ok(settled) => Called::settled(settled, || flight.key().clone()),
                     Err(late) => {
                         shared.hub.counters.timeouts.add();
                         Called::TimedOut(flight.key().clone(), late, terms.wait_timeout)
                     }
                 };
-                nested.ends().await;
-                return called;
-            }
+            };
+            // The flight is left before: who waits for a place keeps no seat.
+            nested.ends().await;
+            called
         }
     }
 

@@ -114,7 +114,10 @@ impl<'s, T: Send + Sync + 'static, C> Pilot<'s, T, C> {
             return false;
         };
         match self.flight.make_way(engine) {
-            Ok(()) => true,
+            Ok(()) => {
+                watch::of_seat(&self.shared.hub, &self.flight);
+                true
+            }
             Err(engine) => {
                 self.cockpit = Cockpit::Flying(engine);
                 false

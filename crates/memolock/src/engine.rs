@@ -63,6 +63,13 @@ impl<T> Engine<T> {
         }
     }
 
+    /// One for the same callers that has done nothing yet.
+    pub(crate) fn anew(&self, hub: &Hub, flight: Weak<dyn Overdue>) -> Self {
+        let (mode, limits) = (Mode::Compute, self.machine.limits());
+        // Whoever takes the seat says what it wants.
+        Self::new(hub, Wants { mode, limits }, flight)
+    }
+
     pub(crate) fn output(&self) -> Output {
         self.machine.output()
     }
@@ -102,13 +109,16 @@ impl<T> Engine<T> {
         self.machine.handle(hub.now(), input, &mut &*hub);
         tracing::debug!(%key, from, to = self.machine.state_name(), "transition");
         let held = self.machine.held();
-        // Callers are gone, and the value is still on its way: the lease stays until it has arrived.
-        let waits = held.is_none() && self.transfer.is_under_way();
+        // Callers are gone, and a large value is still on its way, or is sent again soon: the lease stays until then.
+        let goes_on = self.transfer.is_under_way()
+            || (self.transfer.is_left()
+                && matches!(self.machine.output(), Output::Fulfil { .. } | Output::Pause));
+        let waits = held.is_none() && goes_on;
         if (held != self.held || lost) && !waits {
             // The old watch ends first: the new one may be of the same token, taken again.
             self.kept = None;
             self.kept = held.map(|held| {
-                let lengths = (hub.policy.lease, self.machine.limits().max_lease);
+                let lengths = (hub.policy.lease, held.max);
                 let flight = Weak::clone(&self.flight);
                 hub.heartbeat.keep(key, held, lengths, flight)
             });

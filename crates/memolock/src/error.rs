@@ -120,7 +120,7 @@ pub enum Error {
     Runtime(RuntimeError),
     /// The id cannot be used.
     Key(KeyError),
-    /// A setting of the builder cannot be used.
+    /// A setting of the builder, or of one call, cannot be used.
     Config(String),
 }
 

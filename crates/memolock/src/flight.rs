@@ -187,9 +187,30 @@ impl<T> Flight<T> {
     }
 
     /// Has everybody who waits look for a vacant seat: the one that was woken for it may be on a runtime that has stopped.
-    pub(crate) fn offer_to_all(&self) {
-        if self.is_vacant() {
-            self.notify.notify_waiters();
+    /// Whether there is one.
+    pub(crate) fn offer_to_all(&self) -> bool {
+        if !self.is_vacant() {
+            return false;
+        }
+        // Those for whom it is reserved have had their time.
+        if let SeatState::Vacant { reserved, .. } = &mut self.lock().state {
+            *reserved = false;
+        }
+        self.notify.notify_waiters();
+        true
+    }
+
+    /// Leaves another engine in a vacant seat; returns the one that was there.
+    pub(crate) fn replace_vacant(
+        &self,
+        anew: impl FnOnce(&Engine<T>) -> Box<Engine<T>>,
+    ) -> Option<Box<Engine<T>>> {
+        match &mut self.lock().state {
+            SeatState::Vacant { engine, .. } => {
+                let anew = anew(engine);
+                Some(std::mem::replace(engine, anew))
+            }
+            SeatState::Taken | SeatState::Over => None,
         }
     }
 
@@ -291,21 +312,18 @@ impl<T> Flight<T> {
         seat.joiners -= 1;
         seat.computing -= usize::from(computes);
         if seat.joiners > 0 {
-            let free = {
-                let Seat {
-                    computing, state, ..
-                } = &mut *seat;
-                match state {
-                    SeatState::Vacant { reserved, .. } => {
-                        *reserved &= *computing > 0;
-                        !*reserved
-                    }
-                    _ => false,
-                }
+            let last = seat.computing == 0;
+            let SeatState::Vacant { reserved, .. } = &mut seat.state else {
+                return Left::Handed;
             };
-            // This one may have been woken for the seat, and not want it. Where it is reserved, all were woken.
-            if free {
-                drop(seat);
+            let lifted = last && std::mem::take(reserved);
+            let free = !*reserved;
+            drop(seat);
+            if lifted {
+                // Those who may take it from now on were woken in vain before.
+                self.notify.notify_waiters();
+            } else if free {
+                // This one may have been woken for the seat, and not want it.
                 self.notify.notify_one();
             }
             return Left::Handed;

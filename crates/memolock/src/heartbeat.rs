@@ -8,6 +8,7 @@
 //! None of this is asked again sooner than the circuit breaker would.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -132,13 +133,19 @@ impl Heartbeat {
         }
     }
 
-    /// The holder itself set the lease to `lease` from `sent`: it is kept at that from then on.
-    pub(crate) fn renewed(&self, token: Token, sent: Instant, lease: Duration) {
+    /// The holder itself set the lease to `lease` from `sent`: it is kept at that from then on. Whether it is kept at all.
+    #[must_use]
+    pub(crate) fn renewed(&self, token: Token, sent: Instant, lease: Duration) -> bool {
         let sent = self.timestamp(sent);
-        if let Some(holding) = self.lock().holdings.get_mut(&Name::Lease(token)) {
-            holding.restarted(sent, lease);
-        }
+        let mut watch = self.lock();
+        let holding = watch.holdings.get_mut(&Name::Lease(token));
+        let Some(holding) = holding.filter(|holding| holding.is_held()) else {
+            return false;
+        };
+        holding.restarted(sent, lease);
+        drop(watch);
         self.earlier.notify_one();
+        true
     }
 
     /// How many leases are kept.
@@ -164,10 +171,30 @@ impl Heartbeat {
             }
             let due = self.due(now);
             let answers = due.iter().map(|batch| store.renew_each(&batch.renewals));
-            for (batch, answers) in due.iter().zip(join_all(answers).await) {
+            for (batch, answers) in due.iter().zip(self.looking(join_all(answers)).await) {
                 self.answered(batch, &answers, now);
             }
         }
+    }
+
+    /// Waits for answers, and ends meanwhile what is over: a store that hangs keeps no lease beyond `max_lease`.
+    async fn looking<A>(&self, answers: impl Future<Output = A>) -> A {
+        let mut answers = pin!(answers);
+        loop {
+            let next = self.looks();
+            tokio::select! {
+                biased;
+                answers = &mut answers => return answers,
+                () = until(next) => self.look(self.now()),
+            }
+        }
+    }
+
+    /// When a lease is looked at next, but for its renewals.
+    fn looks(&self) -> Option<Instant> {
+        let watch = self.lock();
+        let next = watch.holdings.values().map(Holding::watched_until).min();
+        next.map(|at| far(self.origin, at.since_origin()))
     }
 
     fn schedule(&self) -> Option<Instant> {

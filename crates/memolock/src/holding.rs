@@ -137,10 +137,15 @@ impl Holding {
             (Leased::Held, false) => self.clock.expires(),
             (Leased::Lost | Leased::None, _) => self.clock.ends(),
         };
-        let next = next.min(self.clock.ends());
+        next.min(self.watched_until())
+    }
+
+    /// When to look at it next, but for renewals: it is over then, or held for long.
+    pub(crate) fn watched_until(&self) -> Timestamp {
+        let ends = self.clock.ends();
         match self.lease {
-            Leased::Lost => next,
-            Leased::Held | Leased::None => next.min(self.warns),
+            Leased::Lost => ends,
+            Leased::Held | Leased::None => ends.min(self.warns),
         }
     }
 

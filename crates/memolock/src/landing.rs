@@ -177,7 +177,10 @@ fn stored(hub: &Hub, key: &Key, storage: &Storage) {
                 false => tracing::warn!(%key, %error, "value not stored"),
             }
         }
-        // Declined by the compute itself, or counted where encoding failed; or, most likely, stored.
+        Storage::Uncertain => {
+            tracing::debug!(%key, "value most likely stored: the reply to an earlier try was lost");
+        }
+        // Declined by the compute itself, or counted where encoding failed.
         _ => {}
     }
 }

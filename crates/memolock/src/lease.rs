@@ -83,8 +83,10 @@ impl Lease {
         home::check()?;
         let sent = Instant::now();
         if store.renew(&[renewal]).await?.first() == Some(&true) {
-            heartbeat.renewed(*token, sent, lease);
-            return Ok(());
+            // It may have been given up meanwhile, at the end of `max_lease`.
+            if heartbeat.renewed(*token, sent, lease) {
+                return Ok(());
+            }
         }
         lost.cancel();
         Err(Error::LeaseLost { key: key.clone() })

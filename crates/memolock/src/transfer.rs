@@ -66,6 +66,11 @@ impl Transfer {
         self.left = true;
     }
 
+    /// Whether callers have gone before it ended.
+    pub(crate) fn is_left(&self) -> bool {
+        self.left
+    }
+
     /// Whether it was sent more than once.
     pub(crate) fn was_repeated(&self) -> bool {
         self.sendings > 1

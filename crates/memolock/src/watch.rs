@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::cleanup;
 use crate::flight::Flight;
 use crate::hub::Hub;
 
@@ -53,8 +54,9 @@ where
 const SEAT: Duration = Duration::from_millis(50);
 
 /// Sees to it that a vacant seat is taken, although the one that was woken for it may be on a runtime that no thread
-/// drives: after a while everybody is woken.
-pub(crate) fn of_seat<T>(hub: &Hub, flight: &Arc<Flight<T>>)
+/// drives: after a while everybody is woken. If nobody takes it for as long as a lease, nobody may be able to: what the
+/// last leader left is cleaned up, so that others have the key. Who is driven again later begins anew.
+pub(crate) fn of_seat<T>(hub: &Arc<Hub>, flight: &Arc<Flight<T>>)
 where
     T: Send + Sync + 'static,
 {
@@ -63,14 +65,30 @@ where
         flight.offer_to_all();
         return;
     }
-    let flight = Arc::downgrade(flight);
+    let (flight, lease) = (Arc::downgrade(flight), hub.policy.lease);
+    let task_hub = Arc::downgrade(hub);
     // Detached on purpose: it ends by itself.
     drop(hub.home.spawn(async move {
         sleep(SEAT).await;
-        if let Some(flight) = flight.upgrade() {
-            flight.offer_to_all();
+        if !flight.upgrade().is_some_and(|flight| flight.offer_to_all()) {
+            return;
+        }
+        sleep(lease).await;
+        if let (Some(hub), Some(flight)) = (task_hub.upgrade(), flight.upgrade()) {
+            clear_seat(&hub, &flight);
         }
     }));
+}
+
+fn clear_seat<T>(hub: &Arc<Hub>, flight: &Arc<Flight<T>>)
+where
+    T: Send + Sync + 'static,
+{
+    let known: Weak<Flight<T>> = Arc::downgrade(flight);
+    let old = flight.replace_vacant(|old| Box::new(old.anew(hub, known)));
+    if let Some(engine) = old {
+        cleanup::clean_up(hub, flight.key(), engine);
+    }
 }
 
 /// Wakes everybody when it is dropped.

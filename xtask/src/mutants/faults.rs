@@ -340,8 +340,8 @@ const FAULTS: [Fault; 48] = [
     fault(
         "close: who may not lead keeps the wake-up",
         FLIGHT,
-        "if free {",
-        "if false {",
+        "} else if free {",
+        "} else if false {",
     ),
     fault(
         "script: notices on notif",

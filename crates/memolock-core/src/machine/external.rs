@@ -120,7 +120,7 @@ impl Machine {
     }
 
     fn left_of(&self, held: Held, now: Timestamp) -> Duration {
-        held.began.after(self.policy.limits.max_lease).since(now)
+        held.began.after(held.max).since(now)
     }
 
     /// A try told how long the lock stands. If it is the one that was left to expire, that is known better now.

@@ -63,6 +63,8 @@ pub struct Held {
     pub since: Timestamp,
     /// When it was first asked for, if it was taken again under the same token: from then on `max_lease` counts.
     pub began: Timestamp,
+    /// For how long it is kept at most, counted from `began`: as the caller wanted that took it.
+    pub max: Duration,
 }
 
 /// When the machine wants to be woken.

@@ -86,7 +86,7 @@ pub struct Policy {
     /// How often one command is sent when its reply is lost. Default 2, so that a connection that
     /// breaks and comes back is not an outage. At least 1.
     pub attempts: u8,
-    /// How long a lease may be kept. Those of the caller that drives count.
+    /// How long a lease may be kept: `max_lease` of the caller that took it, `trigger_timeout` of the one that drives.
     pub limits: LeaseLimits,
     /// What waiters do when a holder elsewhere fails.
     pub failures: FailurePolicy,

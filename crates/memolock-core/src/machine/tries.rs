@@ -20,6 +20,7 @@ impl Machine {
                 token: t.token,
                 since: t.since,
                 began: t.since,
+                max: self.policy.limits.max_lease,
             }),
             Ok(Acquired::Held(remaining)) => Tried::Held(remaining),
             // The lost reply may have been a grant, with a stranger's SET after it.

@@ -182,6 +182,33 @@ fn a_joiner_whose_runtime_stopped_does_not_keep_others_from_leading() {
     nothing_left(&home, &spy, &likes);
 }
 
+/// Nobody can take the seat that the leader left: after about a lease another process has the key, not after `max_lease`.
+#[test]
+fn a_seat_that_only_stopped_runtimes_could_take_gives_the_key_back() {
+    let (home, spy) = (threaded(), Spy::new());
+    let likes = home.block_on(builder(&spy).lease(SECOND).build()).unwrap();
+    let (theirs, stops) = (threaded(), one_at_a_time());
+    let call = likes.clone();
+    let leads = theirs.spawn(async move { call.get_or_compute("a", |_| stuck()).await });
+    until(|| likes.stats().computes == 1);
+    let call = likes.clone();
+    let joined = stops.spawn(async move { call.get_or_compute("a", |_| never()).await });
+    stops.block_on(async {
+        while likes.stats().joins == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    leads.abort();
+    let other = at_home(&home, &spy);
+    let next = home
+        .block_on(async { timeout(HANG, other.get_or_compute("a", |_| value("other's"))).await });
+    assert_eq!(*next.expect("a hang").unwrap(), "other's");
+    // Driven again, it begins anew.
+    let memo = stops.block_on(async { timeout(HANG, joined).await });
+    assert_eq!(*memo.expect("a hang").unwrap().unwrap(), "other's");
+    nothing_left(&home, &spy, &likes);
+}
+
 fn until(done: impl Fn() -> bool) {
     while !done() {
         std::thread::sleep(MILLI);

@@ -225,6 +225,7 @@ fn r7_a_lease_counts_from_the_try_that_was_answered() {
         token,
         since,
         began,
+        max: Policy::default().limits.max_lease,
     };
     assert_eq!(rig.machine.held(), Some(held));
 }
