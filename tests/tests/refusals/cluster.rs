@@ -1,9 +1,10 @@
 //! A cluster whose slot is served by no node for a time, or is on its way.
 
-use memolock_testkit::TestCluster;
-use memolock_tests::{Adapter, SECOND, cli};
+use memolock_testkit::{ClusterOptions, TestCluster};
+use memolock_tests::{Adapter, Fate, Ours, SECOND, Scripted, cli, eventually};
+use tokio::time::Instant;
 
-use crate::Pair;
+use crate::{LEASE, Pair};
 
 const ADAPTERS: [Adapter; 2] = [Adapter::RedisRs, Adapter::Fred];
 
@@ -50,5 +51,93 @@ async fn tryagain() {
         let pair = pair(adapter, &cluster, "moves").await;
         pair.value_outlasts(&id, refuse, mend).await;
         pair.close().await;
+    }
+}
+
+/// The port that a front listens at.
+fn port(front: &Scripted) -> &str {
+    front.url().rsplit(':').next().unwrap()
+}
+
+/// Fronts before the masters, which tell clients to come to them.
+async fn fronted(cluster: &TestCluster, masters: &[usize]) -> Vec<Scripted> {
+    let mut fronts = Vec::new();
+    for &master in masters {
+        let (node, front) = (
+            &cluster.nodes()[master],
+            Scripted::before(&cluster.nodes()[master]).await,
+        );
+        let bus = (node.port() + 10_000).to_string();
+        cli(node, &["CONFIG", "SET", "cluster-announce-bus-port", &bus]).await;
+        cli(
+            node,
+            &["CONFIG", "SET", "cluster-announce-port", port(&front)],
+        )
+        .await;
+        fronts.push(front);
+    }
+    for &master in masters {
+        eventually("all know of the fronts", || async {
+            let nodes = cli(&cluster.nodes()[master], &["CLUSTER", "NODES"]).await;
+            let nodes = nodes.as_str().unwrap_or_default().to_owned();
+            fronts
+                .iter()
+                .all(|front| nodes.contains(&format!("127.0.0.1:{}@", port(front))))
+        })
+        .await;
+    }
+    fronts
+}
+
+/// A node answers every command with an error that is not known: few commands are sent to it, its keys are computed
+/// without it, and the keys of the others are served.
+#[tokio::test]
+async fn a_node_over_its_quota_costs_the_others_nothing() {
+    const QUOTA: &str = "ERR max requests limit exceeded. Limit: 500000";
+    let options = ClusterOptions {
+        replicas_per_master: 0,
+        ..ClusterOptions::default()
+    };
+    let cluster = TestCluster::start_local_with(options).await.unwrap();
+    let masters = cluster.masters().await;
+    let mut ids = Vec::new();
+    for n in 0..150 {
+        let id = n.to_string();
+        let owner = cluster.master_of(&format!("{{{id}}}")).await.unwrap();
+        ids.push((id, owner));
+    }
+    let fronts = fronted(&cluster, &masters).await;
+    for adapter in ADAPTERS {
+        let backend = adapter.connect_within(cluster.url(), Some(SECOND)).await;
+        let tag = format!("quota {adapter}");
+        let ours = Ours::over(backend, &tag, |b| b.lease(LEASE)).await;
+        fronts[0].script(|words| match words[0].as_ref() {
+            b"GET" | b"EVAL" | b"EVALSHA" => Fate::Fails(QUOTA.to_owned()),
+            _ => Fate::Passes,
+        });
+        let began = Instant::now();
+        let mut failed = 0;
+        for (id, owner) in &ids {
+            assert_eq!(*ours.get(id, "made").await.unwrap().unwrap(), "made");
+            let value = format!("{tag}:{{{id}}}");
+            let stored = cli(&cluster.nodes()[*owner], &["GET", &value]).await;
+            let is_bad = *owner == masters[0];
+            let expected = (!is_bad).then_some("made");
+            assert_eq!(stored.as_str(), expected, "{adapter} {id}");
+            failed += u64::from(is_bad);
+        }
+        assert_eq!(ours.likes.stats().degraded, failed, "{adapter}");
+        let asked = fronts[0].log().into_iter().filter(|sent| {
+            sent.at >= began && matches!(sent.words[0].as_ref(), b"GET" | b"EVAL" | b"EVALSHA")
+        });
+        let probes = usize::try_from(began.elapsed().as_millis() / 500).unwrap();
+        assert!(asked.count() <= 3 + probes + 1, "{adapter}");
+        fronts[0].mend();
+        eventually("it is closed", || async {
+            !ours.likes.stats().circuit_open
+        })
+        .await;
+        ours.likes.close().await;
+        ours.backend.close().await;
     }
 }
