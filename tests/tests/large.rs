@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use memolock::codec::Text;
 use memolock::redis_rs::RedisBackend;
 use memolock::redis_rs::deadpool_redis::{Config, Runtime};
@@ -204,34 +205,48 @@ async fn small_ones_behind_a_large_put_on_a_slow_line_are_late_and_not_lost() {
     }
 }
 
-/// The same of a reply. Only where the adapter makes the stream, and sees the bytes.
+/// The same of a reply: the bytes are seen, or the server is asked how large the value is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn small_ones_behind_a_large_hit_on_a_slow_line_are_late_and_not_lost() {
-    let (_server, proxy, [near, far]) = near_and_far(Adapter::RedisRs).await;
-    let (near, likes) = (likes(&near, "likes").await, likes(&far, "likes").await);
-    near.put("large", &"x".repeat(LARGE)).await.unwrap();
-    proxy.set(Faults::down(SLOW)).await;
-    let began = Instant::now();
-    let before = proxy.tally().down;
-    let hit = {
-        let likes = likes.clone();
-        tokio::spawn(async move { call(&likes, "large", LARGE).await })
-    };
-    eventually("bytes of it", || async {
-        proxy.tally().down > before + MIB as u64
-    })
-    .await;
-    let (hit, ()) = tokio::join!(hit, small_calls(&likes, "hit"));
-    assert_eq!(hit.unwrap(), Source::Hit);
-    assert!(began.elapsed() > BOUND, "the line is not slow");
-    likes.close().await;
-    far.close().await;
+    for adapter in Adapter::ALL {
+        let (_server, proxy, [near, far]) = near_and_far(adapter).await;
+        let (near, likes) = (likes(&near, "likes").await, likes(&far, "likes").await);
+        near.put("large", &"x".repeat(LARGE)).await.unwrap();
+        proxy.set(Faults::down(SLOW)).await;
+        let began = Instant::now();
+        let before = proxy.tally().down;
+        let hits: Vec<_> = (0..3)
+            .map(|_| {
+                let likes = likes.clone();
+                tokio::spawn(async move { likes.get("large").await })
+            })
+            .collect();
+        eventually("bytes of it", || async {
+            proxy.tally().down > before + MIB as u64
+        })
+        .await;
+        let name = format!("hit {adapter}");
+        let (hits, ()) = tokio::join!(join_all(hits), small_calls(&likes, &name));
+        for hit in hits {
+            let found = hit.unwrap().unwrap_or_else(|e| panic!("{adapter}: {e}"));
+            assert_eq!(found.map(|text| text.len()), Some(LARGE), "{adapter}");
+        }
+        assert!(began.elapsed() > BOUND, "the line is not slow");
+        likes.close().await;
+        far.close().await;
+    }
 }
 
 /// A server that hangs in the middle of a large value is noticed as any other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_hangs_within_a_large_value_is_noticed() {
-    let (_server, proxy, [near, far]) = near_and_far(Adapter::RedisRs).await;
+    for adapter in Adapter::ALL {
+        hangs_within_a_large_value(adapter).await;
+    }
+}
+
+async fn hangs_within_a_large_value(adapter: Adapter) {
+    let (_server, proxy, [near, far]) = near_and_far(adapter).await;
     let (near, likes) = (likes(&near, "likes").await, likes(&far, "likes").await);
     near.put("large", &"x".repeat(LARGE)).await.unwrap();
     proxy.set(Faults::down(SLOW)).await;
@@ -247,7 +262,7 @@ async fn a_server_that_hangs_within_a_large_value_is_noticed() {
     proxy.set(Faults::both(Way::CLEAR.stalled())).await;
     // Its caller computes.
     let hit = timeout(4 * HANG, hit).await.expect("a hang");
-    assert_ne!(hit.unwrap(), Source::Hit);
+    assert_ne!(hit.unwrap(), Source::Hit, "{adapter}");
     far.close().await;
 }
 

@@ -22,7 +22,8 @@ Exit codes:
   2  the command line, a URL or a setting cannot be used
   3  there is no value (get)
   4  the wait timed out (run)
-run passes on the exit code of its command, or 126 or 127 if that cannot be started.";
+run passes on the exit code of its command, or 126 or 127 if that cannot be started. It exits with 124 if
+--compute-timeout passes, and with 129, 130 or 143 if it is interrupted by SIGHUP, SIGINT or SIGTERM.";
 
 const EXAMPLES: &str = "\
 Examples:

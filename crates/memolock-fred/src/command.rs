@@ -25,7 +25,8 @@ pub(crate) struct Commands {
 type Hit = (Arc<Wire<Client>>, String);
 
 async fn get((wire, name): Hit) -> Option<Result<Value, Error>> {
-    wire.patience.within_hit(wire.sender.get(name)).await
+    let sent = wire.sender.get(name.as_str());
+    wire.patience.within_get(&name, sent).await
 }
 
 /// What is sent.

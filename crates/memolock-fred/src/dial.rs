@@ -79,6 +79,7 @@ impl Drop for Life {
 
 impl memolock_redis_common::Client for Fred {
     type Ends = Ends;
+    const SEES_BYTES: bool = false;
 
     async fn connect(
         &self,

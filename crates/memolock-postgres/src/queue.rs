@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::{FutureExt, future::BoxFuture};
+use memolock_core::ErrorKind;
 use memolock_core::connection::Fault;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
@@ -41,7 +42,7 @@ use crate::error::fault;
 use crate::parameter::Parameter;
 use crate::socket::Progress;
 use crate::statements::Verb;
-use crate::transfers::{Transfer, Transfers};
+use crate::transfers::{LARGE_BYTES, Transfer, Transfers};
 
 /// Statements of callers on their way. Far more than it takes to keep a server busy, and done within a fraction of a
 /// second by a slow one.
@@ -113,6 +114,8 @@ struct Sent {
     since: Instant,
     takes_place: bool,
     large: Option<Transfer>,
+    /// How many bytes the server had sent before.
+    before: u64,
     /// None: its caller was told that it is late.
     reply: Option<oneshot::Sender<Outcome>>,
 }
@@ -155,6 +158,18 @@ impl Clock {
         let since = self.quiet_since.max(since);
         let passed = self.transfers.passed();
         passed.map_or(since, |passed| passed.max(since)) + self.bound
+    }
+}
+
+/// What a caller is told of a statement that failed after so many bytes had come. The server ends a statement whose large
+/// value takes longer to pass than a command may: it is no server that hangs, and no reason to ask it less.
+fn told(fault: Fault, came: u64) -> Fault {
+    match fault.kind() == ErrorKind::Timeout && came > LARGE_BYTES as u64 {
+        true => Fault::new(
+            ErrorKind::Refused,
+            "the value takes longer to pass than a command may: enlarge command_timeout",
+        ),
+        false => fault,
     }
 }
 
@@ -244,6 +259,7 @@ impl Pump {
             since: job.since,
             takes_place,
             large,
+            before: self.clock.progress.sent(),
             reply: Some(job.reply),
         };
         self.sent.insert(nth, sent);
@@ -271,8 +287,10 @@ impl Pump {
             self.clock.transfers.answered(large, Instant::now());
         }
         if let Some(reply) = sent.reply {
+            let came = self.clock.progress.sent() - sent.before;
+            let answer = answer.map_err(|error| told(fault(&error), came));
             // Its caller may be gone.
-            let _ = reply.send(Outcome::Answered(answer.map_err(|error| fault(&error))));
+            let _ = reply.send(Outcome::Answered(answer));
         }
     }
 

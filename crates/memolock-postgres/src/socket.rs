@@ -88,9 +88,9 @@ impl Address {
     }
 }
 
-/// Looks for two things in what comes in, which the client library keeps to itself: the server's number of this
-/// connection, in the message `BackendKeyData` (a pooler has numbers of its own), and the ends of statements. They are
-/// counted here, where they are read, for callers may be late to take their answers.
+/// Looks for three things in what comes in, which the client library keeps to itself: the server's number of this
+/// connection, in the message `BackendKeyData` (a pooler has numbers of its own), the ends of statements, and how many
+/// bytes come. They are counted here, where they are read, for callers may be late to take their answers.
 pub(crate) struct Observed<S> {
     inner: S,
     number: Arc<Number>,
@@ -98,17 +98,27 @@ pub(crate) struct Observed<S> {
     reader: Reader,
 }
 
+/// So many bytes that come are progress. A server that sends fewer within a command's time-out counts as one that hangs.
+const PIECE: u64 = 512 << 10;
+
 /// What a server has done, as was read.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     done: AtomicU64,
     told: AtomicU64,
+    sent: AtomicU64,
 }
 
 impl Progress {
-    /// How many statements it has done. Those that failed do not count.
+    /// How many statements it has done, and how many pieces of what it has to say it has sent: a large value that passes
+    /// is progress. Statements that failed do not count.
     pub(crate) fn done(&self) -> u64 {
-        self.done.load(Relaxed)
+        self.done.load(Relaxed) + self.sent() / PIECE
+    }
+
+    /// How many bytes it has sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Relaxed)
     }
 
     /// How many statements it has done and notifications it has passed on.
@@ -205,7 +215,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
-        self.reader.read(&buffer.filled()[before..]);
+        let came = &buffer.filled()[before..];
+        self.progress.sent.fetch_add(came.len() as u64, Relaxed);
+        self.reader.read(came);
         if let Some(number) = self.reader.number.take() {
             self.number.0.store(number.into(), Relaxed);
         }

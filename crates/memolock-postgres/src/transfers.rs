@@ -2,8 +2,8 @@
 //!
 //! The statements of a connection are done in order. One that is sent behind a large value cannot be done before that
 //! value has passed, so its time-out counts from when it has. What stands between here and the server hides the bytes
-//! that pass: a large value is granted the time that a slow line takes for it, until its answer is there. A row that
-//! comes has no such time, since its size is not known before.
+//! that pass: a large value is granted the time that a slow line takes for it, until its answer is there. Of a row that
+//! comes the bytes are seen, and are progress. The server itself ends a statement that takes longer than a command may.
 //!
 //! | what happens | what follows |
 //! |---|---|
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A value with more bytes is large.
-const LARGE_BYTES: usize = 1 << 20;
+pub(crate) const LARGE_BYTES: usize = 1 << 20;
 
 /// The slowest line that a large value must pass, in bytes a second: 64 MiB have about two minutes.
 const SLOWEST: u64 = 512 << 10;

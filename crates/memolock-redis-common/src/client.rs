@@ -56,6 +56,9 @@ pub trait Client: Clone + Send + Sync + 'static {
     /// What it makes.
     type Ends: Ends;
 
+    /// Whether the bytes of large values are seen as they pass: see [`Patience`](crate::Patience).
+    const SEES_BYTES: bool;
+
     /// Connects, authenticates and selects the database. Whoever calls bounds it in time; dropping the future ends
     /// the attempt and leaves nothing behind.
     ///

@@ -11,6 +11,9 @@
 //!   '------------------------'-----------'  an error, no reply in time, lost, deposed, dropped
 //! ```
 //!
+//! It serves another purpose: where a client does not show the bytes that pass, it is asked how large a value is that does
+//! not come ([`Sizes`]). Not while it sends a value: that answer would come too late.
+//!
 //! There is at most one such connection to a server. It is made when it is needed, and never again by itself: a value
 //! that breaks it costs no reconnection but its own. Fulfils take turns on it, in the order in which they came.
 //!
@@ -25,11 +28,13 @@
 //! | the backend is closed | `Closed` at once; the connection ends |
 //! | the caller's runtime ends, or no thread drives it | sending goes on: it runs on the runtime of the backend |
 
-use std::sync::Arc;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use memolock_core::redis::{Call, Fault, Reply};
+use memolock_core::redis::{Call, Fault, Reply, calls, reply};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -39,7 +44,7 @@ use crate::client::{Client, Ends, Purpose};
 use crate::counters::Counters;
 use crate::dial::{Dialer, Line};
 use crate::site::Site;
-use crate::transfers::allowance;
+use crate::transfers::{Sizes, allowance};
 
 /// How long the connection is kept without use: longer than the pause between the values of one busy program, and far
 /// below the time after which servers and firewalls drop quiet connections.
@@ -48,18 +53,19 @@ const IDLE: Duration = Duration::from_secs(10);
 /// The connection for large fulfils to one server. Dropping it ends the connection.
 pub(crate) struct LargeFulfils<C: Client> {
     lane: Arc<Lane<C>>,
-    /// The backend's own: a connection lives on the runtime that made it.
-    runtime: Handle,
-    closed: watch::Sender<bool>,
 }
 
 /// What the tasks share.
 struct Lane<C: Client> {
+    this: Weak<Self>,
     dialer: Dialer<C>,
     /// Locked while a fulfil is sent. Tokio's mutex is fair.
     line: Mutex<Option<Line<C>>>,
     counters: Arc<Counters>,
     bound: Duration,
+    /// The backend's own: a connection lives on the runtime that made it.
+    runtime: Handle,
+    closed: watch::Sender<bool>,
     /// Ends the connection once it has been idle. There is at most one.
     reaper: std::sync::Mutex<Option<AbortHandle>>,
 }
@@ -67,24 +73,26 @@ struct Lane<C: Client> {
 impl<C: Client> LargeFulfils<C> {
     /// No connection yet. Within a tokio runtime.
     pub(crate) fn new(site: &Arc<Site<C>>, counters: &Arc<Counters>) -> Self {
-        let lane = Lane {
+        let lane = Arc::new_cyclic(|this: &Weak<Lane<C>>| Lane {
+            this: Weak::clone(this),
             dialer: Dialer::new(site, Purpose::Large),
             line: Mutex::default(),
             counters: Arc::clone(counters),
             bound: site.options.command_timeout,
-            reaper: std::sync::Mutex::default(),
-        };
-        Self {
-            lane: Arc::new(lane),
             runtime: Handle::current(),
             closed: watch::Sender::new(false),
-        }
+            reaper: std::sync::Mutex::default(),
+        });
+        let known: Weak<Lane<C>> = Arc::downgrade(&lane);
+        // There is one to a site.
+        let _ = site.sizes.set(known);
+        Self { lane }
     }
 
     /// Sends a fulfil, behind an `ASKING` if so, and waits for its reply: within the time-out of a command and the time
     /// for its bytes, once those before it have had theirs.
     pub(crate) async fn run(&self, call: &Call, asking: bool) -> Result<Reply, Fault> {
-        let mut closed = self.closed.subscribe();
+        let mut closed = self.lane.closed.subscribe();
         if *closed.borrow_and_update() {
             return Err(Fault::closed());
         }
@@ -97,7 +105,7 @@ impl<C: Client> LargeFulfils<C> {
                 reply = lane.send(&call, asking) => reply,
             }
         };
-        let mut task = Sending(self.runtime.spawn(sending));
+        let mut task = Sending(self.lane.runtime.spawn(sending));
         // It is aborted only by its drop, so only a runtime that shuts down ends it early.
         (&mut task.0)
             .await
@@ -109,7 +117,7 @@ impl<C: Client> LargeFulfils<C> {
 
     /// Ends the connection for good, without waiting. One that is in use ends with its fulfil, which ends now.
     pub(crate) fn close(&self) {
-        self.closed.send_replace(true);
+        self.lane.closed.send_replace(true);
         self.lane.set_reaper(None);
         if let Ok(mut idle) = self.lane.line.try_lock() {
             *idle = None;
@@ -119,6 +127,28 @@ impl<C: Client> LargeFulfils<C> {
     /// Waits until the connection has ended, after [`close`](Self::close).
     pub(crate) async fn ended(&self) {
         self.lane.hang_up().await;
+    }
+}
+
+impl<C: Client> fmt::Debug for Lane<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lane")
+    }
+}
+
+impl<C: Client> Sizes for Lane<C> {
+    fn size_of(&self, name: &str) -> Pin<Box<dyn Future<Output = Option<usize>> + Send + '_>> {
+        let (lane, name) = (self.this.upgrade(), name.to_owned());
+        let mut closed = self.closed.subscribe();
+        // On the backend's runtime, and to its end: the connection is used again.
+        let asked = self.runtime.spawn(async move {
+            tokio::select! {
+                biased;
+                _ = closed.wait_for(|closed| *closed) => None,
+                size = lane?.measure(name) => size,
+            }
+        });
+        Box::pin(async { asked.await.ok().flatten() })
     }
 }
 
@@ -154,6 +184,22 @@ impl<C: Client> Lane<C> {
             Err(_) => {}
         }
         reply
+    }
+
+    /// How large a value is, unless the connection is in use.
+    async fn measure(self: Arc<Self>, name: String) -> Option<usize> {
+        let mut place = self.line.try_lock().ok()?;
+        let line = match self.usable(place.take()).await {
+            Some(line) => line,
+            None => self.dialer.dial().await.ok()?,
+        };
+        self.counters.command();
+        let (call, mut sender) = (calls::size_of(&name), line.ends.sender());
+        let answer = timeout(self.bound, C::Ends::run(&mut sender, &call, false)).await;
+        let found = reply::inspection(answer.ok()?.ok()?).ok()?;
+        *place = Some(line);
+        self.reap();
+        usize::try_from(found.value?.bytes).ok()
     }
 
     /// The connection was in use just now: it ends if it is not used again soon.
@@ -193,7 +239,7 @@ impl<C: Client> Lane<C> {
 
 impl<C: Client> Drop for LargeFulfils<C> {
     fn drop(&mut self) {
-        self.closed.send_replace(true);
+        self.lane.closed.send_replace(true);
         self.lane.set_reaper(None);
     }
 }

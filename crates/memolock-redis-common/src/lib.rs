@@ -65,7 +65,7 @@ pub use site::{NameWatch, Names, Site, Way};
 pub use store::Store;
 pub use subscriptions::Owner;
 pub use tls::client_config;
-pub use transfers::{Patience, Sent, Transfers, allowance};
+pub use transfers::{LONGEST_HIT, Patience, Sent, Sizes, Transfers, allowance};
 pub use trunk::{SenderOf, Trunk, Wire};
 pub use watched::Watched;
 

@@ -1,6 +1,6 @@
 //! Sentinels: one task a sentinel listens to it and asks it, and what all of them say is put together.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use memolock_core::ErrorKind;
@@ -56,6 +56,7 @@ impl Sentinels {
                     runtime: way.runtime.clone(),
                 },
                 sentinels: None,
+                sizes: OnceLock::new(),
             };
             let watcher = Watcher {
                 seat,

@@ -1,7 +1,7 @@
 //! What all connections of a backend have in common.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use futures_util::FutureExt;
 use memolock_core::redis::{Address, ClientName, CredentialsProvider, Fault, Options, Topology};
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::client::Client;
 use crate::dice::Dice;
 use crate::sentinels::{MAX_DELAY, Sentinels};
+use crate::transfers::Sizes;
 
 /// How connections are made, wherever they go. Clones share what they know.
 #[derive(Clone, Default)]
@@ -58,6 +59,8 @@ pub struct Site<C> {
     pub way: Way<C>,
     /// Some if they know where the server is, and not the URL.
     pub sentinels: Option<Sentinels>,
+    /// Where the sizes of values can be asked for, once there is such a connection.
+    pub(crate) sizes: OnceLock<Weak<dyn Sizes>>,
 }
 
 impl<C: Client> Site<C> {
@@ -76,6 +79,7 @@ impl<C: Client> Site<C> {
             options,
             way,
             sentinels,
+            sizes: OnceLock::new(),
         }
     }
 

@@ -9,7 +9,9 @@
 //! * *By the stream* ([`Watched`](crate::Watched)), where the adapter makes it: the bytes of large values are seen in
 //!   both directions.
 //! * *By the size* ([`Transfers::sends`]), where the client makes the stream: the size of what we send is known, and it
-//!   is granted the time that a slow line takes for it. The size of a reply is not known before it is there.
+//!   is granted the time that a slow line takes for it. The size of a reply is not known before it is there. So a `GET`
+//!   that has waited for half of its time-out has the server asked, over another connection, how large the value is
+//!   ([`Sizes`]). A large one is granted its time. If that is not answered in the other half, the server hangs.
 //!
 //! A value that passes at less than [`SLOWEST`] bytes a second counts as one that does not pass.
 //!
@@ -20,14 +22,16 @@
 //! | the server hangs in the middle of a value | by the stream: commands are late one time-out after the last byte, and 8 s later at most if we were sending; by the size: after the granted time |
 //! | the connection is lost | commands fail at once, as they do without a large value |
 
+use std::fmt;
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
 use memolock_core::redis::LARGE_BYTES;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The slowest line that a large value must pass, in bytes a second: 64 MiB have about two minutes.
 pub(crate) const SLOWEST: u64 = 512 << 10;
@@ -37,7 +41,7 @@ const BUFFERED: usize = 4 << 20;
 
 /// How much longer than its time-out a hit waits for large values at most. With the time-outs of a command it is within
 /// the wait time-out that callers have by default (30 s), so that such callers need no timer for each hit.
-pub(crate) const LONGEST_HIT: Duration = Duration::from_secs(20);
+pub const LONGEST_HIT: Duration = Duration::from_secs(20);
 
 /// The time that so many bytes have on the slowest line, beyond the time-out of a command.
 #[must_use]
@@ -86,9 +90,19 @@ impl Transfers {
         extra: Duration,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        let mut until = Instant::now().checked_add(bound);
+        let until = Instant::now().checked_add(bound);
+        self.until(until, bound, extra, pin!(work)).await
+    }
+
+    /// The same of work that has gone on for a while: its time-out is over then.
+    async fn until<T>(
+        &self,
+        mut until: Option<Instant>,
+        bound: Duration,
+        extra: Duration,
+        mut work: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
         let most = until.and_then(|until| until.checked_add(extra));
-        tokio::pin!(work);
         loop {
             let Some(deadline) = until else {
                 // Longer than any clock counts.
@@ -106,6 +120,11 @@ impl Transfers {
             }
             until = later;
         }
+    }
+
+    /// Whether a large value is known to be on its way.
+    fn is_passing(&self) -> bool {
+        self.passed().is_some_and(|passed| passed > Instant::now())
     }
 
     /// A command with so many bytes is about to be sent over a connection whose bytes are not seen. If it is large,
@@ -162,6 +181,15 @@ pub struct Patience {
     pub transfers: Arc<Transfers>,
     /// The time-out of a command.
     pub bound: Duration,
+    /// Where the sizes of values are asked for. None: the bytes that pass are seen.
+    pub sizes: Option<Arc<dyn Sizes>>,
+}
+
+/// Asks a server how large a value is, over another connection than the one that may be busy with it.
+pub trait Sizes: fmt::Debug + Send + Sync {
+    /// The size of the value of that name in bytes. None: there is no such value, or no answer. To be dropped if it takes
+    /// too long.
+    fn size_of(&self, name: &str) -> Pin<Box<dyn Future<Output = Option<usize>> + Send + '_>>;
 }
 
 impl Patience {
@@ -173,8 +201,72 @@ impl Patience {
     /// The same of the command of a hit, whose caller may have no timer of its own: at most 20 s more than the
     /// time-out.
     pub async fn within_hit<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let Self { transfers, bound } = self;
-        transfers.within_most(*bound, LONGEST_HIT, work).await
+        let (transfers, bound) = (&self.transfers, self.bound);
+        transfers.within_most(bound, LONGEST_HIT, work).await
+    }
+
+    /// As [`within_hit`](Self::within_hit), of a `GET` of that name: its value may be large.
+    pub async fn within_get<T>(
+        &self,
+        name: &str,
+        work: impl Future<Output = T> + Send,
+    ) -> Option<T> {
+        match Instant::now().checked_add(self.bound) {
+            Some(deadline) => self.within_get_until(name, deadline, work).await,
+            None => Some(work.await),
+        }
+    }
+
+    /// The same of one whose time-out is over then.
+    pub async fn within_get_until<T>(
+        &self,
+        name: &str,
+        deadline: Instant,
+        work: impl Future<Output = T> + Send,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        let Some(sizes) = &self.sizes else {
+            let (transfers, bound) = (&self.transfers, self.bound);
+            return transfers
+                .until(Some(deadline), bound, LONGEST_HIT, work)
+                .await;
+        };
+        let half = deadline.saturating_duration_since(Instant::now()) / 2;
+        if let Ok(done) = timeout(half, &mut work).await {
+            return Some(done);
+        }
+        // In a box: it is rare, and every hit's future would have room for it.
+        Box::pin(self.within_large(name, sizes, deadline, work)).await
+    }
+
+    /// The second half of the time-out, and the time of the value.
+    async fn within_large<T>(
+        &self,
+        name: &str,
+        sizes: &Arc<dyn Sizes>,
+        deadline: Instant,
+        mut work: Pin<&mut (impl Future<Output = T> + Send)>,
+    ) -> Option<T> {
+        let transfers = &self.transfers;
+        let sized = async {
+            // Its own time, or that of another before it, is known already.
+            if transfers.is_passing() {
+                return None;
+            }
+            transfers.sends(sizes.size_of(name).await?)
+        };
+        let sent = tokio::select! {
+            biased;
+            done = &mut work => return Some(done),
+            sent = timeout_at(deadline, sized) => sent.ok().flatten(),
+        };
+        let done = transfers
+            .until(Some(deadline), self.bound, LONGEST_HIT, work)
+            .await;
+        if let (Some(sent), Some(_)) = (sent, &done) {
+            sent.answered();
+        }
+        done
     }
 }
 
@@ -283,6 +375,7 @@ mod tests {
         let hits = Patience {
             transfers: Arc::clone(&transfers),
             bound: SECOND,
+            sizes: None,
         };
         let fourth = transfers.sends(64 << 20);
         let began = Instant::now();

@@ -1,6 +1,8 @@
 //! The command connection: found, waited for, checked, and known by its number when it fails.
 
-use std::sync::Arc;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use memolock_core::ErrorKind;
@@ -13,7 +15,7 @@ use crate::dial::Line;
 use crate::link::{Doubt, Link, Tenant, heartbeat};
 use crate::paused::late;
 use crate::site::Site;
-use crate::transfers::Patience;
+use crate::transfers::{Patience, Sizes};
 
 /// How long a command that met a dead connection waits for the link's task to notice. It takes
 /// microseconds; the bound is for a process that is short of processor time.
@@ -53,6 +55,7 @@ impl<C: Client> Trunk<C> {
             doubt: doubt.clone(),
             interval: site.options.heartbeat,
             bound: site.options.command_timeout,
+            sizes: (!C::SEES_BYTES).then(|| Arc::new(AtSite(Arc::clone(site))) as Arc<dyn Sizes>),
             made: 0,
         };
         Self {
@@ -135,7 +138,24 @@ struct Keeper {
     doubt: Doubt,
     interval: Duration,
     bound: Duration,
+    sizes: Option<Arc<dyn Sizes>>,
     made: u64,
+}
+
+/// Asks where the site says.
+struct AtSite<C>(Arc<Site<C>>);
+
+impl<C> fmt::Debug for AtSite<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AtSite")
+    }
+}
+
+impl<C: Client> Sizes for AtSite<C> {
+    fn size_of(&self, name: &str) -> Pin<Box<dyn Future<Output = Option<usize>> + Send + '_>> {
+        let (sizes, name) = (self.0.sizes.get().and_then(Weak::upgrade), name.to_owned());
+        Box::pin(async move { sizes?.size_of(&name).await })
+    }
 }
 
 impl Keeper {
@@ -143,6 +163,7 @@ impl Keeper {
         Patience {
             transfers: ends.transfers(),
             bound: self.bound,
+            sizes: self.sizes.clone(),
         }
     }
 }

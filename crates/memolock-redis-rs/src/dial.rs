@@ -47,6 +47,7 @@ pub(crate) type Line = memolock_redis_common::Line<Redis>;
 
 impl Client for Redis {
     type Ends = Ends;
+    const SEES_BYTES: bool = true;
 
     async fn connect(
         &self,

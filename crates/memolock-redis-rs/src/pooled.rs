@@ -18,7 +18,8 @@
 //! closes the breaker as soon as it is given a connection.
 //!
 //! A large value has the time for its bytes beyond the time-out of a command, and so have the calls that wait for its
-//! turn or for its connection. The size of a reply is not known before it is there.
+//! turn or for its connection. The size of a reply is not known before it is there: a `GET` that takes long has the server
+//! asked, over another connection of the pool, how large the value is.
 
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
@@ -29,8 +30,8 @@ use deadpool_redis::{Connection, Pool, PoolError};
 use memolock_core::redis::{Call, Fault, Options, Reply};
 use memolock_core::{ErrorKind, Key};
 use memolock_redis_common::{Counters, Dialer, Doubt, Home, Patience, allowance, late};
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{Cmd, Value};
+use redis::Cmd;
+use redis::aio::ConnectionLike;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -39,11 +40,15 @@ use tokio_util::task::TaskTracker;
 use crate::command::{by_digest, by_text};
 use crate::dial::{Redis, knows_scripts};
 use crate::error::fault;
-use crate::reply::neutral;
 use crate::url::provide_crypto;
 
+mod errand;
 mod identity;
+mod sizes;
+
+use errand::{Errand, exchange};
 use identity::{differ, run_id, user};
+use sizes::SizesInPool;
 
 /// Turns are kept per lane, and keys are spread over the lanes: far more of them than a pool has
 /// connections, so that two keys rarely wait for each other without need.
@@ -85,6 +90,7 @@ impl Pooled {
     ) -> Self {
         // The pool's own client may speak TLS, and has not connected yet.
         provide_crypto();
+        let sizes = Arc::new(SizesInPool(pool.clone()));
         let lines = Lines {
             pool,
             dialer,
@@ -93,6 +99,7 @@ impl Pooled {
             patience: Patience {
                 transfers: Arc::default(),
                 bound: options.command_timeout,
+                sizes: Some(sizes),
             },
         };
         Self {
@@ -107,14 +114,21 @@ impl Pooled {
 
     /// Sends one command and waits for its reply, within the bound.
     pub(crate) async fn send(&self, keys: &[&Key], command: Cmd) -> Result<Reply, Fault> {
-        self.carry(keys, command, None, 0).await
+        self.carry(keys, Errand::of(command)).await
+    }
+
+    /// As [`send`](Self::send), of a `GET`.
+    pub(crate) async fn get(&self, key: &Key, command: Cmd) -> Result<Reply, Fault> {
+        let mut errand = Errand::of(command);
+        errand.gets = Some(key.value_name());
+        self.carry(&[key], errand).await
     }
 
     /// Runs a script, by its text if the server has forgotten it, in one turn.
     pub(crate) async fn run(&self, keys: &[&Key], call: &Call) -> Result<Reply, Fault> {
-        let reload = by_text(call);
-        self.carry(keys, by_digest(call), Some(reload), call.bytes())
-            .await
+        let mut errand = Errand::of(by_digest(call));
+        (errand.reload, errand.bytes) = (Some(by_text(call)), call.bytes());
+        self.carry(keys, errand).await
     }
 
     /// Waits until the pool has given a connection, and checks that it leads where the URL does: values
@@ -136,28 +150,16 @@ impl Pooled {
         let _ = timeout(self.lines.patience.bound, self.tasks.wait()).await;
     }
 
-    async fn carry(
-        &self,
-        keys: &[&Key],
-        command: Cmd,
-        reload: Option<Cmd>,
-        bytes: usize,
-    ) -> Result<Reply, Fault> {
+    async fn carry(&self, keys: &[&Key], errand: Errand) -> Result<Reply, Fault> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => Err(Fault::closed()),
-            reply = self.travel(keys, command, reload, bytes) => reply,
+            reply = self.travel(keys, errand) => reply,
         }
     }
 
-    async fn travel(
-        &self,
-        keys: &[&Key],
-        command: Cmd,
-        reload: Option<Cmd>,
-        bytes: usize,
-    ) -> Result<Reply, Fault> {
+    async fn travel(&self, keys: &[&Key], errand: Errand) -> Result<Reply, Fault> {
         let lines = Arc::clone(&self.lines);
         let bound = lines.patience.bound;
         let deadline = Instant::now() + bound;
@@ -180,6 +182,7 @@ impl Pooled {
                 waited = lines.patience.within_hit(waiting) => waited,
             };
             let (turns, connection) = waited.unwrap_or_else(|| Err(lines.late()))?;
+            let bytes = errand.bytes;
             let sent = lines.patience.transfers.sends(bytes);
             let now = Instant::now();
             let deadline = match &sent {
@@ -189,7 +192,7 @@ impl Pooled {
                 None => deadline,
             };
             lines.counters.command();
-            let reply = exchange(connection, &command, reload.as_ref(), deadline).await;
+            let reply = exchange(connection, &errand, &lines.patience, deadline).await;
             drop(turns);
             if let (Some(sent), Some(_)) = (sent, &reply) {
                 sent.answered();
@@ -316,50 +319,6 @@ async fn turns(lanes: Vec<Lane>) -> Vec<OwnedMutexGuard<()>> {
 /// Polls it, and comes back whether it is done or not.
 async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
     std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
-}
-
-/// Sees one command through. `None` if the time was over first.
-async fn exchange(
-    connection: Connection,
-    command: &Cmd,
-    reload: Option<&Cmd>,
-    deadline: Instant,
-) -> Option<Result<Reply, Fault>> {
-    // The application's connection has a bound of its own, half a second unless it was told otherwise: ours is
-    // another. The clone shares the connection and not that.
-    let mut line = MultiplexedConnection::clone(&connection);
-    line.set_response_timeout(deadline.saturating_duration_since(Instant::now()));
-    let asked = async {
-        match (ask(&mut line, command).await, reload) {
-            (Err(fault), Some(text)) if fault.is_noscript() => ask(&mut line, text).await,
-            (reply, _) => reply,
-        }
-    };
-    let reply = timeout_at(deadline, asked).await.ok();
-    let sound = match &reply {
-        Some(Ok(_)) => true,
-        Some(Err(fault)) => !matches!(
-            fault.kind(),
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Protocol
-        ),
-        None => false,
-    };
-    if !sound {
-        // Out of the pool, which makes another.
-        drop(Connection::take(connection));
-    }
-    match reply {
-        Some(Err(fault)) if fault.kind() == ErrorKind::Timeout => None,
-        reply => reply,
-    }
-}
-
-async fn ask(connection: &mut MultiplexedConnection, command: &Cmd) -> Result<Reply, Fault> {
-    let answer = connection.req_packed_command(command).await;
-    answer
-        .and_then(Value::extract_error)
-        .map(neutral)
-        .map_err(fault)
 }
 
 fn of_pool(error: PoolError) -> Fault {

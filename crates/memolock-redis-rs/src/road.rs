@@ -62,7 +62,7 @@ impl memolock_redis_common::Road for Road {
         match self {
             Self::Own(commands) => commands.hit(command).await,
             #[cfg(feature = "deadpool")]
-            Self::Pooled(pooled) => Box::pin(pooled.send(&[key], command)).await,
+            Self::Pooled(pooled) => Box::pin(pooled.get(key, command)).await,
         }
     }
 

@@ -283,6 +283,14 @@ pub fn inspect(key: &Key) -> Call {
     Call::new(Script::Inspect, names(key), [])
 }
 
+/// How large the value of that name is: an inspection, with nothing where the lock is. The other name has the same hash tag
+/// and is nobody's.
+#[must_use]
+pub fn size_of(value_name: &str) -> Call {
+    let names = vec![value_name.to_owned(), format!("{value_name}\0")];
+    Call::new(Script::Inspect, names, [])
+}
+
 /// [`Backend::get_timed`](crate::Backend::get_timed) of at most [`KEYS_PER_COMMAND`](super::KEYS_PER_COMMAND) keys.
 #[must_use]
 pub fn timed(keys: &[Key]) -> Call {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use memolock_core::{Acquired, Backend, Fulfilled, PutMode};
+use memolock_core::{Acquired, Backend, ErrorKind, Fulfilled, PutMode};
 use memolock_postgres::PgBackend;
 use memolock_testkit::{Faults, Proxy, Way};
 use tokio::task::JoinSet;
@@ -80,5 +80,42 @@ async fn small_ones_behind_a_large_value_on_a_slow_line_are_late_and_not_lost() 
         let found = near.get(&key).await.unwrap();
         assert_eq!(found.map(|value| value.len()), Some(LARGE));
     }
+    assert_eq!(backend.stats().reconnects, 0);
+}
+
+/// The same of a value that comes. The server ends the statement of its reader, which is no time-out either: the circuit
+/// breaker does not count it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_ones_behind_a_large_hit_on_a_slow_line_are_late_and_not_lost() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let address = place.server.address();
+    let proxy = Proxy::start(address.parse().unwrap()).await.unwrap();
+    let url = place.server.url();
+    let url = url.replace(address, &proxy.address().to_string());
+    let backend = PgBackend::builder(url)
+        .connect_timeout(DEADLINE)
+        .command_timeout(BOUND);
+    let backend = backend.connect().await.unwrap();
+    let (near, key) = (place.backend().await, key("hit"));
+    let value = vec![b'x'; LARGE].into();
+    let stored = near.put(&key, value, MINUTE, PutMode::Override).await;
+    stored.unwrap();
+    proxy.set(Faults::down(SLOW)).await;
+    let (began, before) = (Instant::now(), proxy.tally().down);
+    let hit = {
+        let (backend, key) = (backend.clone(), key.clone());
+        tokio::spawn(async move { backend.get(&key).await })
+    };
+    while proxy.tally().down < before + (1 << 20) {
+        assert!(began.elapsed() < DEADLINE, "it never comes");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (hit, ()) = tokio::join!(hit, small_ones(&backend, "hit"));
+    let refused = hit.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Refused, "{refused}");
+    assert!(refused.to_string().contains("command_timeout"), "{refused}");
+    assert!(began.elapsed() > BOUND, "the line is not slow");
     assert_eq!(backend.stats().reconnects, 0);
 }
