@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::backend::SimBackend;
 use crate::codec::{SimText, marked};
 use crate::history::{CallId, ComputeId, End, ProcessId, What};
+use crate::nesting::{OUTER, needs_place};
 use crate::plan::{Call, Does, Ends, Leaves, Plan};
 use crate::store::Millis;
 use crate::world::World;
@@ -114,6 +115,11 @@ impl Process {
                 Ok(None) => End::Nothing,
                 Err(error) => refused(&error),
             },
+            Does::Nested { lasts, apart } => {
+                let nested = (lasts, apart);
+                let work = |lease| self.clone().nesting(call, plan.key, nested, lease);
+                self.end(call, entry.or_compute_with(work).await)
+            }
             // Callers of many have a road of their own.
             Does::Many { .. } | Does::Along { .. } => End::Nothing,
             Does::Put => {
@@ -153,7 +159,7 @@ impl Process {
         .await
     }
 
-    fn end(&self, call: CallId, called: Result<Memo<String>, Error>) -> End {
+    pub(crate) fn end(&self, call: CallId, called: Result<Memo<String>, Error>) -> End {
         if called
             .as_ref()
             .is_ok_and(|memo| memo.source() == Source::Near)
@@ -163,7 +169,7 @@ impl Process {
         end(called)
     }
 
-    async fn compute(
+    pub(crate) async fn compute(
         self,
         call: CallId,
         key: usize,
@@ -180,6 +186,7 @@ impl Process {
             process,
             key,
             leased,
+            placed: needs_place(&lease),
         });
         let mut under_way = UnderWay {
             process: &self,
@@ -361,6 +368,7 @@ fn name(does: &Does) -> &'static str {
         Does::Detached { .. } => APART,
         Does::External { .. } => "has another program make",
         Does::Many { .. } | Does::Along { .. } => MANY,
+        Does::Nested { .. } => OUTER,
         Does::Get => "looks at",
         Does::Put => "puts",
         Does::Invalidate => "invalidates",

@@ -33,6 +33,8 @@ pub(crate) struct ComputeFact {
     pub(crate) process: ProcessId,
     pub(crate) key: usize,
     pub(crate) leased: bool,
+    /// It needs a place among the computes without a lease.
+    pub(crate) placed: bool,
     pub(crate) began: Moment,
     /// When it was over, and whether a value came of it.
     pub(crate) over: Option<(Moment, bool)>,
@@ -79,6 +81,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) computes: BTreeMap<ComputeId, ComputeFact>,
     /// Computes that were dropped before their end, and when.
     pub(crate) left: BTreeMap<ComputeId, Moment>,
+    /// When a compute called again, and when it went on.
+    pub(crate) nests: BTreeMap<ComputeId, (Moment, Option<Moment>)>,
     pub(crate) effects: Vec<EffectFact<'a>>,
     /// In the order in which they were asked.
     pub(crate) asks: BTreeMap<u64, AskFact<'a>>,
@@ -137,18 +141,28 @@ impl<'a> Facts<'a> {
                 process,
                 key,
                 leased,
+                placed,
             } => {
                 let fact = ComputeFact {
                     call: *call,
                     process: *process,
                     key: *key,
                     leased: *leased,
+                    placed: *placed,
                     began: when,
                     over: None,
                 };
                 self.computes.insert(*compute, fact);
             }
             What::ComputeEnded { compute, well } => self.compute_over(*compute, when, *well),
+            What::NestBegan { compute } => {
+                self.nests.insert(*compute, (when, None));
+            }
+            What::NestEnded { compute } => {
+                if let Some((_, ended)) = self.nests.get_mut(compute) {
+                    *ended = Some(when);
+                }
+            }
             What::Triggered { process, key, .. } => self.triggered.push((when, *process, *key)),
             What::ComputeLeft { compute } => {
                 self.left.insert(*compute, when);

@@ -49,6 +49,8 @@ pub enum What {
         process: ProcessId,
         key: usize,
         leased: bool,
+        /// It began without a lease, and needs a place among such computes. One whose lease is over needs none.
+        placed: bool,
     },
     ComputeEnded {
         compute: ComputeId,
@@ -56,6 +58,14 @@ pub enum What {
     },
     /// Its future was dropped before its end.
     ComputeLeft {
+        compute: ComputeId,
+    },
+    /// A compute calls again, and waits.
+    NestBegan {
+        compute: ComputeId,
+    },
+    /// It goes on.
+    NestEnded {
         compute: ComputeId,
     },
     Triggered {
@@ -179,11 +189,12 @@ impl fmt::Display for Entry {
                 process,
                 key,
                 leased,
+                placed,
             } => {
-                let how = if *leased {
-                    "under a lease"
-                } else {
-                    "without a lease"
+                let how = match (leased, placed) {
+                    (true, _) => "under a lease",
+                    (false, true) => "without a lease",
+                    (false, false) => "under a lease that is over",
                 };
                 write!(f, "p{process} c{call} computes k{key} as v{compute}, {how}")
             }
@@ -195,6 +206,8 @@ impl fmt::Display for Entry {
                 )
             }
             What::ComputeLeft { compute } => write!(f, "v{compute} is abandoned"),
+            What::NestBegan { compute } => write!(f, "v{compute} calls again"),
+            What::NestEnded { compute } => write!(f, "v{compute} goes on"),
             What::Triggered { call, process, key } => {
                 write!(f, "p{process} c{call} triggers k{key}")
             }

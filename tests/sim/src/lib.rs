@@ -14,6 +14,7 @@ mod gate;
 pub mod history;
 mod ledger;
 mod many;
+mod nesting;
 pub mod peer;
 pub mod plan;
 pub mod promises;

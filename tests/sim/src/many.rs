@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use crate::caller::{MANY, Process, UnderWay, end, id, leave_after};
 use crate::history::{CallId, End, What};
+use crate::nesting::needs_place;
 use crate::plan::{Call, Ends, Leaves};
 use crate::store::Millis;
 
@@ -84,6 +85,7 @@ impl Process {
                 process: self.id,
                 key: *key,
                 leased: lease.is_held(),
+                placed: needs_place(&lease),
             });
             under_way.push(UnderWay {
                 process: self,

@@ -52,6 +52,8 @@ pub struct Plan {
     pub compute_timeout: Option<Millis>,
     /// How many computes may run without a lease.
     pub local: usize,
+    /// Computes call again, in an outage.
+    pub nests: bool,
     /// Values with more bytes are large.
     pub large: usize,
     /// Which processes have a near cache.
@@ -112,6 +114,11 @@ pub enum Does {
     Along {
         lasts: Millis,
     },
+    /// The compute makes a call for another key, which computes for as long; in a task of its own if so.
+    Nested {
+        lasts: Millis,
+        apart: bool,
+    },
     Get,
     Put,
     Invalidate,
@@ -166,6 +173,7 @@ impl Plan {
             trigger_timeout: NEVER,
             compute_timeout: None,
             local: pick(&mut random, &[1, 64]),
+            nests: weather == Weather::Storm && matches!(seed % 16, 6 | 13),
             large: usize::MAX,
             near: Vec::new(),
             repeats: Vec::new(),
@@ -186,6 +194,7 @@ impl Plan {
         plan.draw_repeats();
         plan.draw_large();
         if weather == Weather::Storm {
+            plan.draw_nested();
             plan.draw_refusals();
             plan.draw_faults(&mut random);
         }

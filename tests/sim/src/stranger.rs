@@ -86,6 +86,7 @@ impl Ancestor {
             process,
             key,
             leased,
+            placed: false,
         });
         sleep(Duration::from_millis(plan.lasts)).await;
         let well = !plan.crashes;

@@ -1,6 +1,7 @@
 //! The planted faults: each is what one file says, and what it says instead.
 
 mod endings;
+mod places;
 
 /// A fault to plant.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +47,8 @@ const HOLDING: &str = "crates/memolock/src/holding.rs";
 const EXTERNAL: &str = "crates/memolock-core/src/machine/external.rs";
 const LEASE_CLOCK: &str = "crates/memolock-core/src/lease_clock.rs";
 const WORK: &str = "crates/memolock/src/work.rs";
+const NESTING: &str = "crates/memolock/src/nesting.rs";
+const PLACES: &str = "crates/memolock/src/places.rs";
 const SIEVE: &str = "crates/memolock/src/sieve.rs";
 const HUB: &str = "crates/memolock/src/hub.rs";
 const CLOSING: &str = "crates/memolock/src/closing.rs";
@@ -353,7 +356,7 @@ const FAULTS: [Fault; 48] = [
 
 /// All of them, in the order of the table.
 pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
-    FAULTS.iter().chain(&endings::FAULTS)
+    FAULTS.iter().chain(&endings::FAULTS).chain(&places::FAULTS)
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl Plan {
     /// nothing else breaks.
     pub(super) fn draw_refusals(&mut self) {
         let mut random = fastrand::Rng::with_seed(self.seed ^ 0x7265_6675_7365);
-        if random.u8(0..3) > 0 {
+        if self.nests || random.u8(0..3) > 0 {
             return;
         }
         self.refusals_alone = random.bool();
@@ -98,6 +98,42 @@ impl Plan {
         let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6c61_7267_6500);
         if random.u8(0..4) == 0 {
             self.large = pick(&mut random, &[0, 0, "k0v0".len()]);
+        }
+    }
+
+    /// In an eighth of the storms: an outage, and calls in it whose computes call again, in one place. The seeds of the
+    /// corpus are none of these. Refusals, limits and closes of many calls are not drawn beside this: what holds a place
+    /// for how long is judged, and not what ends work.
+    pub(super) fn draw_nested(&mut self) {
+        if !self.nests {
+            return;
+        }
+        let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6e65_7374_0000);
+        (self.local, self.insists) = (1, false);
+        let (at, lasts) = (random.u64(0..300), pick(&mut random, &[700, 2500]));
+        let empty = random.bool();
+        self.faults.push((at, Fault::Crash { lasts, empty }));
+        self.calm = at + lasts;
+        let process = random.usize(0..self.processes);
+        // What a close does to detached work is judged of calls that are not nested.
+        let closes = self.calls.iter().any(|call| call.does == Does::Close);
+        for _ in 0..random.usize(2..=6) {
+            let leaves = match random.u8(0..6) {
+                0 => Some(Leaves::After(random.u64(0..400))),
+                1 => Some(Leaves::AfterPolls(random.u32(1..20))),
+                _ => None,
+            };
+            self.calls.push(Call {
+                process,
+                // More keys than others have, so that several computes want a place at once.
+                key: random.usize(0..4),
+                at: at + random.u64(1..lasts),
+                does: Does::Nested {
+                    lasts: random.u64(0..60),
+                    apart: !closes && random.u8(0..3) == 0,
+                },
+                leaves,
+            });
         }
     }
 
@@ -145,7 +181,7 @@ impl Plan {
     /// programs that never come.
     pub(super) fn draw_limits(&mut self) {
         let mut random = fastrand::Rng::with_seed(self.seed ^ 0x6c69_6d69_7400);
-        if self.weather == Weather::Calm || random.u8(0..4) > 0 {
+        if self.nests || self.weather == Weather::Calm || random.u8(0..4) > 0 {
             return;
         }
         self.max_lease = self.lease + random.u64(0..2 * self.lease);
@@ -185,7 +221,8 @@ impl Plan {
     /// refusals are judged: what a close ends is not looked for there.
     pub(super) fn draw_closes(&mut self) {
         let mut random = fastrand::Rng::with_seed(self.seed ^ 0x636c_6f73_6500);
-        if self.weather == Weather::Calm || self.refusals_alone || random.u8(0..4) > 0 {
+        let barred = self.nests || self.refusals_alone;
+        if barred || self.weather == Weather::Calm || random.u8(0..4) > 0 {
             return;
         }
         let process = random.usize(0..self.processes);

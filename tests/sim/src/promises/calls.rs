@@ -1,4 +1,4 @@
-//! R2, R10 and R11: calls end in time, whoever waits has somebody to wait for, and trouble passes.
+//! R2, R10 and R11: whoever waits has somebody to wait for, a close ends what is under way, and trouble passes.
 
 use super::Case;
 use crate::caller::{APART, MANY, id};
@@ -6,7 +6,6 @@ use crate::codec::reads;
 use crate::facts::{CallFact, Facts, Moment};
 use crate::fault::Fault;
 use crate::history::{End, ProcessId};
-use crate::plan::{Call, Does, Plan};
 use crate::store::{Answer, Millis, Op};
 
 /// What an outage adds: the pause between attempts, and reconnecting.
@@ -15,68 +14,17 @@ const RECOVERY: Millis = 1_500;
 const ANCESTORS_LOCK: Millis = 400;
 /// How many commands a call may still need when its time is over: a value is stored twice at most, and a
 /// lease given back.
-const LAST_COMMANDS: Millis = 4;
+pub(super) const LAST_COMMANDS: Millis = 4;
 /// A close is this patient with what is under way.
-const CLOSING: Millis = 5_000;
+pub(super) const CLOSING: Millis = 5_000;
 
 pub(super) fn check(case: &mut Case<'_>) {
-    everybody_ends(case);
     nobody_sleeps_in_vain(case);
     nobody_sleeps_by_a_value(case);
     closed_is_closed(case);
     detached_work_ends(case);
     other_work_ends_at_once(case);
     trouble_passes(case);
-}
-
-/// R2, R11: every call ends by its deadline, whatever is broken. Time that its own compute takes comes on top,
-/// and time in which its process was stopped.
-fn everybody_ends(case: &mut Case<'_>) {
-    let (plan, mut found) = (case.plan, Vec::new());
-    for (number, call) in &case.facts.calls {
-        if case.facts.is_killed(call.process) || !case.is_ours(call.process) {
-            continue;
-        }
-        let Some((over, _)) = &call.over else {
-            found.push(format!("R2: c{number} never ends"));
-            continue;
-        };
-        let own = plan.calls.get(*number).map_or(0, own_time);
-        let limit = call.began.at
-            + plan.wait
-            + own
-            + paused(plan, call.process)
-            + LAST_COMMANDS * plan.bound
-            + 50;
-        if over.at > limit {
-            let at = over.at;
-            found.push(format!(
-                "R2: c{number} ends at {at} ms and not by {limit} ms"
-            ));
-        }
-    }
-    case.broken.extend(found);
-}
-
-/// Time that a call takes by itself.
-fn own_time(call: &Call) -> Millis {
-    match call.does {
-        Does::Compute { lasts, .. }
-        | Does::Detached { lasts, .. }
-        | Does::Many { lasts, .. }
-        | Does::Along { lasts } => lasts,
-        Does::Close => CLOSING,
-        _ => 0,
-    }
-}
-
-pub(super) fn paused(plan: &Plan, process: ProcessId) -> Millis {
-    use crate::fault::Fault;
-    let pauses = plan.faults.iter().map(|(_, fault)| match fault {
-        Fault::Pause { process: p, lasts } if *p == process => *lasts,
-        _ => 0,
-    });
-    pauses.sum()
 }
 
 /// How long nobody may be at a key for which somebody waits, though somebody could: some messages there and

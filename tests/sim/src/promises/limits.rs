@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use memolock::core::{Acquired, Token, millis};
 
 use super::Case;
-use super::calls::paused;
+use super::deadlines::paused;
 use crate::caller::id;
 use crate::facts::{ComputeFact, Moment};
 use crate::history::ProcessId;

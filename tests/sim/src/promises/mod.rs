@@ -3,7 +3,8 @@
 //! | | checked | in |
 //! |---|---|---|
 //! | R1 | nobody is granted a lease while another stands; computes under leases overlap only where the earlier lease was lost, and for a reason; in fair weather all have a lease; in calm weather one compute a key; one flight a key and process | `leases` |
-//! | R2 | every call ends by its deadline; while somebody waits, somebody is at it | `calls` |
+//! | R2 | every call ends by its deadline; while somebody waits, somebody is at it | `deadlines`, `calls` |
+//! | R2, nested | in an outage computes that work hold all places; a free place goes at once to a nested call or to a compute that goes on; no nested call times out for want of a place | `places` |
 //! | R3 | what a compute came to is what its caller gets, stored or not | `values` |
 //! | R4 | nothing is stored by who lost its lease, nor over a put or an invalidation; who asks after one gets nothing older | `values`, the ledger |
 //! | R5 | leases are given back, not left to expire; nobody uses a token that is not theirs, nor acts on a lease that they do not hold | `leases`, the ledger |
@@ -14,14 +15,16 @@
 //! | R10 | a close ends what is under way, and waits for detached work; later calls are refused | `calls`, `run` |
 //! | R4, near | a near cache serves nothing older than a local write, and nothing that it was told is over | `near` |
 //! | R16 | no lease is renewed beyond `max_lease`, nor for a program that has had its time; computes end with `compute_timeout`; nobody waits for a compute longer than `max_lease` | `limits`, `calls` |
-//! | R11 | deadlines hold in outages too; once all is well, calls are served under leases | `calls` |
+//! | R11 | deadlines hold in outages too; once all is well, calls are served under leases | `deadlines`, `calls` |
 //! | R2, R5, refused | what a store refuses for now is sent again within the lease | `refusals` |
 //! | R11, not known | what met an error that is not known is not sent again before the breaker's interval has passed; if the commands of one key fail so, others are served under leases, and keep them | `refusals` |
 
 mod calls;
+mod deadlines;
 mod leases;
 mod limits;
 mod near;
+mod places;
 mod refusals;
 mod values;
 
@@ -48,7 +51,9 @@ pub(crate) fn broken(plan: &Plan, history: &History, remains: &Remains) -> Vec<S
     leases::check(&mut case, &ledger);
     values::check(&mut case);
     near::check(&mut case);
+    deadlines::check(&mut case);
     calls::check(&mut case);
+    places::check(&mut case);
     refusals::check(&mut case, &ledger);
     limits::check(&mut case);
     case.broken
