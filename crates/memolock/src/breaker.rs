@@ -69,7 +69,7 @@ impl CircuitBreaker {
     /// ([`Backend::failure_domain`](memolock_core::Backend::failure_domain)). Default: 3, which one slow command that is sent twice does not reach. 0 means never.
     ///
     /// So many errors that memolock does not know ([`ErrorKind::Unrecognized`]) open it too, if at least two different
-    /// keys met them: one key can be the cause of its own.
+    /// keys met them. As long as one key may be the cause of all of them, they count as one.
     #[must_use]
     pub const fn timeouts(mut self, timeouts: u32) -> Self {
         self.timeouts = timeouts;

@@ -106,8 +106,9 @@ impl<T, C> Builder<T, C> {
 
     /// Whether each value that is encoded is decoded again and compared with what it was. Some formats write values that they
     /// cannot read, or that come back as something else: [`Codec::difference`](memolock_codec::Codec::difference) says what is compared, and the
-    /// README of `memolock-codec` has a table of them. The first value that does not come back is logged as a
-    /// WARN, and later ones are not checked. The check refuses no value. Values above 1 MiB are not checked.
+    /// README of `memolock-codec` has a table of them. The first value of a tag that does not come back is logged as a
+    /// WARN, and later ones of this tag are not checked, in the whole process. The check refuses no value. Values above
+    /// 1 MiB are not checked.
     ///
     /// Default: on in builds with debug assertions, off in others, because it costs a decoding of each
     /// value that is stored.

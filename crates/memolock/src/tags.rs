@@ -3,7 +3,8 @@
 //!
 //! It is the one thing that memolocks built apart share within a process. It holds no value and no connection, and no
 //! call depends on it. It is weak: an entry leaves with the last memolock of its tag. It is bounded: further tags are
-//! not compared, and further pairs not told.
+//! not compared, and further pairs not told. A tag whose codec has failed the check is remembered for longer, so that a
+//! memolock that is built again does not log it again; beyond the bound only its entry remembers it.
 //!
 //! Two memolocks may be built and dropped by two threads at a time. All of it happens under one lock:
 //!
@@ -15,7 +16,7 @@
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ const MOST_TAGS: usize = 1000;
 
 /// Pairs that are told.
 const MOST_PAIRS: usize = 100;
+
+/// Tags whose codec has failed the check that are remembered.
+const MOST_UNSOUND: usize = 1000;
 
 /// How often a tag's undecodable values are logged.
 const LOGGED_EACH: Duration = Duration::from_secs(60);
@@ -41,8 +45,10 @@ pub(crate) struct UsedTag {
     logged: Mutex<Option<Instant>>,
     /// How many were not logged since.
     unlogged: AtomicU64,
-    /// Where it is registered, if it is.
-    tags: Option<&'static Tags>,
+    /// A value of this tag did not come back from its codec, which is logged.
+    unsound: AtomicBool,
+    /// Where it is registered, unless there were too many.
+    tags: &'static Tags,
 }
 
 /// The name of an entry: notifications make no difference.
@@ -55,6 +61,7 @@ struct Tags(Mutex<Used>);
 struct Used {
     by_name: HashMap<Name, Weak<UsedTag>>,
     told: BTreeSet<(Tag, Tag)>,
+    unsound: BTreeSet<Tag>,
 }
 
 /// The entry of a keyspace that a memolock begins to use. Warns if names of it are names of another tag that is in use.
@@ -83,7 +90,8 @@ impl Tags {
             space: space.clone(),
             logged: Mutex::new(None),
             unlogged: AtomicU64::new(0),
-            tags: room.then_some(self),
+            unsound: AtomicBool::new(used.unsound.contains(space.tag())),
+            tags: self,
         });
         // Not to be dropped under the lock: that would ask for it.
         let alive: Vec<Arc<UsedTag>> = used.by_name.values().filter_map(Weak::upgrade).collect();
@@ -122,14 +130,30 @@ impl UsedTag {
         *logged = Some(now);
         Some(self.unlogged.swap(0, Relaxed))
     }
+
+    /// Whether no value of this tag has failed the check of its codec yet.
+    pub(crate) fn is_sound(&self) -> bool {
+        !self.unsound.load(Relaxed)
+    }
+
+    /// A value failed the check of its codec: whether it is the first one of the tag.
+    pub(crate) fn turns_unsound(&self) -> bool {
+        let mut used = self.tags.lock();
+        if self.unsound.swap(true, Relaxed) {
+            return false;
+        }
+        let tag = self.space.tag();
+        let first = !used.unsound.contains(tag);
+        if first && used.unsound.len() < MOST_UNSOUND {
+            used.unsound.insert(tag.clone());
+        }
+        first
+    }
 }
 
 impl Drop for UsedTag {
     fn drop(&mut self) {
-        let Some(tags) = self.tags else {
-            return;
-        };
-        let mut used = tags.lock();
+        let mut used = self.tags.lock();
         let name = name(&self.space);
         // Another one may have come in its place.
         if used
@@ -203,6 +227,24 @@ mod tests {
             .collect();
         assert_eq!(tags.lock().told.len(), MOST_PAIRS);
         drop(entries);
+    }
+
+    #[test]
+    fn a_tag_is_unsound_once_and_that_is_bounded() {
+        let tags = tags();
+        let (one, other) = (met(tags, "a").0, met(tags, "b").0);
+        let elsewhere = Keyspace::new(Tag::new("a").unwrap(), Layout::HashTagged).unwrap();
+        let (elsewhere, _) = tags.enter(&elsewhere);
+        assert!(one.is_sound() && one.turns_unsound());
+        assert!(!one.turns_unsound() && !one.is_sound());
+        assert!(!elsewhere.turns_unsound(), "the same tag in another layout");
+        assert!(other.is_sound() && other.turns_unsound());
+        drop((one, elsewhere));
+        assert!(!met(tags, "a").0.is_sound(), "built again");
+        for n in 0..2 * MOST_UNSOUND {
+            assert!(met(tags, &format!("t{n}")).0.turns_unsound());
+        }
+        assert_eq!(tags.lock().unsound.len(), MOST_UNSOUND);
     }
 
     #[tokio::test(start_paused = true)]

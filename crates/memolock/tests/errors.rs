@@ -9,8 +9,9 @@ use std::fmt;
 use std::num::ParseIntError;
 
 use anyhow::Context;
-use common::{SECOND, Spy, nothing_left, process, settle, value};
-use memolock::{Error, Memolock};
+use common::{SECOND, Spy, builder, key, nothing_left, process, settle, value};
+use memolock::core::{Backend, ErrorKind, Token};
+use memolock::{Computed, Error, Memolock, OutagePolicy};
 use tokio::time::sleep;
 
 /// An application's own error, with one `From` for all that memolock says.
@@ -163,5 +164,132 @@ async fn the_ids_of_a_batch_share_the_chain_of_its_error() {
     for (_, error) in many.errors() {
         assert_eq!(chain(error).join(": "), LAYERS);
     }
+    nothing_left(&spy, &[&likes]).await;
+}
+
+/// No text of the chain repeats one that is below it.
+fn assert_each_prints_once(error: &dyn StdError) {
+    let texts = chain(error);
+    for (nth, text) in texts.iter().enumerate() {
+        for below in &texts[nth + 1..] {
+            assert!(!text.contains(below), "{texts:?}");
+        }
+    }
+}
+
+/// As `anyhow` prints it, with every cause.
+fn printed(error: Error) -> String {
+    assert_each_prints_once(&error);
+    format!("{:#}", anyhow::Error::new(error))
+}
+
+async fn fails() -> Result<String, Layer> {
+    Err(layered())
+}
+
+#[tokio::test]
+async fn a_nested_calls_error_prints_each_cause_once() {
+    async fn inner(likes: &Memolock<String>) -> Result<String, Error> {
+        let got = likes.get_or_compute("inner", |_| fails()).await?;
+        Ok(got.to_string())
+    }
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    let plain = likes.get_or_compute("a", |_| inner(&likes)).await;
+    let error = plain.unwrap_err();
+    let nested = error.as_compute::<Error>().unwrap();
+    assert_eq!(nested.as_compute(), Some(&layered()));
+    assert_eq!(printed(error), LAYERS);
+    let told = |_| async { inner(&likes).await.context("no likes") };
+    let told = likes.get_or_compute("b", told).await.unwrap_err();
+    assert_eq!(printed(told), format!("no likes: {LAYERS}"));
+    let app = |_| async { inner(&likes).await.map_err(AppError::from) };
+    let app = likes.get_or_compute("c", app).await.unwrap_err();
+    assert_eq!(printed(app), format!("likes: {LAYERS}"));
+    // Three deep.
+    let middle = || likes.get_or_compute("middle", |_| inner(&likes));
+    let outer = |_| async { middle().await.map(|got| got.to_string()) };
+    let outer = likes.get_or_compute("d", outer).await.unwrap_err();
+    assert_eq!(printed(outer), LAYERS);
+    nothing_left(&spy, &[&likes]).await;
+}
+
+/// The nested call fails for a reason of memolock's own.
+#[tokio::test(start_paused = true)]
+async fn a_nested_calls_own_error_prints_once() {
+    let spy = Spy::new();
+    let likes = builder(&spy).on_outage(OutagePolicy::Fail);
+    let likes = likes.build().await.unwrap();
+    let late = key(&likes, "late");
+    let locked = spy
+        .store()
+        .acquire(&late, Token::from_bits(7), 100 * SECOND);
+    locked.await.unwrap();
+    let plain = process(&spy).await;
+    let long = "x".repeat(1 << 20);
+    for (id, part) in [
+        ("late", "raise wait_timeout"),
+        (&long, "long"),
+        ("down", "as the test wants it"),
+    ] {
+        let nested = |_| async {
+            if id == "down" {
+                spy.break_with(Some(ErrorKind::Unavailable));
+            }
+            let got = likes.entry(id).wait_timeout(SECOND);
+            let got = got.or_compute(|_| value("never")).await?;
+            Ok::<_, Error>(got.to_string())
+        };
+        let error = plain.get_or_compute("outer", nested).await.unwrap_err();
+        let nested = error.as_compute::<Error>().unwrap().to_string();
+        let text = printed(error);
+        assert_eq!(text.matches(part).count(), 1, "{text}");
+        assert!(text.starts_with(&nested), "{text}");
+    }
+    spy.break_with(None);
+}
+
+#[tokio::test]
+async fn triggers_and_detached_and_other_computes_print_each_cause_once() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    let trigger = || async { fails().await.map(drop) };
+    let error = likes.entry("a").or_external(trigger).await.unwrap_err();
+    assert_eq!(error.as_compute(), Some(&layered()));
+    assert_eq!(printed(error), LAYERS);
+    let told = || async { trigger().await.context("cannot start the report") };
+    let error = likes.entry("a").or_external(told).await.unwrap_err();
+    assert_eq!(printed(error), format!("cannot start the report: {LAYERS}"));
+    let error = likes.entry("b").detach().or_external(trigger).await;
+    assert_eq!(printed(error.unwrap_err()), LAYERS);
+    let error = likes.entry("c").detach().or_compute(|_| fails()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.as_compute(), Some(&layered()));
+    assert_eq!(printed(error), LAYERS);
+    let with = |_| async { fails().await.map(Computed::new) };
+    let error = likes.entry("d").or_compute_with(with).await;
+    assert_eq!(printed(error.unwrap_err()), LAYERS);
+    let error = likes.entry("e").detach().or_compute_with(with).await;
+    assert_eq!(printed(error.unwrap_err()), LAYERS);
+    nothing_left(&spy, &[&likes]).await;
+}
+
+/// A nested call in detached work, and detached work as the nested call.
+#[tokio::test]
+async fn nested_and_detached_calls_print_each_cause_once() {
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    let calls = likes.clone();
+    let outer = likes.entry("a").detach().or_compute(|_| async move {
+        let inner = calls.entry("b").detach().or_compute(|_| fails());
+        inner.await.map(|got| got.to_string())
+    });
+    assert_eq!(printed(outer.await.unwrap_err()), LAYERS);
+    let trigger = || async {
+        let inner = likes.get_or_compute("d", |_| fails()).await;
+        inner.map(drop).context("cannot start the report")
+    };
+    let error = likes.entry("c").or_external(trigger).await.unwrap_err();
+    assert_eq!(printed(error), format!("cannot start the report: {LAYERS}"));
     nothing_left(&spy, &[&likes]).await;
 }

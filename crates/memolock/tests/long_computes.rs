@@ -1,103 +1,106 @@
-//! A compute that goes on for long is warned of. Alone in its process: interest in a log line is the whole process's.
+//! A compute that goes on for long is warned of, whichever call it belongs to.
+
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::fmt::{Debug, Write};
 use std::future::pending;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Spy, nothing_left, process};
-use tokio::time::sleep;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::{DefaultGuard, Subscriber, set_default};
-use tracing::{Event, Level, Metadata};
+use common::{Log, SECOND, Spy, nothing_left, process, settle};
+use memolock::Memolock;
+use memolock::core::{ErrorKind, Operation};
+use tokio::time::{sleep, timeout};
 
-/// After a minute, and at each doubling: with the key, the age, and the settings that bound it.
-#[tokio::test(start_paused = true)]
-async fn a_compute_that_goes_on_for_long_is_warned_of() {
-    let logged = Logged::here();
-    let spy = Spy::new();
-    let likes = process(&spy).await;
-    let hangs = {
-        let likes = likes.clone();
-        tokio::spawn(async move {
-            let compute = |_| pending::<Result<String, String>>();
-            likes.get_or_compute("a", compute).await
-        })
-    };
-    sleep(Duration::from_secs(400)).await;
-    let warnings = logged.containing("holds its key for long");
+/// Longer than a default `max_lease`, which is five minutes.
+const LONG: Duration = Duration::from_secs(400);
+
+async fn stuck() -> Result<String, String> {
+    pending().await
+}
+
+/// That key was warned of after a minute and at each doubling, with its age and the settings that bound it.
+fn assert_warned(log: &Log, key: &str) {
+    let warnings = log.warnings("holds its key for long");
+    let warnings: Vec<_> = warnings.iter().filter(|line| line.contains(key)).collect();
     let ages = ["60s", "120s", "240s"];
-    assert_eq!(warnings.len(), ages.len(), "{warnings:?}");
+    assert_eq!(warnings.len(), ages.len(), "{}", log.text());
     for (warning, age) in warnings.iter().zip(ages) {
-        for part in ["likes:a", age, "max_lease", "compute_timeout"] {
+        for part in [age, "max_lease", "compute_timeout"] {
             assert!(warning.contains(part), "{warning}");
         }
     }
-    let lost = logged.containing("lease lost");
+}
+
+/// How many warnings there are of any key.
+fn warned(log: &Log) -> usize {
+    log.warnings("holds its key for long").len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compute_that_goes_on_for_long_is_warned_of() {
+    let log = Log::begin();
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    let left = timeout(LONG, likes.get_or_compute("a", |_| stuck())).await;
+    assert!(left.is_err());
+    assert_warned(&log, "likes:a");
+    let lost = log.warnings("lease lost");
     assert!(
         matches!(&lost[..], [line] if line.contains("max_lease")),
         "{lost:?}"
     );
-    hangs.abort();
     nothing_left(&spy, &[&likes]).await;
-    assert_eq!(logged.containing("holds its key for long").len(), 3);
+    sleep(LONG).await;
+    assert_eq!(warned(&log), 3, "it has ended");
 }
 
-/// Warnings, as lines.
-struct Logged {
-    lines: Arc<Mutex<Vec<String>>>,
-    _guard: DefaultGuard,
+#[tokio::test(start_paused = true)]
+async fn a_compute_of_many_that_goes_on_for_long_is_warned_of_for_each_key() {
+    let log = Log::begin();
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    let stuck = |_: Vec<String>| pending::<Result<Vec<(String, String)>, String>>();
+    let left = timeout(LONG, likes.get_or_compute_many(["a", "b"], stuck)).await;
+    assert!(left.is_err());
+    assert_warned(&log, "likes:a");
+    assert_warned(&log, "likes:b");
+    nothing_left(&spy, &[&likes]).await;
+    sleep(LONG).await;
+    assert_eq!(warned(&log), 6, "it has ended");
 }
 
-impl Logged {
-    /// From now on, in this thread.
-    fn here() -> Self {
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let guard = set_default(Keeps(Arc::clone(&lines)));
-        Self {
-            lines,
-            _guard: guard,
-        }
-    }
-
-    /// The lines with this in them.
-    fn containing(&self, part: &str) -> Vec<String> {
-        let lines = self.lines.lock().unwrap();
-        lines.iter().filter(|l| l.contains(part)).cloned().collect()
-    }
+/// Its caller may be gone long since.
+#[tokio::test(start_paused = true)]
+async fn detached_work_that_goes_on_for_long_is_warned_of() {
+    let log = Log::begin();
+    let spy = Spy::new();
+    let likes = process(&spy).await;
+    let call = likes.entry("a").detach().or_compute(|_| stuck());
+    assert!(timeout(SECOND, call).await.is_err());
+    sleep(LONG).await;
+    assert_warned(&log, "likes:a");
+    likes.close_within(Duration::ZERO).await;
+    nothing_left(&spy, &[&likes]).await;
+    sleep(LONG).await;
+    assert_eq!(warned(&log), 3, "it has ended");
 }
 
-struct Keeps(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Keeps {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let _ = write!(self.0, "{}={value:?} ", field.name());
-    }
+/// In an outage it holds its key in this process alone.
+#[tokio::test(start_paused = true)]
+async fn a_compute_without_a_lease_that_goes_on_for_long_is_warned_of() {
+    let log = Log::begin();
+    let spy = Spy::new();
+    let likes: Memolock<String> = process(&spy).await;
+    spy.break_with(Some(ErrorKind::Unavailable));
+    let calls = likes.clone();
+    let call = tokio::spawn(async move { calls.get_or_compute("a", |_| stuck()).await });
+    settle("it computes", || likes.stats().computes == 1).await;
+    sleep(LONG).await;
+    assert_warned(&log, "likes:a");
+    assert_eq!(spy.count(Operation::Renew), 0);
+    call.abort();
+    nothing_left(&spy, &[&likes]).await;
+    sleep(LONG).await;
+    assert_eq!(warned(&log), 3, "it has ended");
 }

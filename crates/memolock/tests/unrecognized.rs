@@ -142,6 +142,53 @@ async fn a_key_that_fails_for_ever_does_not_keep_the_breaker_open() {
     assert!(!likes.stats().circuit_open, "the same after time-outs");
 }
 
+/// Which sequences open it: a lower-case key meets an error that is not known, an upper-case one is answered. It opens
+/// at the last of them, or at none.
+#[tokio::test(start_paused = true)]
+async fn it_opens_once_no_single_key_explains_the_errors() {
+    // As long as one key may be the cause of all, its errors are one.
+    let rows = [
+        (3, "a", false),
+        (3, "aaaaaaaa", false),
+        (3, "ab", false),
+        (3, "aba", true),
+        (3, "abb", true),
+        (3, "abc", true),
+        (3, "aab", false),
+        (3, "aaba", true),
+        (3, "aaaaab", false),
+        (3, "aaaaabb", true),
+        // Any answer begins it anew.
+        (3, "aBaBaBaBa", false),
+        (3, "aBab", false),
+        (3, "abAab", false),
+        (3, "abBaba", true),
+        (3, "abCab", false),
+        (2, "aaaa", false),
+        (2, "aBb", false),
+        (2, "ab", true),
+        (2, "aaaab", true),
+        (1, "aaaa", false),
+        (1, "aBaBa", false),
+        (1, "ab", true),
+        (0, "abcdabcd", false),
+    ];
+    for (most, sequence, opens) in rows {
+        let spy = Spy::new();
+        let breaker = CircuitBreaker::new().timeouts(most);
+        let likes = builder(&spy).circuit_breaker(breaker);
+        let likes = likes.build().await.unwrap();
+        for (nth, key) in sequence.char_indices() {
+            spy.break_with(key.is_lowercase().then_some(UNKNOWN));
+            let got = likes.get(&key.to_lowercase().to_string()).await;
+            assert_eq!(got.is_err(), key.is_lowercase());
+            let last = nth + 1 == sequence.len();
+            let open = likes.stats().circuit_open;
+            assert_eq!(open, last && opens, "{most} {sequence} at {nth}");
+        }
+    }
+}
+
 /// A command for many fails as a whole; which of the keys is the cause is found out.
 #[tokio::test(start_paused = true)]
 async fn a_key_among_many_costs_the_others_nothing() {

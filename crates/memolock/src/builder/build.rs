@@ -61,7 +61,8 @@ impl<T, C> Builder<T, C> {
             home::within(&runtime, (*self.backend).check(&space)).await?;
         }
         self.backend.introduce(space.tag());
-        let unreadable = Unreadable::new(self.undecodable, tags::enter(&space));
+        let tag = tags::enter(&space);
+        let unreadable = Unreadable::new(self.undecodable, Arc::clone(&tag));
         let serves = self.policy.outage == OutagePolicy::Serve;
         let mut policy = self.policy;
         policy.unrecognized_pause = self.breaker.rest();
@@ -83,7 +84,7 @@ impl<T, C> Builder<T, C> {
         let shared = Shared::new(
             hub,
             self.codec,
-            CodecCheck::new(self.check_codec),
+            CodecCheck::new(self.check_codec, tag),
             terms,
             unreadable,
             remembered,

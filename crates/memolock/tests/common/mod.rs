@@ -5,6 +5,7 @@
 
 mod gaps;
 mod left;
+mod log;
 mod part;
 mod poison;
 mod tracked;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gaps::with_gaps;
 pub use left::{locked, nothing_left};
+pub use log::Log;
 use memolock::core::{
     Acquired, Attempt, BackendError, BackendStats, Capabilities, ErrorKind, Fulfilled, Fulfilment,
     Inspection, Key, Keyspace, Notice, Operation, PutMode, Renewal, Subscription, Timed, Timestamp,

@@ -12,6 +12,9 @@ use crate::{HANG, at_home, nothing_left, on_its_own, one_at_a_time, stuck, threa
 
 const MILLI: Duration = Duration::from_millis(1);
 
+/// What takes a fraction of a second took 5 s and more when it waited for a runtime that no thread drives.
+const HELD_UP: Duration = Duration::from_secs(4);
+
 /// The lease of a caller that gave up is released, not left to expire: the next caller computes at once.
 #[test]
 fn a_caller_that_times_out_gives_the_key_back_although_its_runtime_stops() {
@@ -147,7 +150,8 @@ fn times_out(likes: &Memolock<String>) {
         panic!("{got:?}");
     };
     assert_eq!(phase, Phase::Waiting);
-    assert!(began.elapsed() >= PATIENCE);
+    let took = began.elapsed();
+    assert!(took >= PATIENCE && took < HELD_UP, "{took:?}");
 }
 
 /// A joiner that is neither polled nor dropped may be the one that is woken when the leader leaves.
@@ -227,9 +231,42 @@ fn a_close_after_calls_on_runtimes_that_stopped_leaves_nothing() {
             .block_on(async { timeout(20 * MILLI, likes.get_or_compute(&id, |_| stuck())).await });
         assert!(left.is_err());
     }
+    let began = Instant::now();
     one_at_a_time().block_on(likes.close());
+    assert!(began.elapsed() < HELD_UP, "{:?}", began.elapsed());
     assert_eq!(likes.in_flight().tasks, 0);
     assert_eq!(spy.count(Operation::Release), 4);
+}
+
+/// A caller that joined and is neither polled nor dropped keeps nobody: not one that gives up, and not a close.
+#[test]
+fn a_close_does_not_wait_for_a_joiner_whose_runtime_stopped() {
+    let (home, spy) = (threaded(), Spy::new());
+    let likes = at_home(&home, &spy);
+    let (leader, stops) = (one_at_a_time(), one_at_a_time());
+    let call = likes.clone();
+    let lead = leader.spawn(async move { call.get_or_compute("a", |_| stuck()).await });
+    leader.block_on(async {
+        while likes.stats().computes == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    let call = likes.clone();
+    drop(stops.spawn(async move { call.get_or_compute("a", |_| never()).await }));
+    stops.block_on(async {
+        while likes.stats().joins == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    on_its_own(|_| times_out(&likes));
+    // It was the last one but the one that is never polled.
+    lead.abort();
+    assert!(leader.block_on(lead).is_err());
+    let began = Instant::now();
+    on_its_own(|here| here.block_on(likes.close()));
+    assert!(began.elapsed() < HELD_UP, "{:?}", began.elapsed());
+    assert_eq!(likes.in_flight().leases, 0);
+    assert_eq!(spy.count(Operation::Release), 1);
 }
 
 /// Callers keep their runtimes; the memolock is at home where it was told.

@@ -1,15 +1,11 @@
 //! One caller at a time, by both policies.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use memolock::codec::{Codec, CodecError, Json};
 use memolock::core::Operation;
 use memolock::{Memolock, NearCache, Source, UndecodablePolicy};
-use tracing_subscriber::filter::LevelFilter;
 
 use super::{GARBAGE, MINUTE, is_codec, scribble};
-use crate::common::{Spy, builder, never, process, settle, value};
+use crate::common::{Log, Spy, builder, never, process, settle, value};
 
 #[tokio::test(start_paused = true)]
 async fn undecodable_bytes_are_none_to_get() {
@@ -175,41 +171,9 @@ async fn a_near_copy_that_is_read_back_as_garbage_is_dropped_and_counted() {
     assert_eq!((got.as_str(), got.source()), ("four", Source::Computed));
 }
 
-/// What a logger wrote.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(line);
-        Ok(line.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn lines(&self, with: &str) -> Vec<String> {
-        let log = self.0.lock().unwrap();
-        let text = String::from_utf8_lossy(&log);
-        text.lines()
-            .filter(|line| line.contains(with))
-            .map(str::to_owned)
-            .collect()
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn undecodable_values_are_one_warning_a_minute_for_a_tag() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::WARN)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _logged = tracing::subscriber::set_default(subscriber);
+    let log = Log::begin();
     let spy = Spy::new();
     let tag = |policy| {
         let builder = Memolock::<String>::builder("logged-once", spy.clone());
@@ -219,7 +183,7 @@ async fn undecodable_values_are_one_warning_a_minute_for_a_tag() {
         tag(UndecodablePolicy::Recompute).await.unwrap(),
         tag(UndecodablePolicy::Fail).await.unwrap(),
     );
-    let warnings = || log.lines("cannot be decoded");
+    let warnings = || log.warnings("cannot be decoded");
     for id in ["secret-a", "b", "c"] {
         scribble(&spy, &likes, id, GARBAGE).await;
         assert!(likes.get(id).await.unwrap().is_none());
@@ -244,4 +208,29 @@ async fn undecodable_values_are_one_warning_a_minute_for_a_tag() {
         lines[1].contains("unlogged=5") && lines[1].contains("get an error"),
         "{lines:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn undecodable_values_of_two_tags_are_two_warnings_in_a_minute() {
+    let log = Log::begin();
+    let spy = Spy::new();
+    let warnings = |tag| log.warnings(&format!("tag={tag}")).len();
+    let tag = |tag: &str| Memolock::<String>::builder(tag, spy.clone()).build();
+    let (one, other) = (
+        tag("one-tag").await.unwrap(),
+        tag("other-tag").await.unwrap(),
+    );
+    for minute in 1..=3 {
+        for id in ["a", "b"] {
+            for likes in [&one, &other] {
+                scribble(&spy, likes, id, GARBAGE).await;
+                assert!(likes.get(id).await.unwrap().is_none());
+            }
+        }
+        assert_eq!(
+            (warnings("one-tag"), warnings("other-tag")),
+            (minute, minute)
+        );
+        tokio::time::advance(MINUTE).await;
+    }
 }
