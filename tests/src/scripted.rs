@@ -24,6 +24,10 @@ pub enum Fate {
     Fails(String),
     /// This error line in place of the server's answer.
     FailsLate(String),
+    /// No answer, and none to what stands behind it on its connection. The server never sees the command.
+    Hangs,
+    /// The end of its connection. The server never sees the command.
+    Closes,
 }
 
 type Rule = Box<dyn Fn(&[Bytes]) -> Fate + Send + Sync>;
@@ -116,6 +120,8 @@ enum Owed {
     Instead(String),
     /// A line of our own.
     Own(String),
+    /// Nothing, for ever.
+    Silence,
 }
 
 type Debts = Mutex<VecDeque<Owed>>;
@@ -158,6 +164,11 @@ async fn ask(
                     settle(debts, &mut *back.lock().await).await?;
                     continue;
                 }
+                Fate::Hangs => {
+                    lock(debts).push_back(Owed::Silence);
+                    continue;
+                }
+                Fate::Closes => return Ok(()),
                 // It is answered by pushes, which nobody is owed.
                 Fate::Passes if confirms_by_push => {}
                 Fate::Passes => lock(debts).push_back(Owed::Reply),
@@ -180,6 +191,9 @@ async fn answer(
     loop {
         while let Some(end) = frame(&buffer, 0) {
             let whole = buffer.split_to(end).freeze();
+            if !is_push(&whole) && matches!(lock(debts).front(), Some(Owed::Silence)) {
+                return std::future::pending().await;
+            }
             let mut client = back.lock().await;
             let debt = match is_push(&whole) {
                 true => None,

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memolock::Backend;
+use memolock::core::redis::Script;
 use memolock::core::{ErrorKind, Key, Keyspace, Layout, Notifications, PutMode, Tag};
 use memolock::redis_rs::RedisBackend;
 use memolock_testkit::{ClusterOptions, Connection, TestCluster, TestServer, unique_tag};
-use memolock_tests::{Adapter, HANG, Ours, SECOND, cli, end_of, eventually, own_server};
+use memolock_tests::{
+    Adapter, Fate, HANG, Ours, SECOND, Scripted, cli, end_of, eventually, own_server,
+};
 use tokio::time::{sleep, timeout};
 
 const AFTER: Duration = Duration::from_millis(50);
@@ -213,6 +216,93 @@ async fn a_server_that_is_down_drops_what_is_pending() {
     .await;
     timeout(HANG, backend.notices_repeated()).await.unwrap();
     assert_eq!(backend.stats().repeated_notices, 1);
+}
+
+/// Before a server: what becomes of the script that repeats notices, and of nothing else. Its digest, too.
+async fn tampered(server: &TestServer, fate: Fate) -> (Scripted, String) {
+    let loaded = cli(server, &["SCRIPT", "LOAD", Script::Repeat.text()]).await;
+    let digest = loaded.as_str().unwrap().to_owned();
+    let front = Scripted::before(server).await;
+    let named = digest.clone();
+    front.script(move |words| match repeats(words, &named) {
+        true => fate.clone(),
+        false => Fate::Passes,
+    });
+    (front, digest)
+}
+
+fn repeats(words: &[Bytes], digest: &str) -> bool {
+    let script = words.get(1).map(|word| &word[..]);
+    script == Some(Script::Repeat.text().as_bytes()) || script == Some(digest.as_bytes())
+}
+
+/// Fulfils, hits, waits, puts, invalidations and renewals go on while it hangs or fails, and a close ends.
+#[tokio::test]
+async fn notices_that_hang_or_fail_delay_no_other_work() {
+    // Far below the time of a command, which is that of a hang.
+    let (soon, lease) = (HANG / 3, 2 * SECOND);
+    let server = own_server().await;
+    for adapter in Adapter::ALL {
+        for fate in [
+            Fate::Hangs,
+            Fate::Closes,
+            Fate::Fails("ERR max requests limit exceeded".to_owned()),
+        ] {
+            let what = format!("{adapter}, {fate:?}");
+            let (front, digest) = tampered(&server, fate).await;
+            let backend = adapter.connect_repeating(front.url(), AFTER / 10).await;
+            let ours = Ours::over(Arc::clone(&backend), "likes", |b| b.lease(lease)).await;
+            let other = Ours::start(Adapter::RedisRs, server.url(), "likes", |b| b).await;
+            let work = async {
+                // It is tried once something is stored.
+                end_of(ours.get("first", "v")).await.unwrap();
+                eventually("it is sent", || async {
+                    let log = front.log();
+                    log.iter().any(|sent| repeats(&sent.words, &digest))
+                })
+                .await;
+                let (end, held) = ours.hold("held").await;
+                let waits = other.get("held", "never");
+                let began = tokio::time::Instant::now();
+                let mut n = 0;
+                while n < 20 || began.elapsed() < lease + lease / 2 {
+                    n += 1;
+                    let (id, theirs) = (format!("{n}"), format!("theirs {n}"));
+                    for _ in 0..2 {
+                        assert_eq!(*end_of(ours.get(&id, &id)).await.unwrap(), id, "{what}");
+                    }
+                    ours.likes.put(&id, &"put".to_owned()).await.unwrap();
+                    ours.likes.invalidate(&id).await.unwrap();
+                    let (ends, holds) = other.hold(&theirs).await;
+                    let waiting = ours.get(&theirs, "never");
+                    ends.send(Ok("heard".to_owned())).unwrap();
+                    assert_eq!(*end_of(waiting).await.unwrap(), "heard", "{what}");
+                    end_of(holds).await.unwrap();
+                }
+                end.send(Ok("held".to_owned())).unwrap();
+                assert_eq!(*end_of(held).await.unwrap(), "held", "{what}");
+                assert_eq!(*end_of(waits).await.unwrap(), "held", "{what}");
+            };
+            timeout(soon + 2 * lease, work)
+                .await
+                .unwrap_or_else(|_| panic!("{what}: it is delayed"));
+            let stats = ours.likes.stats();
+            assert_eq!((stats.degraded, stats.circuit_open), (0, false), "{what}");
+            assert_eq!((stats.lost_leases, stats.unstored), (0, 0), "{what}");
+            assert_eq!(stats.backend.reconnects, 0, "{what}");
+            assert_eq!(stats.backend.repeated_notices, 0, "{what}");
+            let close = async {
+                ours.likes.close().await;
+                backend.close().await;
+            };
+            timeout(soon, close)
+                .await
+                .unwrap_or_else(|_| panic!("{what}: the close waits"));
+            other.likes.close().await;
+            other.backend.close().await;
+            cli(&server, &["FLUSHALL"]).await;
+        }
+    }
 }
 
 /// In a database other than 0, and by the ways that the peers of a tag have agreed on.

@@ -237,7 +237,7 @@ fn not_logged_in(error: fred::error::Error) -> Fault {
 /// behind starts over with a new connection.
 fn backlog(purpose: Purpose) -> usize {
     match purpose {
-        Purpose::Commands | Purpose::Large => 1,
+        Purpose::Commands | Purpose::Large | Purpose::Notices => 1,
         Purpose::Subscriptions | Purpose::Changes => 1024,
         // Announcements.
         Purpose::Sentinel => 64,
@@ -248,7 +248,7 @@ fn client(config: Config, options: &Options, purpose: Purpose) -> Client {
     let performance = PerformanceConfig {
         // The time of commands and of large values depends on the bytes that pass: whoever sends them bounds them.
         default_command_timeout: match purpose {
-            Purpose::Commands | Purpose::Large => Duration::ZERO,
+            Purpose::Commands | Purpose::Large | Purpose::Notices => Duration::ZERO,
             _ => options.command_timeout,
         },
         broadcast_channel_capacity: backlog(purpose),

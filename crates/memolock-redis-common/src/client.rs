@@ -19,6 +19,8 @@ pub enum Purpose {
     Commands,
     /// Fulfils of large values, one at a time. The client gives them no bound in time: see [`Ends::run`].
     Large,
+    /// Notices that are repeated, one command at a time. As [`Large`](Self::Large).
+    Notices,
     /// Subscriptions.
     Subscriptions,
     /// Hearing of changes, where subscriptions and that cannot share one.
@@ -33,6 +35,7 @@ impl Purpose {
         match self {
             Self::Commands => "",
             Self::Large => "-large",
+            Self::Notices => "-repeat",
             Self::Subscriptions => "-sub",
             Self::Changes => "-near",
             Self::Sentinel => "-watch",
@@ -44,6 +47,7 @@ impl Purpose {
         match self {
             Self::Commands => "commands",
             Self::Large => "large values",
+            Self::Notices => "repeated notices",
             Self::Subscriptions => "subscriptions",
             Self::Changes => "changes",
             Self::Sentinel => "sentinel",

@@ -1,9 +1,11 @@
-//! The connection for large values: fulfils of more than 1 MiB have one of their own.
+//! Connections of their own: one for fulfils of more than 1 MiB, and one for the script that repeats notices.
 //!
 //! Commands share one connection, so a command waits until everything that was sent before it has passed. Behind 60 MB
 //! on a slow line it would have no answer in time, and a server that refuses so many bytes closes the connection under
 //! the commands of other callers. A fulfil may take another connection, because its token fences it: it stores nothing
-//! once a put or an invalidation has deleted the lock. Every other command keeps its order on the shared connection.
+//! once a put or an invalidation has deleted the lock. Repeated notices may too: they publish what is stored when they
+//! run, so their order does not matter, and a script that hangs or is refused with the end of its connection must not
+//! hold up other work. Every other command keeps its order on the shared connection.
 //!
 //! ```text
 //! none --a large fulfil--> dialled --> sending --a reply--> idle --the next one, after a ping--> sending
@@ -11,11 +13,12 @@
 //!   '------------------------'-----------'  an error, no reply in time, lost, deposed, dropped
 //! ```
 //!
-//! It serves another purpose: where a client does not show the bytes that pass, it is asked how large a value is that does
-//! not come ([`Sizes`]). Not while it sends a value: that answer would come too late.
+//! The connection for large fulfils serves another purpose: where a client does not show the bytes that pass, it is asked
+//! how large a value is that does not come ([`Sizes`]). Not while it sends a value: that answer would come too late.
 //!
-//! There is at most one such connection to a server. It is made when it is needed, and never again by itself: a value
-//! that breaks it costs no reconnection but its own. Fulfils take turns on it, in the order in which they came.
+//! There is at most one connection of each kind to a server. It is made when it is needed, and never again by itself: a
+//! value that breaks it costs no reconnection but its own. Commands take turns on it, in the order in which they came.
+//! The picture and the table say "fulfil" for the commands of either kind.
 //!
 //! | what happens | what follows |
 //! |---|---|
@@ -50,8 +53,8 @@ use crate::transfers::{Sizes, allowance};
 /// below the time after which servers and firewalls drop quiet connections.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The connection for large fulfils to one server. Dropping it ends the connection.
-pub(crate) struct LargeFulfils<C: Client> {
+/// A connection to one server beside the shared one. Dropping it ends the connection.
+pub(crate) struct SideConnection<C: Client> {
     lane: Arc<Lane<C>>,
 }
 
@@ -70,12 +73,12 @@ struct Lane<C: Client> {
     reaper: std::sync::Mutex<Option<AbortHandle>>,
 }
 
-impl<C: Client> LargeFulfils<C> {
+impl<C: Client> SideConnection<C> {
     /// No connection yet. Within a tokio runtime.
-    pub(crate) fn new(site: &Arc<Site<C>>, counters: &Arc<Counters>) -> Self {
+    pub(crate) fn new(site: &Arc<Site<C>>, counters: &Arc<Counters>, purpose: Purpose) -> Self {
         let lane = Arc::new_cyclic(|this: &Weak<Lane<C>>| Lane {
             this: Weak::clone(this),
-            dialer: Dialer::new(site, Purpose::Large),
+            dialer: Dialer::new(site, purpose),
             line: Mutex::default(),
             counters: Arc::clone(counters),
             bound: site.options.command_timeout,
@@ -83,13 +86,15 @@ impl<C: Client> LargeFulfils<C> {
             closed: watch::Sender::new(false),
             reaper: std::sync::Mutex::default(),
         });
-        let known: Weak<Lane<C>> = Arc::downgrade(&lane);
-        // There is one to a site.
-        let _ = site.sizes.set(known);
+        if purpose == Purpose::Large {
+            let known: Weak<Lane<C>> = Arc::downgrade(&lane);
+            // There is one to a site.
+            let _ = site.sizes.set(known);
+        }
         Self { lane }
     }
 
-    /// Sends a fulfil, behind an `ASKING` if so, and waits for its reply: within the time-out of a command and the time
+    /// Sends a script, behind an `ASKING` if so, and waits for its reply: within the time-out of a command and the time
     /// for its bytes, once those before it have had theirs.
     pub(crate) async fn run(&self, call: &Call, asking: bool) -> Result<Reply, Fault> {
         let mut closed = self.lane.closed.subscribe();
@@ -237,7 +242,7 @@ impl<C: Client> Lane<C> {
     }
 }
 
-impl<C: Client> Drop for LargeFulfils<C> {
+impl<C: Client> Drop for SideConnection<C> {
     fn drop(&mut self) {
         self.lane.closed.send_replace(true);
         self.lane.set_reaper(None);

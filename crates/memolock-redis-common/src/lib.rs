@@ -12,7 +12,7 @@
 //! * [`Store`]: one server or many as one backend; [`forward_backend!`] hands on to it without a box more for each call.
 //! * [`Trunk`] and [`Link`]: connections that heal themselves, and what a command does that meets a dead one.
 //! * [`Home`]: the runtime that all of it lives on, whoever asks.
-//! * One more connection to a server, made when it is needed, for the fulfils of large values.
+//! * Two more connections to a server, made when they are needed: for the fulfils of large values, and for repeated notices.
 //! * [`Boxes`]: room for the futures of hits, used again.
 //! * [`Site`] and [`Dialer`]: where to, as whom and within which bound; sentinels are asked and listened to.
 //! * [`Owner`] and [`Plan`]: what a session of subscriptions works for, and what it is to ask next.

@@ -55,13 +55,13 @@ impl<R: Road> Opener for Nodes<R> {
 
 impl<R: Road> Node for Server<R> {
     async fn ask(&self, request: Request<'_>, asking: bool) -> Result<Reply, Fault> {
-        match request {
+        if let Request::Call(call) = request
+            && let Some(side) = self.side(call)
+        {
             // Boxed: it is rare, and every command's future would have room for it.
-            Request::Call(call) if call.is_large_fulfil() => {
-                Box::pin(self.large.run(call, asking)).await
-            }
-            request => self.road.ask(request, asking).await,
+            return Box::pin(side.run(call, asking)).await;
         }
+        self.road.ask(request, asking).await
     }
 
     async fn knows_scripts(&self) -> Result<(), Fault> {

@@ -18,8 +18,8 @@
 //! | closed, or the backend is dropped | the task ends at its next await, and pending keys are dropped; a command that was sent may take effect |
 //! | the runtime of the backend ends | the task is dropped with it: as closed |
 //!
-//! One task sends one command at a time, so notices never hold up more of a connection than one command does. Nothing
-//! waits for the task but [`Repeats::idle`].
+//! One task sends one command at a time, over a connection of its own: no other command waits for a notice. Nothing waits
+//! for the task but [`Repeats::idle`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

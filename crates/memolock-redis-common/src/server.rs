@@ -13,10 +13,11 @@ use memolock_core::{
     Timed, Token, Tracking, async_trait,
 };
 
+use crate::client::Purpose;
 use crate::cluster::Request;
 use crate::counters::Counters;
 use crate::gate::Gate;
-use crate::large::LargeFulfils;
+use crate::large::SideConnection;
 use crate::link::Doubt;
 use crate::paused::RealTime;
 use crate::repeats::{Repeats, Storing};
@@ -33,7 +34,8 @@ mod running;
 pub(crate) struct Server<R: Road> {
     pub(crate) road: R,
     pub(crate) subscriptions: Subscriptions,
-    pub(crate) large: LargeFulfils<R::Client>,
+    large: SideConnection<R::Client>,
+    notices: SideConnection<R::Client>,
     counters: Arc<Counters>,
     site: Arc<Site<R::Client>>,
     repeats: Option<Repeats>,
@@ -51,11 +53,13 @@ impl<R: Road> Server<R> {
         let doubt = Doubt::default();
         let road = pave(&site, &counters, doubt.clone());
         let subscriptions = Subscriptions::open(&site, &counters, doubt);
-        let large = LargeFulfils::new(&site, &counters);
+        let [large, notices] = [Purpose::Large, Purpose::Notices]
+            .map(|purpose| SideConnection::new(&site, &counters, purpose));
         Self {
             road,
             subscriptions,
             large,
+            notices,
             counters,
             site,
             repeats: None,
@@ -95,6 +99,7 @@ impl<R: Road> Server<R> {
         }
         self.road.close();
         self.large.close();
+        self.notices.close();
         self.subscriptions.close();
         self.site.close();
     }
@@ -103,6 +108,7 @@ impl<R: Road> Server<R> {
     pub(crate) async fn over(&self) {
         self.road.ended().await;
         self.large.ended().await;
+        self.notices.ended().await;
         self.subscriptions.link().ended().await;
         self.site.ended().await;
     }

@@ -59,7 +59,7 @@ impl Client for Redis {
         // The time of commands and of large values depends on the bytes that pass: whoever sends them bounds them. The
         // bound of connecting is the dialer's, for it covers the name too.
         let bound = match purpose {
-            Purpose::Commands | Purpose::Large => None,
+            Purpose::Commands | Purpose::Large | Purpose::Notices => None,
             _ => Some(options.command_timeout),
         };
         let config = AsyncConnectionConfig::new()

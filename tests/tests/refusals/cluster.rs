@@ -1,6 +1,6 @@
 //! A cluster whose slot is served by no node for a time, or is on its way.
 
-use memolock_testkit::{ClusterOptions, TestCluster};
+use memolock_testkit::{ClusterOptions, TestCluster, TestServer};
 use memolock_tests::{Adapter, Fate, Ours, SECOND, Scripted, cli, eventually};
 use tokio::time::Instant;
 
@@ -14,6 +14,11 @@ async fn pair(adapter: Adapter, cluster: &TestCluster, tag: &str) -> Pair {
     Pair::over([connect().await, connect().await], tag).await
 }
 
+/// The id is to be computed once more.
+async fn drop_value(node: &TestServer, tag: &str, id: &str) {
+    cli(node, &["DEL", &format!("{tag}:{{{id}}}")]).await;
+}
+
 #[tokio::test]
 async fn clusterdown() {
     let cluster = TestCluster::start_local().await.unwrap();
@@ -24,9 +29,13 @@ async fn clusterdown() {
         let (node, slot) = (&cluster.nodes()[owner], slot.to_string());
         let refuse = async || drop(cli(node, &["CLUSTER", "DELSLOTS", &slot]).await);
         let mend = async || drop(cli(node, &["CLUSTER", "ADDSLOTS", &slot]).await);
-        let pair = pair(adapter, &cluster, "down").await;
-        pair.value_outlasts(&id, refuse, mend).await;
-        pair.close().await;
+        let one = pair(adapter, &cluster, "down").await;
+        one.value_outlasts(&id, refuse, mend).await;
+        one.close().await;
+        drop_value(node, "down", &id).await;
+        let one = pair(adapter, &cluster, "down").await;
+        one.release_outlasts(&id, refuse, mend).await;
+        one.close().await;
     }
 }
 
@@ -48,19 +57,23 @@ async fn tryagain() {
             let begun = migration.take().unwrap();
             begun.cancel().await.unwrap();
         };
-        let pair = pair(adapter, &cluster, "moves").await;
-        pair.value_outlasts(&id, refuse, mend).await;
-        pair.close().await;
+        let one = pair(adapter, &cluster, "moves").await;
+        one.value_outlasts(&id, refuse, mend).await;
+        one.close().await;
+        drop_value(&cluster.nodes()[owner], "moves", &id).await;
+        let one = pair(adapter, &cluster, "moves").await;
+        one.release_outlasts(&id, refuse, mend).await;
+        one.close().await;
     }
 }
 
 /// The port that a front listens at.
-fn port(front: &Scripted) -> &str {
+pub(crate) fn port(front: &Scripted) -> &str {
     front.url().rsplit(':').next().unwrap()
 }
 
 /// Fronts before the masters, which tell clients to come to them.
-async fn fronted(cluster: &TestCluster, masters: &[usize]) -> Vec<Scripted> {
+pub(crate) async fn fronted(cluster: &TestCluster, masters: &[usize]) -> Vec<Scripted> {
     let mut fronts = Vec::new();
     for &master in masters {
         let (node, front) = (

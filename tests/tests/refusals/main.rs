@@ -4,6 +4,7 @@
 
 mod cluster;
 mod full;
+mod greetings;
 #[cfg(unix)]
 mod postgres;
 mod quota;
