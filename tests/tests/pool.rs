@@ -51,7 +51,12 @@ async fn an_exhausted_pool_opens_the_breaker_and_a_free_connection_closes_it() {
         wait: Some(SECOND / 5),
         ..Timeouts::default()
     };
-    for timeouts in [Timeouts::default(), own_wait] {
+    // Longer than any command may take.
+    let long_wait = Timeouts {
+        wait: Some(2 * HANG),
+        ..Timeouts::default()
+    };
+    for timeouts in [Timeouts::default(), own_wait, long_wait] {
         let pool = pool(&server, timeouts);
         let (likes, backend) = likes(&server, &pool).await;
         assert_eq!(call(&likes, 0).await, Source::Computed);
@@ -86,4 +91,25 @@ async fn an_exhausted_pool_opens_the_breaker_and_a_free_connection_closes_it() {
         backend.close().await;
         server.command(&["FLUSHALL"]).await.unwrap();
     }
+}
+
+/// It never opens again. It answers at once, so calls compute without waiting for it, and a close ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_pool_costs_calls_no_time() {
+    let server = own_server().await;
+    let pool = pool(&server, Timeouts::default());
+    let (likes, backend) = likes(&server, &pool).await;
+    assert_eq!(call(&likes, 0).await, Source::Computed);
+    pool.close();
+    let calls = async {
+        for id in 1..=CALLS {
+            assert_eq!(call(&likes, id).await, Source::Computed);
+        }
+        let error = likes.put("x", &"v".to_owned()).await.unwrap_err();
+        assert!(error.to_string().contains("closed its pool"), "{error}");
+        likes.close().await;
+        backend.close().await;
+    };
+    let calls = timeout(HANG, calls).await;
+    calls.expect("calls wait although the pool is closed");
 }

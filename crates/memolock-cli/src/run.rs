@@ -104,6 +104,11 @@ async fn standard_input(interrupts: &Interrupts) -> Result<Bytes, Failure> {
     }
 }
 
+/// A command may take as long as its user likes.
+fn max_lease(args: &RunArgs) -> Duration {
+    args.max_lease.unwrap_or(Duration::MAX)
+}
+
 /// Whether a server that gives this error is as good as none. Wrong credentials are somebody's mistake.
 fn bearable(error: &BackendError) -> bool {
     error.is_outage() && error.kind() != ErrorKind::Denied
@@ -129,8 +134,7 @@ impl Call<'_> {
             .codec(Raw)
             .ttl(self.args.ttl)
             .lease(self.args.lease)
-            // A command may take as long as its user likes.
-            .max_lease(self.args.max_lease.unwrap_or(Duration::MAX))
+            .max_lease(max_lease(self.args))
             .wait_timeout(self.args.wait)
             .on_outage(outage)
             // Checked by ourselves, and said so: see `storable`.
@@ -295,4 +299,27 @@ struct Report {
     stored: Stored,
     #[serde(flatten)]
     value: output::Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn a_run_keeps_its_lock_without_a_limit_unless_there_is_one() {
+        for (line, expected) in [
+            ("memolock run cmd", Duration::MAX),
+            ("memolock run --lease 1s cmd", Duration::MAX),
+            ("memolock run --max-lease 1h cmd", Duration::from_secs(3600)),
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            let Command::Run(args) = cli.command else {
+                panic!("{line}")
+            };
+            assert_eq!(max_lease(&args), expected, "{line}");
+        }
+    }
 }

@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{memolock, on, run, server};
+use common::{backends, memolock, on, run, server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 const PASSWORD: &str = "hunter2-secret";
 
@@ -162,4 +164,42 @@ async fn logging_is_off_unless_asked_for() {
     let mut command = on(&server, &args);
     command.env("RUST_LOG", "=nonsense=");
     assert!(run(command).await.fails(2).contains("RUST_LOG"));
+}
+
+/// Once: "the connection was lost".
+#[tokio::test]
+async fn what_a_server_at_its_maxclients_says_is_told() {
+    let server = server().await;
+    let mut admin = server.connect().await.unwrap();
+    let full = ["CONFIG", "SET", "maxclients", "1"];
+    admin.command(&full).await.unwrap();
+    for backend in backends() {
+        let get = ["get", "--backend", backend, "--id", "x"];
+        let ended = run(on(&server, &get)).await;
+        let line = ended.fails(1);
+        assert!(line.contains("max number of clients"), "{backend}: {line}");
+    }
+}
+
+/// It knows no command of RESP3, and closes the connection after its line.
+#[tokio::test]
+async fn what_a_proxy_without_resp3_says_is_told() {
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", proxy.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = proxy.accept().await {
+            tokio::spawn(async move {
+                let mut asked = [0; 4096];
+                let _ = stream.read(&mut asked).await;
+                let line = b"-ERR unknown command 'HELLO'\r\n";
+                let _ = stream.write_all(line).await;
+            });
+        }
+    });
+    for backend in backends() {
+        let get = ["get", "--url", &url, "--backend", backend, "--id", "x"];
+        let ended = run(memolock(&get)).await;
+        let line = ended.fails(1);
+        assert!(line.contains("unknown command"), "{backend}: {line}");
+    }
 }

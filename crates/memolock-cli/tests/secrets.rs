@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Ended, finish, memolock, run, sees, server, with_descriptor_3};
+use common::{Ended, finish, memolock, run, sees_script, server, with_descriptor_3};
 use memolock_testkit::Proxy;
 use memolock_testkit::suite::Line;
 use tokio::io::AsyncWriteExt;
@@ -160,7 +160,7 @@ async fn a_server_that_works_and_one_that_dies() {
         command.env("MEMOLOCK_URL", &url).env("RUST_LOG", "trace");
         let mut monitor = server.monitor().await.expect("a monitor");
         let mut child = command.spawn().expect("the binary");
-        sees(&mut monitor, "EVALSHA").await;
+        sees_script(&mut monitor).await;
         proxy.cut().await;
         let mut stdin = child.stdin.take().expect("a pipe");
         stdin.write_all(VALUE.as_bytes()).await.expect("it reads");

@@ -6,19 +6,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Holder, PATIENCE, memolock, on, run, server};
+use common::{Holder, PATIENCE, backends, memolock, on, run, server};
 use memolock_testkit::suite::Line;
 use memolock_testkit::{End, Faults, Proxy, TestServer, Way};
 use tokio::time::{sleep, timeout};
-
-fn backends() -> Vec<&'static str> {
-    let mut backends = vec!["redis-rs"];
-    #[cfg(feature = "deadpool")]
-    backends.push("redis-rs-pooled");
-    #[cfg(feature = "fred")]
-    backends.push("fred");
-    backends
-}
 
 /// A line to the server that can be broken. The server knows the scripts: each needs one command and one reply.
 async fn proxied(server: &TestServer) -> (Proxy, String) {

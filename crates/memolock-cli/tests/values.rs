@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{on, run, run_with_input, server};
+use common::{backends, on, run, run_with_input, server};
 
 fn args<'a>(command: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec![command, "--tag", "likes", "--id", "x"];
@@ -129,4 +129,21 @@ async fn a_lock_without_an_end_is_odd() {
     let seen = run(on(&server, &args("inspect", &["--json"]))).await.json();
     assert_eq!(seen["lock"]["ttl_ms"], serde_json::Value::Null);
     assert_eq!(seen["oddities"].as_array().map(Vec::len), Some(1), "{seen}");
+}
+
+/// More than a computed value may have by default: what a user puts is only bounded by the server.
+#[tokio::test]
+async fn sixty_five_mib_are_put_and_resolved() {
+    let value = vec![b'x'; 65 << 20];
+    let server = server().await;
+    for backend in backends() {
+        for command in ["put", "resolve"] {
+            let given = ["--backend", backend, "--timeout", "1m", "-"];
+            let put = on(&server, &args(command, &given));
+            run_with_input(put, &value).await.succeeds();
+            let stored = server.command(&["STRLEN", "likes:x"]).await.unwrap();
+            assert_eq!(stored.as_int(), Some(65 << 20), "{backend}: {command}");
+            server.command(&["DEL", "likes:x"]).await.unwrap();
+        }
+    }
 }

@@ -9,7 +9,7 @@ use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::{CustomCommand, Value};
 use memolock_core::ErrorKind;
 use memolock_core::redis::{Call, Fault, Reply, Script};
-use memolock_redis_common::{Boxes, Trunk, Wire};
+use memolock_redis_common::{Boxes, KnownScripts, Trunk, Wire};
 
 use crate::dial::{Fred, ask, knows_scripts};
 use crate::error::fault;
@@ -19,6 +19,7 @@ use crate::reply;
 pub(crate) struct Commands {
     trunk: Trunk<Fred>,
     hits: Boxes<Hit, Option<Result<Value, Error>>>,
+    known: KnownScripts,
 }
 
 /// The connection, and the name of what is asked for.
@@ -45,6 +46,7 @@ impl Commands {
         Self {
             trunk,
             hits: Boxes::new(get),
+            known: KnownScripts::default(),
         }
     }
 
@@ -66,14 +68,22 @@ impl Commands {
         }
     }
 
-    /// Runs a script: by its digest, and by its text if the server has forgotten it, as it does
-    /// after a restart or a `SCRIPT FLUSH`. The one command that is ever sent again: the server said
-    /// that it did nothing.
+    /// Runs a script: by its text until it has run over this connection, then by its digest; and by its text if the
+    /// server has forgotten it, as it does after a `SCRIPT FLUSH`. The one command that is ever sent again: the server
+    /// said that it did nothing.
     pub(crate) async fn script(&self, call: &Call) -> Result<Reply, Fault> {
-        match self.send(Command::Known(call)).await {
-            Err(fault) if fault.is_noscript() => self.send(Command::Whole(call)).await,
-            outcome => outcome,
+        let nth = self.trunk.nth();
+        if self.known.has(call.script, nth) {
+            match self.send(Command::Known(call)).await {
+                Err(fault) if fault.is_noscript() => self.known.forgotten(call.script),
+                outcome => return outcome,
+            }
         }
+        let outcome = self.send(Command::Whole(call)).await;
+        if outcome.is_ok() {
+            self.known.ran(call.script, nth);
+        }
+        outcome
     }
 
     /// A command, word by word, behind an `ASKING` if so.

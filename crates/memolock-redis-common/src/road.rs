@@ -16,8 +16,8 @@ use crate::trunk::Trunk;
 /// Sends commands to one server, over a connection of its own or another's. It bounds each in time and keeps the order
 /// of those on one key. An error reply is an error.
 ///
-/// A command is sent once, and a script a second time if the server has forgotten it: by its text then, for the server
-/// said that it did nothing. A dropped future takes nothing back.
+/// A command is sent once. A script is sent by its text until it has run over the connection, and a second time if the
+/// server has forgotten it meanwhile: the server said that it did nothing. A dropped future takes nothing back.
 pub trait Road: Send + Sync + Sized + 'static {
     /// The client.
     type Client: Client;

@@ -79,6 +79,13 @@ impl<C: Client> Trunk<C> {
         &self.site.address
     }
 
+    /// The number of the connection that there is now.
+    #[must_use]
+    pub fn nth(&self) -> Option<u64> {
+        let wire = self.link.now()?.ok()?;
+        Some(wire.nth)
+    }
+
     /// A command is about to be sent.
     pub fn count(&self) {
         self.counters.command();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use memolock_core::redis::{Call, Fault, Reply, Script};
-use memolock_redis_common::{Boxes, Trunk, Wire};
+use memolock_redis_common::{Boxes, KnownScripts, Trunk, Wire};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Value};
 
@@ -16,6 +16,7 @@ use crate::stream::Connection;
 pub(crate) struct Commands {
     trunk: Trunk<Redis>,
     hits: Boxes<Hit, Option<RedisResult<Value>>>,
+    known: KnownScripts,
 }
 
 /// The connection, and the command.
@@ -32,6 +33,7 @@ impl Commands {
         Self {
             trunk,
             hits: Boxes::new(get),
+            known: KnownScripts::default(),
         }
     }
 
@@ -82,14 +84,22 @@ impl Commands {
         }
     }
 
-    /// Runs a script: by its digest, and by its text if the server has forgotten it, as it does
-    /// after a restart or a `SCRIPT FLUSH`. The one command that is ever sent again: the server said
-    /// that it did nothing.
+    /// Runs a script: by its text until it has run over this connection, then by its digest; and by its text if the
+    /// server has forgotten it, as it does after a `SCRIPT FLUSH`. The one command that is ever sent again: the server
+    /// said that it did nothing.
     pub(crate) async fn run(&self, call: &Call) -> Result<Reply, Fault> {
-        match self.send(&by_digest(call)).await {
-            Err(fault) if fault.is_noscript() => self.send(&by_text(call)).await,
-            outcome => outcome,
+        let nth = self.trunk.nth();
+        if self.known.has(call.script, nth) {
+            match self.send(&by_digest(call)).await {
+                Err(fault) if fault.is_noscript() => self.known.forgotten(call.script),
+                outcome => return outcome,
+            }
         }
+        let outcome = self.send(&by_text(call)).await;
+        if outcome.is_ok() {
+            self.known.ran(call.script, nth);
+        }
+        outcome
     }
 
     /// As [`send`](Self::send), behind an `ASKING` in the same write: nothing comes between them.

@@ -8,6 +8,10 @@ use common::{SECOND, Spy, key, locked, never, nothing_left, process, settle, val
 use memolock::Source;
 use memolock::core::{Backend, Operation};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// What wakes everybody after a while, in case that the one who was woken is on a runtime that has stopped, is no help here.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// The whole point: the joiner computes under the lease that is held, without a command for a new one.
 #[tokio::test(start_paused = true)]
@@ -40,9 +44,10 @@ async fn a_dropped_leader_hands_its_lease_to_a_joiner_without_a_command() {
         .lock
         .unwrap()
         .holder;
-    let before = spy.total();
+    let (before, left) = (spy.total(), Instant::now());
     leader.abort();
     let memo = joiner.await.unwrap().unwrap();
+    assert!(left.elapsed() < AT_ONCE, "it was not told");
     assert_eq!((memo.as_str(), memo.source()), ("mine", Source::Computed));
     assert_eq!(spy.total() - before, 1, "only the fulfil");
     assert_eq!(
@@ -105,9 +110,11 @@ async fn a_woken_joiner_that_is_dropped_passes_the_seat_on() {
     }
     assert!(futures_util::poll!(&mut first).is_pending());
     assert!(futures_util::poll!(&mut second).is_pending());
+    let left = Instant::now();
     drop(leader); // wakes `first`
     drop(first); // which never runs
     assert_eq!(*second.await.unwrap(), "second");
+    assert!(left.elapsed() < AT_ONCE, "it was not told");
     nothing_left(&spy, &[&likes]).await;
 }
 

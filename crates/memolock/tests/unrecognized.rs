@@ -312,3 +312,36 @@ async fn while_it_is_open_background_work_is_not_sent() {
     assert_eq!(*likes.get("slow").await.unwrap().unwrap(), "kept");
     nothing_left(&spy, &[&likes]).await;
 }
+
+/// A large value is not sent either, though it has a task of its own.
+#[tokio::test(start_paused = true)]
+async fn while_it_is_open_a_large_value_is_not_sent() {
+    let spy = Spy::new();
+    let breaker = CircuitBreaker::new().probe_every(SECOND * 2);
+    let likes = builder(&spy).circuit_breaker(breaker).large_bytes(1);
+    let likes = likes.build().await.unwrap();
+    let slow = tokio::spawn({
+        let likes = likes.clone();
+        async move {
+            let slow = |_| async {
+                sleep(SECOND).await;
+                value("large").await
+            };
+            likes.get_or_compute("slow", slow).await.unwrap()
+        }
+    });
+    common::settle("a lease", || likes.in_flight().leases == 1).await;
+    spy.break_with(Some(UNKNOWN));
+    for id in ["a", "b", "c"] {
+        likes.get_or_compute(id, |_| value("local")).await.unwrap();
+    }
+    assert!(likes.stats().circuit_open);
+    common::settle("the first probe", || spy.count(Operation::Get) == 5).await;
+    sleep(Duration::from_millis(1900)).await;
+    assert_eq!(spy.count(Operation::Fulfil), 0);
+    spy.break_with(None);
+    assert_eq!(*slow.await.unwrap(), "large");
+    // Until the next probe has closed it.
+    sleep(SECOND * 3).await;
+    nothing_left(&spy, &[&likes]).await;
+}

@@ -115,8 +115,11 @@ pub(crate) async fn work(
                 store(&*backend, &key, &mut ends).await;
             }
             Role::Resolver => {
-                let put = backend.put(&key, "v".into(), TTL, PutMode::Resolve);
-                ends.note(put.await);
+                // By the text of the script, and then by its digest.
+                for value in ["v", "w"] {
+                    let put = backend.put(&key, value.into(), TTL, PutMode::Resolve);
+                    ends.note(put.await);
+                }
             }
             Role::Reader => {
                 ends.note(backend.get(&key).await);

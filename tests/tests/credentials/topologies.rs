@@ -1,8 +1,16 @@
 //! The same of a cluster's nodes and of a master behind sentinels, and of the sentinels themselves.
 
+use std::future::ready;
+use std::sync::{Arc, Mutex};
+
+use memolock::Backend;
 use memolock::core::ErrorKind::{Config, Denied};
+use memolock::core::redis::Credentials;
+use memolock::core::{Keyspace, Layout, PutMode, Tag};
+use memolock::fred::FredBackend;
+use memolock::redis_rs::RedisBackend;
 use memolock_testkit::{TestCluster, TestSentinel, TestServer};
-use memolock_tests::Adapter;
+use memolock_tests::{Adapter, HANG, SECOND, eventually};
 
 use crate::{connect, users, works};
 
@@ -58,7 +66,7 @@ async fn of_a_cluster() {
             }
             backend.close().await;
             for node in cluster.nodes() {
-                memolock_tests::eventually("they are gone", || async {
+                eventually("they are gone", || async {
                     users_of(node).await.is_empty()
                 })
                 .await;
@@ -77,6 +85,72 @@ async fn of_a_cluster() {
             };
             assert_eq!(error.kind(), kind, "{adapter}: {url}: {error}");
         }
+    }
+}
+
+/// A provider whose password is rotated while a service runs. The next one has what ends a word or a command where it is
+/// not counted.
+#[tokio::test]
+async fn of_a_cluster_whose_password_is_rotated() {
+    const NEXT: &str = "p \" \' w\r\nCONFIG SET slowlog-max-len 7\r\n";
+    let cluster = TestCluster::start_local().await.unwrap();
+    let grant = async |password: &str| {
+        let password = format!(">{password}");
+        let user = ["ACL", "SETUSER", "cal", "on", "resetpass", &password];
+        let rights = ["~*", "&*", "+@all"];
+        cluster
+            .command_all(&[&user[..], &rights].concat())
+            .await
+            .unwrap();
+    };
+    for adapter in ADAPTERS {
+        grant("first").await;
+        let password = Arc::new(Mutex::new("first"));
+        let provider = {
+            let password = Arc::clone(&password);
+            move || {
+                ready(Ok::<_, String>(Credentials::new(
+                    "cal",
+                    *password.lock().unwrap(),
+                )))
+            }
+        };
+        let backend: Arc<dyn Backend> = match adapter {
+            Adapter::Fred => {
+                let builder = FredBackend::builder(cluster.url()).credentials(provider);
+                let builder = builder.connect_timeout(HANG).command_timeout(HANG);
+                Arc::new(builder.connect().await.unwrap())
+            }
+            _ => {
+                let builder = RedisBackend::builder(cluster.url()).credentials(provider);
+                let builder = builder.connect_timeout(HANG).command_timeout(HANG);
+                Arc::new(builder.connect().await.unwrap())
+            }
+        };
+        works(&*backend).await;
+        grant(NEXT).await;
+        *password.lock().unwrap() = NEXT;
+        cluster
+            .command_all(&["CLIENT", "KILL", "USER", "cal"])
+            .await
+            .unwrap();
+        let space = Keyspace::new(Tag::new("likes").unwrap(), Layout::HashTagged).unwrap();
+        for id in ["a", "b", "c", "d", "e", "f"] {
+            let key = space.key(id).unwrap();
+            eventually("it is served", || async {
+                let put = backend.put(&key, "v".into(), 60 * SECOND, PutMode::Override);
+                put.await.is_ok() && backend.subscribe(&key).await.is_ok()
+            })
+            .await;
+        }
+        for node in cluster.nodes() {
+            let others = users_of(node).await;
+            assert!(others.iter().all(|user| user == "cal"), "{others:?}");
+            let planted = ["CONFIG", "GET", "slowlog-max-len"];
+            let planted = node.command(&planted).await.unwrap();
+            assert_ne!(planted.items()[1].as_str(), Some("7"), "{adapter}");
+        }
+        backend.close().await;
     }
 }
 
@@ -116,14 +190,11 @@ async fn of_sentinels() {
             works(&*backend).await;
             assert_eq!(users_of(master).await, [user], "{adapter}: {url}");
             for sentinel in sentinels.sentinels() {
-                memolock_tests::eventually(&url, || async {
-                    users_of(sentinel).await == [watcher]
-                })
-                .await;
+                eventually(&url, || async { users_of(sentinel).await == [watcher] }).await;
             }
             backend.close().await;
             for server in sentinels.sentinels().iter().chain([master]) {
-                memolock_tests::eventually("they are gone", || async {
+                eventually("they are gone", || async {
                     users_of(server).await.is_empty()
                 })
                 .await;

@@ -57,7 +57,7 @@ const KEEPER: &str = "crates/memolock/src/near/keeper.rs";
 /// What the scripts mean, as the simulation's store has it.
 const STORE: &str = "tests/sim/src/store.rs";
 
-const FAULTS: [Fault; 48] = [
+const FAULTS: [Fault; 47] = [
     fault(
         "subscribed after the check: no second look",
         STEP,
@@ -341,12 +341,6 @@ const FAULTS: [Fault; 48] = [
         "let _ = flight;",
     ),
     fault(
-        "close: who may not lead keeps the wake-up",
-        FLIGHT,
-        "} else if free {",
-        "} else if false {",
-    ),
-    fault(
         "script: notices on notif",
         STORE,
         "(Channel::Fail, notice.encode())",
@@ -362,6 +356,20 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
 #[cfg(test)]
 mod tests {
     use super::all;
+
+    #[test]
+    fn the_page_has_a_row_for_each_and_says_how_many_there_are() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let page = std::fs::read_to_string(format!("{root}/docs/mutants.md")).unwrap();
+        let count = all().count();
+        let title = format!("# Planted faults: {count} of {count} found\n");
+        assert!(page.starts_with(&title), "{title}");
+        for fault in all() {
+            let row = format!("\n| {} |", fault.name);
+            assert_eq!(page.matches(&row).count(), 1, "`{}`", fault.name);
+        }
+        assert_eq!(page.matches("\n| ").count(), count + 1, "a row of no fault");
+    }
 
     #[test]
     fn every_fault_has_its_place_once() {

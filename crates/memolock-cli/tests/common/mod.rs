@@ -59,6 +59,16 @@ pub(crate) fn in_shell(script: &str, command: &Command) -> Command {
     outer
 }
 
+/// The names of the backends over Redis.
+pub(crate) fn backends() -> Vec<&'static str> {
+    let mut backends = vec!["redis-rs"];
+    #[cfg(feature = "deadpool")]
+    backends.push("redis-rs-pooled");
+    #[cfg(feature = "fred")]
+    backends.push("fred");
+    backends
+}
+
 /// A server that nobody else uses.
 pub(crate) async fn server() -> TestServer {
     TestServer::start_local().await.expect("a server")
@@ -133,15 +143,25 @@ pub(crate) async fn finish(child: Child) -> Ended {
 
 /// Waits until a client sends this command.
 pub(crate) async fn sees(monitor: &mut Monitor, name: &str) {
+    sees_one_of(monitor, &[name]).await;
+}
+
+/// Waits until a client runs a script.
+pub(crate) async fn sees_script(monitor: &mut Monitor) {
+    sees_one_of(monitor, &["EVAL", "EVALSHA"]).await;
+}
+
+async fn sees_one_of(monitor: &mut Monitor, names: &[&str]) {
     let seen = async {
         loop {
             let next = monitor.next().await.expect("a command");
-            if !next.from_script() && next.name() == name {
+            if !next.from_script() && names.contains(&&*next.name()) {
                 return;
             }
         }
     };
-    timeout(PATIENCE, seen).await.expect(name);
+    let seen = timeout(PATIENCE, seen).await;
+    seen.unwrap_or_else(|_| panic!("no {names:?}"));
 }
 
 /// A `run` whose command has begun, and goes on until its descriptor 3 ends: our stdin.

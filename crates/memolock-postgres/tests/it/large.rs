@@ -119,3 +119,41 @@ async fn small_ones_behind_a_large_hit_on_a_slow_line_are_late_and_not_lost() {
     assert!(began.elapsed() > BOUND, "the line is not slow");
     assert_eq!(backend.stats().reconnects, 0);
 }
+
+/// What one process does to a key keeps its order, also behind a large value.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_a_large_put_takes_effect_after_it() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let address = place.server.address();
+    let proxy = Proxy::start(address.parse().unwrap()).await.unwrap();
+    let url = place.server.url();
+    let url = url.replace(address, &proxy.address().to_string());
+    let backend = PgBackend::builder(url).connect_timeout(DEADLINE);
+    let backend = backend.command_timeout(DEADLINE).connect().await.unwrap();
+    let near = place.backend().await;
+    proxy.set(Faults::up(SLOW)).await;
+    for is_put in [true, false] {
+        let key = key(if is_put { "put" } else { "invalidated" });
+        let (began, before) = (Instant::now(), proxy.tally().up);
+        let large = {
+            let (backend, key) = (backend.clone(), key.clone());
+            let value = vec![b'x'; LARGE / 4].into();
+            tokio::spawn(async move { backend.put(&key, value, MINUTE, PutMode::Override).await })
+        };
+        while proxy.tally().up < before + (1 << 20) {
+            assert!(began.elapsed() < DEADLINE, "it is never sent");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let small = "small".into();
+        match is_put {
+            true => backend.put(&key, small, MINUTE, PutMode::Override).await,
+            false => backend.invalidate(&key).await,
+        }
+        .unwrap();
+        large.await.unwrap().unwrap();
+        let expected = is_put.then(|| "small".into());
+        assert_eq!(near.get(&key).await.unwrap(), expected, "{}", key.id());
+    }
+}

@@ -4,6 +4,7 @@
 
 mod common;
 mod crowd;
+mod home;
 mod large;
 mod outages;
 mod paused;

@@ -45,7 +45,7 @@ impl Secure {
         path
     }
 
-    fn url(&self, who: &str, host: &str, query: &str) -> String {
+    pub(crate) fn url(&self, who: &str, host: &str, query: &str) -> String {
         let port = self.server.address().rsplit_once(':').unwrap().1;
         format!("postgres://{who}@{host}:{port}/postgres?{query}")
     }

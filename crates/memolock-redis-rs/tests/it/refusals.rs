@@ -78,7 +78,9 @@ async fn forgotten_scripts_are_sent_again() {
             backend.acquire(&key, token(round), secs(5)).await.unwrap(),
             Acquired::Granted
         );
-        assert_eq!(backend.stats().commands - before, 2);
+        // The first use over a connection is by the text.
+        let expected = if round == 0 { 1 } else { 2 };
+        assert_eq!(backend.stats().commands - before, expected);
         assert!(backend.release(&key, token(round), None).await.unwrap());
     }
     let before = backend.stats().commands;

@@ -176,7 +176,8 @@ fn is_stuck(case: &Case<'_>, process: ProcessId, when: Moment) -> bool {
         let over = over.filter(|(_, end)| end.is_some() || !apart);
         call.process == process
             && call.began.at + case.plan.wait / 4 <= when.at
-            && over.is_none_or(|(over, _)| *over > when)
+            // One that ends as it is given the spare place hands it on.
+            && over.is_none_or(|(over, _)| over.at >= when.at)
             && !began(*number)
     })
 }

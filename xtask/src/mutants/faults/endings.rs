@@ -1,11 +1,10 @@
 //! Faults of how things end: leases and computes that last too long, closes, repeated notices, large values.
 
 use super::{
-    DRIVER, EXTERNAL, Fault, HOLDING, LEASE_CLOCK, STEP, STORE, STORE_FRONT, TRANSFER, TRIES, WORK,
-    fault,
+    DRIVER, EXTERNAL, Fault, HOLDING, LEASE_CLOCK, STEP, STORE, TRANSFER, TRIES, WORK, fault,
 };
 
-pub(super) const FAULTS: [Fault; 14] = [
+pub(super) const FAULTS: [Fault; 13] = [
     fault(
         "a dead program keeps its lease",
         STEP,
@@ -87,11 +86,5 @@ pub(super) const FAULTS: [Fault; 14] = [
         TRANSFER,
         "    transfer.task = None;\n    // Its runtime is gone, or the backend panicked.",
         "    // Its runtime is gone, or the backend panicked.",
-    ),
-    fault(
-        "a large value is sent to a store that fails all commands",
-        STORE_FRONT,
-        "if self.breaker.holds_back(self.backend(), key) {\n            self.spared.add();\n            return Err(Self::refusal(Operation::Fulfil, key).unsent(true));",
-        "if false {\n            self.spared.add();\n            return Err(Self::refusal(Operation::Fulfil, key).unsent(true));",
     ),
 ];
