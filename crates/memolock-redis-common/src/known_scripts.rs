@@ -11,7 +11,7 @@ use memolock_core::redis::Script;
 
 /// For each script, the number of the last connection over which it has run; 0 for none.
 #[derive(Debug, Default)]
-pub struct KnownScripts([AtomicU64; Script::ALL.len()]);
+pub struct KnownScripts(Box<[AtomicU64; Script::ALL.len()]>);
 
 impl KnownScripts {
     /// Whether it has run over the connection of this number. Connections count from 1; without one there is none.
