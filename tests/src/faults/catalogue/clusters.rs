@@ -67,6 +67,7 @@ pub(super) const FAULTS: [Fault; 9] = [
         what: "cluster: CLIENT KILL of all connections of every node, 8 times",
         place: Place::Cluster,
         strike: clients::kill_everywhere,
+        lease: PATIENT,
         expected: PARTED,
         ..PLAIN
     },
