@@ -106,8 +106,10 @@ impl FredBackendBuilder {
     /// background, one command at a time, for up to 100 keys each. It has a connection of its own, which is made when it is
     /// needed and closed after 10 s without use, so it delays no other work. Two stores of one key within the time are
     /// repeated once, after the later one. Values above 8 MiB are not repeated: a server may end the connection of a
-    /// subscriber that is sent more. At most 10,000 keys (8 MiB of tags and ids) are pending; more are left out. What is pending is dropped when the backend is closed or the server does not answer.
-    /// [`BackendStats`](memolock_core::BackendStats) counts both. [`notices_repeated`](crate::FredBackend::notices_repeated) waits for it.
+    /// subscriber that is sent more. At most 10,000 keys (8 MiB of tags and ids) are pending; more are left out. What is
+    /// pending is dropped when the backend is closed or the server does not answer.
+    /// [`BackendStats`](memolock_core::BackendStats) counts what was repeated and what was left out.
+    /// [`notices_repeated`](crate::FredBackend::notices_repeated) waits until nothing is pending.
     pub fn repeat_notice(mut self, after: Duration) -> Self {
         self.options.repeat_notice = Some(after);
         self

@@ -114,8 +114,6 @@ struct Sent {
     since: Instant,
     takes_place: bool,
     large: Option<Transfer>,
-    /// How many bytes the server had sent before.
-    before: u64,
     /// None: its caller was told that it is late.
     reply: Option<oneshot::Sender<Outcome>>,
 }
@@ -131,6 +129,8 @@ pub(crate) struct Pump {
     answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     count: u64,
     places_taken: usize,
+    /// How many bytes the server had sent when it last answered.
+    answered: u64,
     clock: Clock,
     /// When callers are looked at, if there are any.
     look: Option<Pin<Box<Sleep>>>,
@@ -161,7 +161,7 @@ impl Clock {
     }
 }
 
-/// What a caller is told of a statement that failed after so many bytes had come. The server ends a statement whose large
+/// What a caller is told of a statement that failed after so many bytes of its answer had come. The server ends a statement whose large
 /// value takes longer to pass than a command may: it is no server that hangs, and no reason to ask it less.
 fn told(fault: Fault, came: u64) -> Fault {
     match fault.kind() == ErrorKind::Timeout && came > LARGE_BYTES as u64 {
@@ -184,6 +184,7 @@ impl Pump {
             answers: FuturesUnordered::new(),
             count: 0,
             places_taken: 0,
+            answered: progress.sent(),
             clock: Clock {
                 bound,
                 seen: progress.done(),
@@ -259,7 +260,6 @@ impl Pump {
             since: job.since,
             takes_place,
             large,
-            before: self.clock.progress.sent(),
             reply: Some(job.reply),
         };
         self.sent.insert(nth, sent);
@@ -286,8 +286,10 @@ impl Pump {
         if let Some(large) = sent.large {
             self.clock.transfers.answered(large, Instant::now());
         }
+        // Since the answer before: the server sends one after the other.
+        let so_far = self.clock.progress.sent();
+        let came = so_far - std::mem::replace(&mut self.answered, so_far);
         if let Some(reply) = sent.reply {
-            let came = self.clock.progress.sent() - sent.before;
             let answer = answer.map_err(|error| told(fault(&error), came));
             // Its caller may be gone.
             let _ = reply.send(Outcome::Answered(answer));

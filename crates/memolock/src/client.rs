@@ -304,7 +304,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Memolock<T, C> {
                     }
                 };
             };
-            // The flight is left before: who waits for a place keeps no seat.
+            // The flight has ended for this caller by now, so it blocks no other while it waits for its place.
             nested.ends().await;
             called
         }

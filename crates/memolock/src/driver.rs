@@ -52,7 +52,8 @@ const TURNS: u32 = 64;
 pub(crate) enum Stopped {
     /// Its time ran out.
     TimedOut(Late),
-    /// It has made way for one that can compute, and begins again: in all likelihood it joins.
+    /// It has made way for one that can compute, or for those who went on without the flight, and begins again: in all
+    /// likelihood it joins.
     MadeWay,
 }
 
@@ -96,6 +97,10 @@ where
         }
         if serve_last(shared, key, engine) {
             continue;
+        }
+        // Others may be computing without this flight by now, and there is no lease to keep the two apart.
+        if flight.is_overdue() && matches!(engine.output(), Output::Compute { lease: None }) {
+            return Err(Stopped::MadeWay);
         }
         // The program of the trigger before did not answer. Who can compute does better than the next one.
         if engine.triggers_again() && pilot.makes_way() {

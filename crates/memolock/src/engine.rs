@@ -63,10 +63,9 @@ impl<T> Engine<T> {
         }
     }
 
-    /// One for the same callers that has done nothing yet.
-    pub(crate) fn anew(&self, hub: &Hub, flight: Weak<dyn Overdue>) -> Self {
+    /// A new engine for the callers of this one. The caller that takes the seat sets its own mode and limits (`adopt`).
+    pub(crate) fn fresh(&self, hub: &Hub, flight: Weak<dyn Overdue>) -> Self {
         let (mode, limits) = (Mode::Compute, self.machine.limits());
-        // Whoever takes the seat says what it wants.
         Self::new(hub, Wants { mode, limits }, flight)
     }
 

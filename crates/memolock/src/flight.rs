@@ -15,7 +15,8 @@
 //!
 //! A flight is overdue when its work has held the key for as long as `max_lease` allows. This does not depend
 //! on the leader, which may not even be polled. From then on no caller joins, and the joined callers leave and begin
-//! again. The leader goes on alone, and its caller gets the result.
+//! again. The leader goes on alone, and its caller gets the result. Only work without a lease is not begun there any
+//! more: nothing would keep it apart from that of the joiners, so the leader begins again, too.
 //!
 //! The joiner that is woken for a vacant seat may be dropped before it runs. `Notify` hands its
 //! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`. It may also be on a
@@ -203,12 +204,12 @@ impl<T> Flight<T> {
     /// Leaves another engine in a vacant seat; returns the one that was there.
     pub(crate) fn replace_vacant(
         &self,
-        anew: impl FnOnce(&Engine<T>) -> Box<Engine<T>>,
+        make: impl FnOnce(&Engine<T>) -> Box<Engine<T>>,
     ) -> Option<Box<Engine<T>>> {
         match &mut self.lock().state {
             SeatState::Vacant { engine, .. } => {
-                let anew = anew(engine);
-                Some(std::mem::replace(engine, anew))
+                let new = make(engine);
+                Some(std::mem::replace(engine, new))
             }
             SeatState::Taken | SeatState::Over => None,
         }

@@ -39,6 +39,8 @@ struct Watch {
     holdings: BTreeMap<Name, Holding>,
     /// When the task will wake by itself.
     scheduled: Option<Timestamp>,
+    /// It waits for answers to renewals: until they are there it sends no others.
+    only_looks: bool,
     /// How much work there was without a lease.
     unleased: u64,
 }
@@ -118,9 +120,13 @@ impl Heartbeat {
     }
 
     fn watch(self: &Arc<Self>, name: impl FnOnce(&mut Watch) -> Name, holding: Holding) -> Kept {
-        let (lost, next) = (holding.lost.clone(), holding.next(self.renews));
+        let lost = holding.lost.clone();
         let mut watch = self.lock();
         let name = name(&mut watch);
+        let next = match watch.only_looks {
+            true => holding.watched_until(),
+            false => holding.next(self.renews),
+        };
         if watch.scheduled.is_none_or(|at| next < at) {
             self.earlier.notify_one();
         }
@@ -186,21 +192,24 @@ impl Heartbeat {
                 biased;
                 answers = &mut answers => return answers,
                 () = until(next) => self.look(self.now()),
+                // One that came in has to be looked at before all others.
+                () = self.earlier.notified() => {}
             }
         }
     }
 
     /// When a lease is looked at next, but for its renewals.
     fn looks(&self) -> Option<Instant> {
-        let watch = self.lock();
+        let mut watch = self.lock();
         let next = watch.holdings.values().map(Holding::watched_until).min();
+        (watch.scheduled, watch.only_looks) = (next, true);
         next.map(|at| far(self.origin, at.since_origin()))
     }
 
     fn schedule(&self) -> Option<Instant> {
         let mut watch = self.lock();
         let next = watch.holdings.values().map(|h| h.next(self.renews)).min();
-        watch.scheduled = next;
+        (watch.scheduled, watch.only_looks) = (next, false);
         next.map(|at| far(self.origin, at.since_origin()))
     }
 
@@ -311,11 +320,12 @@ impl News {
     }
 
     fn tell(self) {
+        // First: who hears that its lease is lost must know by then that others may go on without it.
+        self.over.iter().for_each(Holding::overdue);
         for (key, lost, why) in self.lost {
             tracing::warn!(%key, why, "lease lost");
             lost.cancel();
         }
-        self.over.iter().for_each(Holding::overdue);
         self.long.iter().for_each(Long::log);
     }
 }

@@ -55,7 +55,7 @@ const SEAT: Duration = Duration::from_millis(50);
 
 /// Sees to it that a vacant seat is taken, although the one that was woken for it may be on a runtime that no thread
 /// drives: after a while everybody is woken. If nobody takes it for as long as a lease, nobody may be able to: what the
-/// last leader left is cleaned up, so that others have the key. Who is driven again later begins anew.
+/// last leader left is cleaned up, so that others have the key. A joiner that runs again later starts from the beginning.
 pub(crate) fn of_seat<T>(hub: &Arc<Hub>, flight: &Arc<Flight<T>>)
 where
     T: Send + Sync + 'static,
@@ -85,7 +85,7 @@ where
     T: Send + Sync + 'static,
 {
     let known: Weak<Flight<T>> = Arc::downgrade(flight);
-    let old = flight.replace_vacant(|old| Box::new(old.anew(hub, known)));
+    let old = flight.replace_vacant(|old| Box::new(old.fresh(hub, known)));
     if let Some(engine) = old {
         cleanup::clean_up(hub, flight.key(), engine);
     }

@@ -283,8 +283,8 @@ pub fn inspect(key: &Key) -> Call {
     Call::new(Script::Inspect, names(key), [])
 }
 
-/// How large the value of that name is: an inspection, with nothing where the lock is. The other name has the same hash tag
-/// and is nobody's.
+/// How large the value of that name is: an inspection whose second key, in place of the lock, does not exist. It has the
+/// same hash tag, so both keys are in one slot, and no client writes a key that ends in a zero byte.
 #[must_use]
 pub fn size_of(value_name: &str) -> Call {
     let names = vec![value_name.to_owned(), format!("{value_name}\0")];

@@ -1,6 +1,8 @@
 //! What else may hold a key for long: hand-overs, programs outside, outages, blocked threads; and the setting itself.
 
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use memolock::core::{Backend, ErrorKind, Operation};
@@ -8,8 +10,10 @@ use memolock::{Error, Lease, Source};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::common::{SECOND, Spy, builder, key, never, nothing_left, process, value};
-use crate::{LATE, Likes, MAX, calling, computing, hanging, limited};
+use crate::common::{
+    Fault, SECOND, Spy, builder, key, never, nothing_left, process, settle, value,
+};
+use crate::{Got, LATE, Likes, MAX, calling, computing, hanging, limited};
 
 /// Each caller leaves after a while, and the next one takes over under the same lease: it is not kept for ever.
 #[tokio::test(start_paused = true)]
@@ -96,6 +100,99 @@ async fn r16_a_trigger_that_hangs_holds_its_key_no_longer() {
     );
     hangs.abort();
     nothing_left(&spy, &[&here]).await;
+}
+
+/// While the store does not answer renewals, work that begins is watched from its first moment.
+#[tokio::test(start_paused = true)]
+async fn r16_a_compute_that_begins_while_renewals_hang_holds_its_key_no_longer() {
+    let spy = Spy::new();
+    let likes = limited(&spy).build().await.unwrap();
+    let earlier = hanging(&likes);
+    spy.tamper(Operation::Renew, Fault::HangsBefore);
+    spy.called(Operation::Renew, 1).await;
+    // As long as the lease: it may be no shorter.
+    let short = 5 * SECOND;
+    let later = {
+        let likes = likes.clone();
+        tokio::spawn(async move {
+            let entry = likes.entry("b").max_lease(short);
+            entry.or_compute(|_| pending::<Result<_, String>>()).await
+        })
+    };
+    settle("computing", || likes.stats().computes > 1).await;
+    let began = Instant::now();
+    let entry = likes.entry("b");
+    assert_eq!(
+        entry
+            .or_compute(|_| value("served"))
+            .await
+            .unwrap()
+            .as_str(),
+        "served"
+    );
+    assert!(
+        (short..short + LATE).contains(&began.elapsed()),
+        "{:?}",
+        began.elapsed()
+    );
+    earlier.abort();
+    later.abort();
+    nothing_left(&spy, &[&likes]).await;
+}
+
+/// Who took over an external promise and who went on without its flight do not both compute in an outage
+/// (seed 1796087001288282 of the simulation).
+#[tokio::test(start_paused = true)]
+async fn r1_r16_after_the_time_of_a_program_one_caller_computes_in_an_outage() {
+    for kind in [ErrorKind::Unavailable, ErrorKind::Unrecognized] {
+        let spy = Spy::new();
+        let patient = limited(&spy).trigger_timeout(Duration::MAX);
+        let likes = patient.build().await.unwrap();
+        let dead = {
+            let likes = likes.clone();
+            tokio::spawn(async move {
+                let trigger = || async { Ok::<_, String>(()) };
+                likes.entry("a").or_external(trigger).await
+            })
+        };
+        computing(&likes).await;
+        let began = Instant::now();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let callers: Vec<_> = (0..4).map(|_| slow(&likes, &runs)).collect();
+        sleep(SECOND).await;
+        // One of the others takes over.
+        dead.abort();
+        sleep_until(began + MAX - SECOND / 2).await;
+        assert_eq!((likes.stats().handovers, runs.load(SeqCst)), (1, 0));
+        spy.break_with(Some(kind));
+        for caller in callers {
+            assert_eq!(
+                caller.await.unwrap().unwrap().as_str(),
+                "served",
+                "{kind:?}"
+            );
+        }
+        assert_eq!(runs.load(SeqCst), 1, "{kind:?}");
+        spy.break_with(None);
+        // A release that failed is sent again for as long as a lease.
+        sleep(5 * SECOND).await;
+        nothing_left(&spy, &[&likes]).await;
+    }
+}
+
+/// A caller whose compute takes two seconds.
+fn slow(likes: &Likes, runs: &Arc<AtomicUsize>) -> JoinHandle<Got> {
+    let (likes, runs) = (likes.clone(), Arc::clone(runs));
+    tokio::spawn(async move {
+        let entry = likes.entry("a");
+        entry
+            .or_compute(|_| async move {
+                runs.fetch_add(1, SeqCst);
+                sleep(2 * SECOND).await;
+                Ok::<_, String>("served".to_owned())
+            })
+            .await
+    })
 }
 
 /// There is no lease in an outage; but other callers of the process do not wait for a hang longer than else.

@@ -175,6 +175,7 @@ impl Fleet {
                 }
             },
             Output::Fulfil { token, value, .. } => {
+                self.excuse_a_last_try(token, fault);
                 Input::Fulfilled(self.command(fault, |f| f.fulfil(token, value)))
             }
             Output::Release { token, notice } => {
@@ -188,6 +189,19 @@ impl Fleet {
         };
         self.nodes[n].take(input);
         true
+    }
+
+    /// There is no time for another try when a fulfil fails shortly before the lock expires: it is left to do so.
+    fn excuse_a_last_try(&mut self, token: Token, fault: Fault) {
+        let first = match fault {
+            Fault::None | Fault::Full => return,
+            Fault::UnknownBefore | Fault::UnknownAfter => Policy::default().unrecognized_pause,
+            _ => Policy::default().outage_pause,
+        };
+        let last = |until: Timestamp| until.since(self.now) < first * 2;
+        if self.lock.as_ref().is_some_and(|(_, until)| last(*until)) {
+            self.excused.insert(token);
+        }
     }
 
     fn completion(&mut self, n: usize, number: u64, end: usize) -> Completion {
