@@ -154,10 +154,10 @@ impl World {
         if self.passes(p, &value) {
             return Ok(Some(input));
         }
-        let known = self.processes[p].passed.replace(value.clone()) == Some(value);
+        self.processes[p].passed = Some(value);
         match input {
             Input::Probed(_) => Ok(Some(Input::Probed(Ok(None)))),
-            Input::Heard(_) => Ok(Some(Input::PassedOver { known })),
+            Input::Heard(_) => Ok(Some(Input::PassedOver)),
             // Over that one, with the same token.
             _ => self.pursue(p).map(|()| None),
         }

@@ -142,7 +142,7 @@ fn no_nested_call_is_left_out(case: &mut Case<'_>) {
             continue;
         };
         let judged = is_nested(call) && is_judged(case, call.process);
-        if !judged || is_tried(case, call.key) {
+        if !judged || is_tried(case, call.key) || asks(case, call.process, call.key, over) {
             continue;
         }
         let ready = ready(case, call.process, call.key, over);
@@ -223,6 +223,15 @@ fn is_judged(case: &Case<'_>, process: ProcessId) -> bool {
 fn is_tried(case: &Case<'_>, key: usize) -> bool {
     let mut effects = case.facts.effects.iter();
     effects.any(|effect| matches!(effect.op, Op::Acquire(..)) && of_key(effect.op, key))
+}
+
+/// Whether a command for the key has no answer yet at that moment: a call may wait for that.
+fn asks(case: &Case<'_>, process: ProcessId, key: usize, at: Moment) -> bool {
+    let mut asks = case.facts.asks.values();
+    asks.any(|ask| {
+        let open = ask.when < at && ask.told.is_none_or(|(told, _)| told >= at);
+        open && ask.process == process && of_key(ask.op, key)
+    })
 }
 
 /// From when on a nested call of this key can only have waited for a place, before a moment.

@@ -71,7 +71,6 @@ fn replies(output: &Output) -> &'static [&'static str] {
             "hear-gap",
             "hear-resumed",
             "passed-over",
-            "passed-over-again",
             "silenced",
             "cut-off",
             "lease-lost",

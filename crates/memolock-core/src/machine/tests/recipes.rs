@@ -95,19 +95,13 @@ pub(super) const RECIPES: &[(&str, Mode, &str, Phase)] = &[
     (
         "rechecking, rival unknown",
         Mode::Compute,
-        "miss held subscribed held hear-released elapsed",
+        "miss held-forever subscribed held-forever hear-released elapsed",
         Phase::Waiting,
     ),
     (
         "rechecking, a value passed over",
         Mode::Compute,
         "miss held subscribed held passed-over elapsed",
-        Phase::Waiting,
-    ),
-    (
-        "rechecking, a value passed over again",
-        Mode::Compute,
-        "miss held subscribed held passed-over-again elapsed",
         Phase::Waiting,
     ),
     (
@@ -162,12 +156,6 @@ pub(super) const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         "waiting, a value passed over",
         Mode::Compute,
         "miss held subscribed held passed-over",
-        Phase::Waiting,
-    ),
-    (
-        "waiting, a value passed over again",
-        Mode::Compute,
-        "miss held subscribed held passed-over-again",
         Phase::Waiting,
     ),
     (
