@@ -119,6 +119,9 @@ impl<T> Engine<T> {
             self.kept = held.map(|held| {
                 let lengths = (hub.policy.lease, held.max);
                 let flight = Weak::clone(&self.flight);
+                if let Some(flight) = flight.upgrade() {
+                    flight.in_time();
+                }
                 hub.heartbeat.keep(key, held, lengths, flight)
             });
             self.held = held;

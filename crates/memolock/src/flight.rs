@@ -15,8 +15,9 @@
 //!
 //! A flight is overdue when its work has held the key for as long as `max_lease` allows. This does not depend
 //! on the leader, which may not even be polled. From then on no caller joins, and the joined callers leave and begin
-//! again. The leader goes on alone, and its caller gets the result. Only work without a lease is not begun there any
-//! more: nothing would keep it apart from that of the joiners, so the leader begins again, too.
+//! again. The leader goes on alone, and its caller gets the result. If the leader takes the lease once more, the flight
+//! is in time again. Work without a lease is not begun in an overdue flight: nothing would keep it apart from that of
+//! the joiners, so the leader begins again, too.
 //!
 //! The joiner that is woken for a vacant seat may be dropped before it runs. `Notify` hands its
 //! wake-up to the next one then, and the last one to leave finds the seat vacant in `leave`. It may also be on a
@@ -364,5 +365,12 @@ impl<T: Send + Sync> Overdue for Flight<T> {
     fn overdue(&self) {
         self.overdue.store(true, Release);
         self.notify.notify_waiters();
+    }
+
+    fn in_time(&self) {
+        // Read first: nearly always there is nothing to write.
+        if self.is_overdue() {
+            self.overdue.store(false, Release);
+        }
     }
 }

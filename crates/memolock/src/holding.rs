@@ -30,6 +30,9 @@ const LONG: Duration = Duration::from_secs(60);
 pub(crate) trait Overdue: Send + Sync {
     /// Others may go on without it.
     fn overdue(&self);
+
+    /// It holds its key from now on, once more or for the first time.
+    fn in_time(&self);
 }
 
 /// One holding.
@@ -241,6 +244,7 @@ mod tests {
 
     impl Overdue for Nothing {
         fn overdue(&self) {}
+        fn in_time(&self) {}
     }
 
     fn at(seconds: u64) -> Timestamp {

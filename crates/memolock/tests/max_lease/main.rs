@@ -205,6 +205,45 @@ async fn a_renewal_by_the_compute_begins_again() {
     nothing_left(&spy, &[&likes]).await;
 }
 
+/// Seed 1796200002493156 of the simulation: nobody could join a flight again once it had been overdue.
+#[tokio::test(start_paused = true)]
+async fn r1_who_takes_the_lease_once_more_can_be_joined_again() {
+    let spy = Spy::new();
+    let patient = limited(&spy).trigger_timeout(Duration::MAX);
+    let likes = patient.build().await.unwrap();
+    let dead = {
+        let likes = likes.clone();
+        tokio::spawn(async move {
+            let trigger = || async { Ok::<_, String>(()) };
+            likes.entry("a").or_external(trigger).await
+        })
+    };
+    computing(&likes).await;
+    let began = Instant::now();
+    let slow = {
+        let likes = likes.clone();
+        tokio::spawn(async move {
+            let compute = async |_| {
+                sleep(2 * SECOND).await;
+                Ok::<_, String>("served".to_owned())
+            };
+            likes.entry("a").or_compute(compute).await
+        })
+    };
+    sleep(SECOND).await;
+    dead.abort();
+    // It takes over, waits for the program until the lease is over, and computes under one of its own.
+    sleep_until(began + MAX + SECOND).await;
+    assert_eq!(likes.stats().computes, 2);
+    let (joins, tries) = (likes.stats().joins, spy.count(Operation::Acquire));
+    let joined = calling(&likes, "not this one").await.unwrap().unwrap();
+    assert_eq!(joined.as_str(), "served");
+    assert_eq!(likes.stats().joins, joins + 1);
+    assert_eq!(spy.count(Operation::Acquire), tries);
+    assert_eq!(slow.await.unwrap().unwrap().as_str(), "served");
+    nothing_left(&spy, &[&likes]).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn r16_many_and_detached_computes_hold_their_keys_no_longer() {
     for many in [false, true] {

@@ -1,6 +1,7 @@
 //! R2, R10 and R11: whoever waits has somebody to wait for, a close ends what is under way, and trouble passes.
 
 use super::Case;
+use super::deadlines::paused;
 use crate::caller::{APART, MANY, id};
 use crate::codec::reads;
 use crate::facts::{CallFact, Facts, Moment};
@@ -249,9 +250,10 @@ fn detached_work_ends(case: &mut Case<'_>) {
             .get(&fact.call)
             .is_some_and(|call| call.does == APART);
         let during = *left > *closed && left.at < closed.at + CLOSING;
-        // It is cancelled by its own time-out, close or none.
+        // It is cancelled by its own time-out, close or none. While its process is stopped its time goes by.
         let limit = case.plan.compute_timeout;
-        let cancelled = limit.is_some_and(|limit| left.at >= fact.began.at + limit);
+        let stopped = paused(case.plan, fact.process);
+        let cancelled = limit.is_some_and(|limit| left.at + stopped >= fact.began.at + limit);
         if apart && during && !cancelled && !facts.is_killed(fact.process) {
             found.push(format!(
                 "R10: v{number} is detached work, and a close drops it"

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use memolock::core::{Acquired, ErrorKind, Remaining, Token, millis};
 
+use super::deadlines::paused;
 use super::{Case, limits};
 use crate::caller::id;
 use crate::facts::{ComputeFact, Moment};
@@ -95,7 +96,9 @@ fn none_beside_a_holder(case: &mut Case<'_>, ledger: &Ledger<'_>) {
                 .over
                 .as_ref()
                 .is_none_or(|(over, _)| *over > compute.began);
-            of_key && there && call.began < compute.began
+            // Who has waited for its whole time waits no longer, though a call for many goes on for its other keys.
+            let waits = call.began.at + case.plan.wait + paused(case.plan, call.process);
+            of_key && there && call.began < compute.began && compute.began.at <= waits
         });
         let Some(came) = here.map(|call| call.began).min() else {
             continue;

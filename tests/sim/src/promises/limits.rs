@@ -160,8 +160,8 @@ pub(super) fn has_overdue(
 fn overdue_from(case: &Case<'_>, ledger: &Ledger<'_>, compute: &ComputeFact) -> Millis {
     let began = compute.began.at;
     let lease = ledger.of_process(compute.process, &id(compute.key), compute.began);
-    let from = match lease.filter(|_| compute.leased) {
-        // The lease may be older than the compute, which was handed over.
+    let from = match lease.filter(|_| !compute.placed) {
+        // The lease may be older than the compute, which was handed over, and over by then.
         Some(lease) => counts_from(case, lease).min(began),
         // It may have had one, which was lost before the process was stopped no longer.
         None => began.saturating_sub(paused(case.plan, compute.process)),

@@ -69,6 +69,10 @@ fn a_nested_call_begins(case: &mut Case<'_>) {
             ));
         }
         let is_new = |other: &ComputeFact| other.key < KEYS;
+        // Who calls under a lease gave no place up, and is no sooner than others.
+        if !gave_its_place_up(case, compute) {
+            continue;
+        }
         if let Some(other) = overtaker(case, process, (ready, began), is_new) {
             found.push(format!(
                 "R2: v{other} of a new call begins before v{number} of a nested one, which waits"
@@ -231,6 +235,18 @@ fn asks(case: &Case<'_>, process: ProcessId, key: usize, at: Moment) -> bool {
     asks.any(|ask| {
         let open = ask.when < at && ask.told.is_none_or(|(told, _)| told >= at);
         open && ask.process == process && of_key(ask.op, key)
+    })
+}
+
+/// Whether a compute runs for a nested call of one that had a place.
+fn gave_its_place_up(case: &Case<'_>, inner: &ComputeFact) -> bool {
+    let mut nests = case.facts.nests.iter();
+    nests.any(|(number, (began, ended))| {
+        let on = *began < inner.began && ended.is_none_or(|ended| inner.began < ended);
+        let outer = case.facts.computes.get(number).filter(|_| on);
+        outer.is_some_and(|outer| {
+            outer.placed && (outer.process, outer.key + KEYS) == (inner.process, inner.key)
+        })
     })
 }
 

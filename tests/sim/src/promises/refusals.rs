@@ -128,7 +128,9 @@ fn begun(case: &Case<'_>, number: u64, ask: &AskFact<'_>) -> Millis {
     for (_, earlier) in earlier.filter(|(_, earlier)| is_same(earlier, ask)) {
         match earlier.told {
             Some((told, _)) if told.at == began => began = earlier.when.at,
-            _ => break,
+            // Its caller was dropped, and the next one asks the same again.
+            None => began = earlier.when.at,
+            Some(_) => break,
         }
     }
     began
@@ -197,7 +199,9 @@ fn others_are_served(case: &mut Case<'_>, ledger: &Ledger<'_>) {
         let works = facts.computes.values().any(|compute| {
             let here = compute.process == lease.process && id(compute.key) == lease.key.id();
             let on = compute.over.is_none_or(|(over, _)| over.at > lease.until);
-            here && compute.leased && compute.began.at < lease.until && on
+            // An earlier compute of the process may still hang, whose flight is overdue.
+            let under = compute.began > lease.granted && compute.began.at < lease.until;
+            here && compute.leased && under && on
         });
         let closed = facts.closed.contains_key(&lease.process);
         let over = closed || limits::is_over(case, lease);
