@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Holder, PATIENCE, backends, memolock, on, run, server};
 use memolock_testkit::suite::Line;
-use memolock_testkit::{End, Faults, Proxy, TestServer, Way};
+use memolock_testkit::{End, Faults, Proxy, TestServer, Value, Way};
 use tokio::time::{sleep, timeout};
 
 /// A line to the server that can be broken. The server knows the scripts: each needs one command and one reply.
@@ -225,5 +225,37 @@ async fn a_slow_store_is_waited_for_as_long_as_the_time_out_says() {
         let (hasty, patient) = tokio::join!(get(backend, &[]), get(backend, &["--timeout", "1m"]));
         hasty.fails(1);
         assert_eq!((patient.code, &*patient.stderr), (Some(3), ""), "{backend}");
+    }
+}
+
+/// A server that takes away the right to scripts answers: the lock is given back when it grants the right again.
+#[tokio::test]
+async fn a_lock_is_given_back_when_the_right_to_is_granted_again() {
+    for backend in backends() {
+        let server = server().await;
+        let url = format!("redis://127.0.0.1:{}", server.port());
+        let options = ["--backend", backend, "--json", "--lease", "1m"];
+        let holder = Holder::begin(&url, &options).await;
+        let user = async |rights: &[&str]| {
+            let command = [&["ACL", "SETUSER", "default"], rights].concat();
+            server.command(&command).await.expect("a reply");
+        };
+        user(&["-eval", "-evalsha"]).await;
+        let grant = async {
+            let log = ["ACL", "LOG"];
+            let refused = async {
+                while server.command(&log).await.expect("a reply") == Value::Array(Vec::new()) {
+                    sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(PATIENCE, refused).await.expect("it is refused");
+            user(&["+eval", "+evalsha"]).await;
+        };
+        let (ended, ()) = tokio::join!(holder.end("done"), grant);
+        let said = "the output was not stored: the server did not take it (-v says why)";
+        assert_eq!(ended.fails(0), said, "{backend}");
+        assert_eq!(ended.json()["value"], "done", "{backend}");
+        let lock = server.command(&["EXISTS", "likes/lock:x"]).await;
+        assert_eq!(lock.expect("a reply"), Value::Integer(0), "{backend}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use memolock::Memolock;
 use memolock::codec::Raw;
-use memolock::core::{Backend, Key};
+use memolock::core::{Backend, BackendError, Key};
 use serde::Serialize;
 
 use crate::connect::Target;
@@ -48,6 +48,11 @@ pub(super) struct Unconfirmed<'a> {
     pub(super) output: &'a Bytes,
 }
 
+/// The server has not answered at all.
+fn is_silence(error: &BackendError) -> bool {
+    error.is_reply_lost()
+}
+
 impl Unconfirmed<'_> {
     /// Waits until nothing is tried in the background any more, as large outputs are. If the store has not confirmed
     /// the output by then, looks into it, and says what is wrong.
@@ -59,24 +64,25 @@ impl Unconfirmed<'_> {
         let lost = self.memolock.stats().lost_leases > 0;
         // From now on nothing more is tried.
         self.memolock.close().await;
-        let stored = match self.is_found().await {
-            Some(true) => Stored::Yes,
-            Some(false) => Stored::No,
-            None => Stored::Unknown,
-        };
-        match (stored, lost) {
-            (Stored::Yes, _) => {}
-            (Stored::No, true) => {
+        match (self.is_found().await, lost) {
+            (Some(Ok(true)), _) => Stored::Yes,
+            (Some(Ok(false)), true) => {
                 say("the output was not stored: the lease was lost, or a value put or invalidated");
+                Stored::No
             }
-            (Stored::No, false) => {
+            (Some(Ok(false)), false) => {
                 say("the output was not stored: the server did not take it (-v says why)");
+                Stored::No
             }
-            (Stored::Unknown, _) => {
+            (Some(Err(error)), _) if !is_silence(&error) => {
+                say(&format!("the output may not be stored: {error}"));
+                Stored::Unknown
+            }
+            (Some(Err(_)) | None, _) => {
                 say("the output may not be stored: the server does not answer (-v says why)");
+                Stored::Unknown
             }
         }
-        stored
     }
 
     /// A connection that was lost may have had the reply: what was sent again then finds no lease, whatever the reason.
@@ -91,30 +97,32 @@ impl Unconfirmed<'_> {
     async fn tried(&self) {
         let begun = Instant::now();
         while self.memolock.in_flight().tasks > 0 && begun.elapsed() < self.patience() {
-            let answers = self.backend.inspect(&self.key).await.is_ok();
-            if !answers && begun.elapsed() > self.transfer() {
+            let asked = self.backend.inspect(&self.key).await;
+            // Who refuses to say is there, and may take what is tried once more.
+            let silent = asked.is_err_and(|error| is_silence(&error));
+            if silent && begun.elapsed() > self.transfer() {
                 return;
             }
             tokio::time::sleep(RHYTHM).await;
         }
     }
 
-    /// Whether the output is what is stored; `None` if that cannot be told. By a connection that has time for it, as the
+    /// Whether the output is what is stored; none without a connection. By a connection that has time for it, as the
     /// server may still be busy with what was sent.
-    async fn is_found(&self) -> Option<bool> {
+    async fn is_found(&self) -> Option<Result<bool, BackendError>> {
         let backend = self.target.open(self.patience()).await.ok()?;
         let found = self.is_found_by(&*backend).await;
         backend.close().await;
-        found
+        Some(found)
     }
 
-    async fn is_found_by(&self, backend: &dyn Backend) -> Option<bool> {
-        let there = backend.inspect(&self.key).await.ok()?.value;
+    async fn is_found_by(&self, backend: &dyn Backend) -> Result<bool, BackendError> {
+        let there = backend.inspect(&self.key).await?.value;
         // Another one need not be transferred.
         if there.is_none_or(|value| value.bytes != self.output.len() as u64) {
-            return Some(false);
+            return Ok(false);
         }
-        Some(backend.get(&self.key).await.ok()?.as_ref() == Some(self.output))
+        Ok(backend.get(&self.key).await?.as_ref() == Some(self.output))
     }
 
     /// A large output takes long both ways: two seconds for each MiB, as memolock itself grants it.
