@@ -255,7 +255,7 @@ where
                         engine.notes().heard();
                         Input::Heard(Event::Message(Message::Value(value)))
                     }
-                    Heard::OtherVersion => Input::PassedOver,
+                    Heard::OtherVersion { known } => Input::PassedOver { known },
                     // As after a gap: what is known of a holder stays known.
                     Heard::Unclear => Input::Heard(Event::Resumed),
                 }

@@ -10,9 +10,10 @@
 //!   never passed over unseen;
 //! * there is one lock for both, so one compute at a time, and none twice within a version;
 //! * a stale value that is heard ends a wait as a release does: the lease may be free, so try for it. That is so for the
-//!   very bytes that were passed over before, too: a new value may have equal bytes;
-//! * undecodable bytes that are heard may have been stored or only published: the store is asked again;
-//! * neither tells whether a holder is gone: a notice may have been repeated, or be older than what the store said last.
+//!   very bytes that were passed over before, too: a notice may have been repeated, so what was known of a holder stays
+//!   known, and a new value may have equal bytes, so the store is asked again;
+//! * undecodable bytes that are heard may have been stored or only published: the store is asked again, and what was
+//!   known of a holder stays known.
 //!
 //! **No loop.** Each turn takes bytes that a peer stored or published since. A flight computes once at most, whatever
 //! becomes of its value: where a codec cannot read what it wrote itself, each call computes once and has its value.
@@ -46,8 +47,8 @@ pub(crate) enum Judged<T> {
 pub(crate) enum Heard {
     /// The end of the flight: a value, or the error of the call.
     Value,
-    /// A value of another version: its holder may have released the lease.
-    OtherVersion,
+    /// A value of another version: its holder may have released the lease. `known`: it is what was passed over before.
+    OtherVersion { known: bool },
     /// Only the store knows what they are.
     Unclear,
 }
@@ -141,8 +142,9 @@ impl<T> Sieve<T> {
             }
             Judged::PassedOver(error) if error.is_miss() => {
                 shared.note_unread(key, &error);
-                self.passed_over = Some(bytes.clone());
-                Heard::OtherVersion
+                let before = self.passed_over.replace(bytes.clone());
+                let known = before.as_ref() == Some(bytes);
+                Heard::OtherVersion { known }
             }
             Judged::PassedOver(_) if self.triggered && self.passed_over.as_ref() != Some(bytes) => {
                 // Counted when the store says that it has them.

@@ -232,7 +232,9 @@ fn nth(which: u8, from: &mut Unstructured<'_>) -> Result<Input> {
         8 if good => Input::Released(Ok(from.arbitrary()?)),
         8 => Input::Released(Err(data::error(from)?)),
         9 if good => Input::LeaseLost,
-        9 => Input::PassedOver,
+        9 => Input::PassedOver {
+            known: from.arbitrary()?,
+        },
         10 => Input::Elapsed,
         11 => Input::Adopted {
             mode: mode(from)?,

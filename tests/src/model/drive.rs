@@ -154,10 +154,10 @@ impl World {
         if self.passes(p, &value) {
             return Ok(Some(input));
         }
-        self.processes[p].passed = Some(value);
+        let known = self.processes[p].passed.replace(value.clone()) == Some(value);
         match input {
             Input::Probed(_) => Ok(Some(Input::Probed(Ok(None)))),
-            Input::Heard(_) => Ok(Some(Input::PassedOver)),
+            Input::Heard(_) => Ok(Some(Input::PassedOver { known })),
             // Over that one, with the same token.
             _ => self.pursue(p).map(|()| None),
         }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use memolock::core::{
-    Entropy, Event, Input, LeaseClock, Machine, Mode, Outcome, Output, Policy, Timestamp, Token,
+    Entropy, Event, Input, LeaseClock, Machine, Message, Mode, Outcome, Output, Policy, Timestamp,
+    Token,
 };
 
 /// One flight in one process. What the driver, the engine and the heartbeat do is in `drive`.
@@ -192,9 +193,15 @@ impl Process {
     /// Notes what a promise may be judged by when this comes in.
     pub(super) fn note(&mut self, now: Timestamp, input: &Input) {
         use memolock::core::{Acquired, Remaining};
-        // What is heard changes nothing: it may be older than the reply.
-        if let Input::Acquired(Ok(Acquired::Held(Remaining::Expires(left)))) = input {
-            self.notes.rival = Some(now.after(*left));
+        match input {
+            Input::Acquired(Ok(Acquired::Held(Remaining::Expires(left)))) => {
+                self.notes.rival = Some(now.after(*left));
+            }
+            Input::Heard(Event::Message(Message::Value(_) | Message::Notice(_)))
+            | Input::PassedOver { known: false } => {
+                self.notes.rival = None;
+            }
+            _ => {}
         }
         match input {
             Input::Probed(Err(_))

@@ -21,8 +21,12 @@ pub enum Input {
     /// The subscription heard something.
     Heard(Event),
     /// The subscription heard a value that the driver passes over: of another version of the type. Its bytes are not this
-    /// flight's value. They say that something was stored, or stored before: a notice may have been repeated.
-    PassedOver,
+    /// flight's value, and they do say that something was stored.
+    PassedOver {
+        /// It is the very value that the lease is tried for over. A notice was repeated, or a new value has equal
+        /// bytes; which of the two, only the store knows.
+        known: bool,
+    },
     /// The subscription ended, which only a closed or broken backend does. It has to be made anew.
     Silenced(BackendError),
     /// The compute ended.

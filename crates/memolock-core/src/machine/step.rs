@@ -99,7 +99,7 @@ impl Machine {
                 },
                 Input::Heard(event),
             ) => match event {
-                Event::Message(message) => self.told(takeover, rival, doubt, message, now, entropy),
+                Event::Message(message) => self.told(takeover, doubt, message, now, entropy),
                 // Deaf until resumed; the takeover deadline still holds.
                 Event::Gap => State::Waiting {
                     takeover,
@@ -114,8 +114,8 @@ impl Machine {
                     rival,
                     doubt,
                 },
-                Input::PassedOver,
-            ) => self.asks_soon(takeover, rival, doubt, now, entropy),
+                Input::PassedOver { known },
+            ) => self.passed_over(takeover, rival, doubt, known, now, entropy),
             (
                 State::Waiting {
                     takeover: Some(at),
@@ -143,7 +143,7 @@ impl Machine {
                 self.let_go(held, now, entropy)
             }
             // Also after a value of another version, which may have been put over the lease.
-            (State::Attending { held, until }, Input::LeaseLost | Input::PassedOver) => {
+            (State::Attending { held, until }, Input::LeaseLost | Input::PassedOver { .. }) => {
                 self.lease_lost((held, until), now, entropy)
             }
             // The lock is left to expire, so that a second program is not started over the first.

@@ -42,7 +42,6 @@ impl Machine {
     pub(super) fn told(
         &mut self,
         takeover: Option<Timestamp>,
-        rival: Rival,
         doubt: Option<Token>,
         message: Message,
         now: Timestamp,
@@ -60,28 +59,35 @@ impl Machine {
             (Message::Notice(Notice::Failed(message)), FailurePolicy::Share) => {
                 ended(Outcome::Remote(message), doubt)
             }
-            // Who is next is open.
+            // The rival has given up: who is next is open.
             (Message::Notice(_), _) => {
                 self.learned(Some(now));
-                self.asks_soon(takeover, rival, doubt, now, entropy)
+                let soon = now.after(spread(self.policy.retry_jitter, entropy));
+                State::Waiting {
+                    takeover: Some(takeover.map_or(soon, |at| at.min(soon))),
+                    rival: Rival::default(),
+                    doubt,
+                }
             }
         }
     }
 
-    /// A waiter has heard that the lease may be free, and tries for it, but not at the same moment as all others. A rival
-    /// that is known stays known until the store answers: what was heard may be older than the reply that told of it.
-    pub(super) fn asks_soon(
+    /// What a waiter makes of a value that its driver passes over: it asks the store again, after the delay of a notice.
+    /// The lease may be free. A `known` value says nothing of the rival, which may still be at work under its lease: the
+    /// notice may have been repeated.
+    pub(super) fn passed_over(
         &self,
         takeover: Option<Timestamp>,
         rival: Rival,
         doubt: Option<Token>,
+        known: bool,
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> State {
         let soon = now.after(spread(self.policy.retry_jitter, entropy));
         State::Waiting {
             takeover: Some(takeover.map_or(soon, |at| at.min(soon))),
-            rival,
+            rival: if known { rival } else { Rival::default() },
             doubt,
         }
     }

@@ -246,6 +246,7 @@ pub(super) const INPUTS: &[&str] = &[
     "hear-gap",
     "hear-resumed",
     "passed-over",
+    "passed-over-again",
     "silenced",
     "cut-off",
     "computed",
@@ -306,7 +307,8 @@ pub(super) fn input(name: &str) -> Input {
         "hear-invalidated" => hear(Message::Notice(Notice::Invalidated)),
         "hear-gap" => Input::Heard(Event::Gap),
         "hear-resumed" => Input::Heard(Event::Resumed),
-        "passed-over" => Input::PassedOver,
+        "passed-over" => Input::PassedOver { known: false },
+        "passed-over-again" => Input::PassedOver { known: true },
         "silenced" => Input::Silenced(error(ErrorKind::Closed)),
         "cut-off" => Input::Silenced(error(ErrorKind::Unavailable)),
         "computed" => Input::Computed(Completion::Value {

@@ -67,8 +67,13 @@ impl Node {
     /// Takes what came of its output, and looks at what it makes of that.
     fn take(&mut self, input: Input) {
         let now = self.rig.now;
-        if let Input::Acquired(Ok(Acquired::Held(Remaining::Expires(left)))) = &input {
-            self.rival = Some(now.after(*left));
+        match &input {
+            Input::Acquired(Ok(Acquired::Held(Remaining::Expires(left)))) => {
+                self.rival = Some(now.after(*left));
+            }
+            // The rival has given up.
+            Input::Heard(Event::Message(_)) => self.rival = None,
+            _ => {}
         }
         match &input {
             Input::Probed(Err(_))

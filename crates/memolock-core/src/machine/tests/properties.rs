@@ -71,6 +71,7 @@ fn replies(output: &Output) -> &'static [&'static str] {
             "hear-gap",
             "hear-resumed",
             "passed-over",
+            "passed-over-again",
             "silenced",
             "cut-off",
             "lease-lost",

@@ -95,13 +95,19 @@ pub(super) const RECIPES: &[(&str, Mode, &str, Phase)] = &[
     (
         "rechecking, rival unknown",
         Mode::Compute,
-        "miss held-forever subscribed held-forever hear-released elapsed",
+        "miss held subscribed held hear-released elapsed",
         Phase::Waiting,
     ),
     (
         "rechecking, a value passed over",
         Mode::Compute,
         "miss held subscribed held passed-over elapsed",
+        Phase::Waiting,
+    ),
+    (
+        "rechecking, a value passed over again",
+        Mode::Compute,
+        "miss held subscribed held passed-over-again elapsed",
         Phase::Waiting,
     ),
     (
@@ -156,6 +162,12 @@ pub(super) const RECIPES: &[(&str, Mode, &str, Phase)] = &[
         "waiting, a value passed over",
         Mode::Compute,
         "miss held subscribed held passed-over",
+        Phase::Waiting,
+    ),
+    (
+        "waiting, a value passed over again",
+        Mode::Compute,
+        "miss held subscribed held passed-over-again",
         Phase::Waiting,
     ),
     (
