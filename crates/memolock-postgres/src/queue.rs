@@ -161,8 +161,8 @@ impl Clock {
     }
 }
 
-/// What a caller is told of a statement that failed after so many bytes of its answer had come. The server ends a statement whose large
-/// value takes longer to pass than a command may: it is no server that hangs, and no reason to ask it less.
+/// What a caller is told of a statement that failed after so many bytes of its answer had come. The server ends a
+/// statement whose large value takes longer to pass than a command may. Such a server does not hang, and is asked no less.
 fn told(fault: Fault, came: u64) -> Fault {
     match fault.kind() == ErrorKind::Timeout && came > LARGE_BYTES as u64 {
         true => Fault::new(

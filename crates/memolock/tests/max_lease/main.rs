@@ -39,6 +39,15 @@ fn hanging(likes: &Likes) -> JoinHandle<Got> {
     })
 }
 
+/// A caller whose program never answers.
+fn unanswered(likes: &Likes) -> JoinHandle<Got> {
+    let likes = likes.clone();
+    tokio::spawn(async move {
+        let trigger = || async { Ok::<_, String>(()) };
+        likes.entry("a").or_external(trigger).await
+    })
+}
+
 fn calling(likes: &Likes, text: &'static str) -> JoinHandle<Got> {
     let likes = likes.clone();
     tokio::spawn(async move { likes.entry("a").or_compute(|_| value(text)).await })
@@ -205,19 +214,14 @@ async fn a_renewal_by_the_compute_begins_again() {
     nothing_left(&spy, &[&likes]).await;
 }
 
-/// Seed 1796200002493156 of the simulation: nobody could join a flight again once it had been overdue.
+/// A flight was overdue, and then its leader took the lease again: callers could not join that flight any more
+/// (seed 1796200002493156 of the simulation).
 #[tokio::test(start_paused = true)]
 async fn r1_who_takes_the_lease_once_more_can_be_joined_again() {
     let spy = Spy::new();
     let patient = limited(&spy).trigger_timeout(Duration::MAX);
     let likes = patient.build().await.unwrap();
-    let dead = {
-        let likes = likes.clone();
-        tokio::spawn(async move {
-            let trigger = || async { Ok::<_, String>(()) };
-            likes.entry("a").or_external(trigger).await
-        })
-    };
+    let dead = unanswered(&likes);
     computing(&likes).await;
     let began = Instant::now();
     let slow = {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::common::{
     Fault, SECOND, Spy, builder, key, never, nothing_left, process, settle, value,
 };
-use crate::{Got, LATE, Likes, MAX, calling, computing, hanging, limited};
+use crate::{Got, LATE, Likes, MAX, calling, computing, hanging, limited, unanswered};
 
 /// Each caller leaves after a while, and the next one takes over under the same lease: it is not kept for ever.
 #[tokio::test(start_paused = true)]
@@ -50,13 +50,7 @@ async fn r16_an_external_promise_holds_its_key_no_longer() {
         .await
         .unwrap();
     let other = process(&spy).await;
-    let dead = {
-        let here = here.clone();
-        tokio::spawn(async move {
-            let trigger = || async { Ok::<_, String>(()) };
-            here.entry("a").or_external(trigger).await
-        })
-    };
+    let dead = unanswered(&here);
     computing(&here).await;
     let began = Instant::now();
     // A gap and a lost lease begin nothing again.
@@ -148,13 +142,7 @@ async fn r1_r16_after_the_time_of_a_program_one_caller_computes_in_an_outage() {
         let spy = Spy::new();
         let patient = limited(&spy).trigger_timeout(Duration::MAX);
         let likes = patient.build().await.unwrap();
-        let dead = {
-            let likes = likes.clone();
-            tokio::spawn(async move {
-                let trigger = || async { Ok::<_, String>(()) };
-                likes.entry("a").or_external(trigger).await
-            })
-        };
+        let dead = unanswered(&likes);
         computing(&likes).await;
         let began = Instant::now();
         let runs = Arc::new(AtomicUsize::new(0));

@@ -96,7 +96,7 @@ fn none_beside_a_holder(case: &mut Case<'_>, ledger: &Ledger<'_>) {
                 .over
                 .as_ref()
                 .is_none_or(|(over, _)| *over > compute.began);
-            // Who has waited for its whole time waits no longer, though a call for many goes on for its other keys.
+            // A call whose wait time-out is over no longer waits for this key. A call for many may still go on for others.
             let waits = call.began.at + case.plan.wait + paused(case.plan, call.process);
             of_key && there && call.began < compute.began && compute.began.at <= waits
         });
